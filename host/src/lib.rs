@@ -1,1 +1,12 @@
-//! .
+//! Trains and tests AlexNet, its layers split over the paper's two towers, on GPUs or on the CPU.
+
+pub mod atomic;
+pub mod cli;
+pub mod commands;
+pub mod device;
+pub mod evaluate;
+pub mod export;
+pub mod net;
+pub mod picture;
+pub mod tensors;
+pub mod train;

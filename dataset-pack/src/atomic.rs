@@ -1,0 +1,103 @@
+//! Files that appear under their final name only when they are whole.
+
+use std::fs::{File, Permissions};
+use std::io::{Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use crate::error::Error;
+
+/// What temporary files end in. A killed run may leave them; the next one removes them.
+pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// A file being written. Dropped before [`Draft::publish`], it is deleted.
+pub(crate) struct Draft {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Draft {
+    /// Starts the file that will be called `path`.
+    pub(crate) fn create(path: &Path) -> Result<Draft, Error> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let file = tempfile::Builder::new()
+            .prefix(&format!("{name}."))
+            .suffix(TEMPORARY_SUFFIX)
+            // Less the umask, as for any other file; the default would hide it from others.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)
+            .map_err(Error::io(path, "write"))?;
+        Ok(Draft {
+            file,
+            path: path.to_path_buf(),
+        })
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file
+            .write_all(bytes)
+            .map_err(Error::io(&self.path, "write"))
+    }
+
+    /// Overwrites the beginning of the file.
+    pub(crate) fn write_start(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.file
+            .seek(SeekFrom::Start(0))
+            .map_err(Error::io(&self.path, "write"))?;
+        self.write(bytes)
+    }
+
+    /// Brings the content to the disk and gives the file its name.
+    pub(crate) fn publish(self) -> Result<(), Error> {
+        self.file
+            .as_file()
+            .sync_all()
+            .map_err(Error::io(&self.path, "write"))?;
+        self.publish_unsynced()
+    }
+
+    /// Gives the file its name. After a power failure it may be empty.
+    fn publish_unsynced(self) -> Result<(), Error> {
+        let path = self.path;
+        self.file
+            .persist(&path)
+            .map_err(|e| Error::io(&path, "write")(e.error))?;
+        Ok(())
+    }
+}
+
+/// Writes a whole file.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut draft = Draft::create(path)?;
+    draft.write(bytes)?;
+    draft.publish()
+}
+
+/// Writes one of many files that are easily made again: whole, but not waiting for the disk.
+pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut draft = Draft::create(path)?;
+    draft.write(bytes)?;
+    draft.publish_unsynced()
+}
+
+/// Makes a folder for output, and refuses one that has something in it.
+pub(crate) fn make_empty_folder(path: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(path).map_err(Error::io(path, "make the folder"))?;
+    let mut entries = std::fs::read_dir(path).map_err(Error::io(path, "read"))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(Error::input(
+            path,
+            "the folder is not empty; choose another",
+        )),
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), Error> {
+    let handle = File::open(folder).map_err(Error::io(folder, "open"))?;
+    handle.sync_all().map_err(Error::io(folder, "write"))
+}

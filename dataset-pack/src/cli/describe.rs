@@ -1,0 +1,167 @@
+//! What `info` and `inspect` tell, as data.
+
+use dataset_pack::{Class, Counts, Dataset, PrincipalComponents, Resize, Split};
+use serde::Serialize;
+
+/// A set in numbers.
+#[derive(Serialize)]
+pub(crate) struct Description<'a> {
+    images: usize,
+    split: Split,
+    size: usize,
+    resize: Resize,
+    decoder: &'a str,
+    tool: &'a str,
+    seed: u64,
+    id: String,
+    shards: usize,
+    counts: Counts,
+    classes: &'a [Class],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    statistics: Option<Statistics>,
+}
+
+#[derive(Serialize)]
+struct Statistics {
+    /// Mean of each channel over all pixels.
+    mean: [f64; 3],
+    covariance: [[f64; 3]; 3],
+    #[serde(flatten)]
+    components: PrincipalComponents,
+}
+
+impl<'a> Description<'a> {
+    pub(crate) fn of(set: &'a Dataset) -> Self {
+        let statistics = set
+            .mean()
+            .zip(set.covariance())
+            .zip(set.principal_components());
+        Description {
+            images: set.len(),
+            split: set.split(),
+            size: set.size(),
+            resize: set.resize(),
+            decoder: set.decoder(),
+            tool: set.tool(),
+            seed: set.seed(),
+            id: format!("{:016x}", set.id()),
+            shards: set.shards(),
+            counts: set.counts(),
+            classes: set.classes(),
+            statistics: statistics.map(|((mean, covariance), components)| Statistics {
+                mean: channel_means(mean),
+                covariance,
+                components,
+            }),
+        }
+    }
+
+    /// The description in lines for people.
+    pub(crate) fn text(&self) -> String {
+        let Counts {
+            rejected, skipped, ..
+        } = self.counts;
+        let mut lines = vec![
+            format!(
+                "images   {} ({rejected} rejected, {skipped} other files)",
+                self.images
+            ),
+            format!("split    {}", self.split.name()),
+            format!(
+                "size     {0}x{0} RGB, resize rule {1}",
+                self.size,
+                self.resize.name()
+            ),
+            format!("decoder  {} for JPEG", self.decoder),
+            format!(
+                "packed   by {}, seed {}, id {}",
+                self.tool, self.seed, self.id
+            ),
+            format!("shards   {}", self.shards),
+        ];
+        if let Some(s) = &self.statistics {
+            let p = &s.components;
+            lines.push(format!("mean     {} (R G B)", row(&s.mean)));
+            lines.extend(
+                s.covariance
+                    .iter()
+                    .zip(["covariance", "", ""])
+                    .map(|(r, name)| format!("{name:10}{}", row(r))),
+            );
+            for (value, vector) in p.eigenvalues.iter().zip(&p.eigenvectors) {
+                lines.push(format!("component {value:11.4} along {}", row(vector)));
+            }
+        }
+        lines.push(format!("classes  {}", self.classes.len()));
+        let class = |(label, class): (usize, &Class)| {
+            format!("{label:6}  {:7} images  {}", class.images, class.name)
+        };
+        lines.extend(self.classes.iter().enumerate().map(class));
+        lines.join("\n")
+    }
+}
+
+fn row(values: &[f64; 3]) -> String {
+    values.map(|v| format!("{v:11.4}")).concat()
+}
+
+fn channel_means(mean: &[f32]) -> [f64; 3] {
+    let pixels = (mean.len() / 3) as f64;
+    std::array::from_fn(|c| {
+        mean.iter()
+            .skip(c)
+            .step_by(3)
+            .map(|&v| f64::from(v))
+            .sum::<f64>()
+            / pixels
+    })
+}
+
+/// One image of a set.
+#[derive(Serialize)]
+pub(crate) struct ImageDescription<'a> {
+    index: usize,
+    label: u32,
+    class: &'a str,
+    source: &'a str,
+    width: u32,
+    height: u32,
+    status: Vec<&'static str>,
+    intact: bool,
+    shard: String,
+}
+
+impl<'a> ImageDescription<'a> {
+    pub(crate) fn of(set: &'a Dataset, index: usize) -> Self {
+        let label = set.label(index);
+        let (width, height) = set.original_size(index);
+        ImageDescription {
+            index,
+            label,
+            class: &set.classes()[label as usize].name,
+            source: set.source(index),
+            width,
+            height,
+            status: set.status(index).words(),
+            intact: set.is_intact(index),
+            shard: set.shard_file(index).display().to_string(),
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        let mut status = self.status.clone();
+        if !self.intact {
+            status.push("DAMAGED: the pixels do not match their checksum");
+        } else if status.is_empty() {
+            status.push("packed as it was");
+        }
+        let lines = [
+            format!("image   {} in {}", self.index, self.shard),
+            format!("label   {}", self.label),
+            format!("class   {}", self.class),
+            format!("source  {} ({}x{})", self.source, self.width, self.height),
+            format!("status  {}", status.join(", ")),
+        ];
+        lines.join("\n")
+    }
+}

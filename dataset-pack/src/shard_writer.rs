@@ -1,0 +1,112 @@
+//! Writes one shard.
+
+use std::path::Path;
+
+use crate::atomic::Draft;
+use crate::error::Error;
+use crate::format::{self, HEADER_BYTES, Header, Record};
+use crate::statistics::Totals;
+
+/// An image ready to be written, made by any thread.
+pub(crate) struct Packed {
+    pub(crate) pixels: Vec<u8>,
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) status: u32,
+    pub(crate) checksum: u64,
+    pub(crate) products: [u64; 6],
+}
+
+/// A shard being written, image after image.
+pub(crate) struct ShardWriter {
+    draft: Draft,
+    header: Header,
+    records: Vec<Record>,
+    names: Vec<u8>,
+    positions: Vec<u32>,
+    products: [u64; 6],
+}
+
+impl ShardWriter {
+    /// Starts a shard; of `header`, all but the layout must be filled in.
+    pub(crate) fn create(path: &Path, header: Header) -> Result<Self, Error> {
+        let mut draft = Draft::create(path)?;
+        // Its place is kept by a page that no reader takes for a header.
+        draft.write(&[0; HEADER_BYTES])?;
+        let positions = vec![0; header.layout(0, 0).stride as usize];
+        let (records, names, products) = (Vec::new(), Vec::new(), [0; 6]);
+        Ok(ShardWriter {
+            draft,
+            header,
+            records,
+            names,
+            positions,
+            products,
+        })
+    }
+
+    /// Appends an image.
+    pub(crate) fn push(&mut self, image: &Packed, label: u32, source: &str) -> Result<(), Error> {
+        self.draft.write(&image.pixels)?;
+        for (sum, &value) in self.positions.iter_mut().zip(&image.pixels) {
+            *sum += u32::from(value);
+        }
+        for (sum, value) in self.products.iter_mut().zip(image.products) {
+            *sum += value;
+        }
+        self.records.push(Record {
+            label,
+            width: image.width,
+            height: image.height,
+            status: image.status,
+            checksum: image.checksum,
+            name_offset: self.names.len() as u32,
+            name_bytes: source.len() as u32,
+        });
+        self.names.extend_from_slice(source.as_bytes());
+        Ok(())
+    }
+
+    /// Writes what follows the images, then the header, and gives the file its name. Returns the
+    /// final header, its checksum and the shard's sums.
+    pub(crate) fn finish(mut self) -> Result<(Header, u64, Totals), Error> {
+        let mut header = self
+            .header
+            .layout(self.records.len() as u64, self.names.len() as u64);
+        let records = self.records_section(&header);
+        header.records_checksum = format::checksum(&records);
+        self.draft.write(&records)?;
+        let totals = self.totals_section();
+        header.totals_checksum = format::checksum(&totals);
+        self.draft.write(&totals)?;
+        let page = header.to_page();
+        self.draft.write_start(&page)?;
+        self.draft.publish()?;
+
+        let checksum = u64::from_ne_bytes(*page.last_chunk().unwrap_or(&[0; 8]));
+        let positions = self.positions.into_iter().map(u64::from).collect();
+        let totals = Totals {
+            images: header.images,
+            positions,
+            products: self.products,
+        };
+        Ok((header, checksum, totals))
+    }
+
+    /// What lies between the images and the sums.
+    fn records_section(&self, header: &Header) -> Vec<u8> {
+        let start = header.images_end();
+        let mut bytes = vec![0; (header.records_offset - start) as usize];
+        bytes.extend_from_slice(bytemuck::cast_slice(&self.records));
+        bytes.extend_from_slice(&self.names);
+        bytes.resize((header.totals_offset - start) as usize, 0);
+        bytes
+    }
+
+    fn totals_section(&self) -> Vec<u8> {
+        let mut bytes = bytemuck::cast_slice(&self.positions).to_vec();
+        bytes.resize(bytes.len().next_multiple_of(8), 0);
+        bytes.extend_from_slice(bytemuck::cast_slice(&self.products));
+        bytes
+    }
+}

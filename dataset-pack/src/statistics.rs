@@ -1,0 +1,240 @@
+//! Mean image, RGB covariance and principal components, from integer sums.
+//!
+//! The sums are exact, so the results do not depend on the order in which images were added.
+
+use serde::{Deserialize, Serialize};
+
+/// Sums over all pixels of a set.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Moments {
+    /// Number of pixels.
+    pub pixels: u64,
+    /// Σ R, Σ G, Σ B.
+    pub sums: [u64; 3],
+    /// Σ RR, Σ RG, Σ RB, Σ GG, Σ GB, Σ BB.
+    pub products: [u64; 6],
+}
+
+impl Moments {
+    /// Covariance of R, G and B over all pixels (divided by the number of pixels).
+    pub fn covariance(&self) -> [[f64; 3]; 3] {
+        let n = i128::from(self.pixels.max(1));
+        // n·Σxy − Σx·Σy is exact, so one rounding is all there is.
+        let entry = |i: usize, j: usize| {
+            let product = self.products[[[0, 1, 2], [1, 3, 4], [2, 4, 5]][i][j]];
+            let sums = i128::from(self.sums[i]) * i128::from(self.sums[j]);
+            (n * i128::from(product) - sums) as f64 / (n * n) as f64
+        };
+        std::array::from_fn(|i| std::array::from_fn(|j| entry(i, j)))
+    }
+}
+
+/// What one shard, or one set, adds up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Totals {
+    pub(crate) images: u64,
+    /// Sum over the images, for each byte of an image.
+    pub(crate) positions: Vec<u64>,
+    /// As in [`Moments`].
+    pub(crate) products: [u64; 6],
+}
+
+impl Totals {
+    pub(crate) fn new(image_bytes: usize) -> Self {
+        Totals {
+            images: 0,
+            positions: vec![0; image_bytes],
+            products: [0; 6],
+        }
+    }
+
+    pub(crate) fn add_image(&mut self, rgb: &[u8], products: [u64; 6]) {
+        self.images += 1;
+        for (sum, &value) in self.positions.iter_mut().zip(rgb) {
+            *sum += u64::from(value);
+        }
+        for (sum, value) in self.products.iter_mut().zip(products) {
+            *sum += value;
+        }
+    }
+
+    pub(crate) fn add(&mut self, other: &Totals) {
+        self.images += other.images;
+        let sums = self.positions.iter_mut().zip(&other.positions);
+        let products = self.products.iter_mut().zip(&other.products);
+        sums.chain(products)
+            .for_each(|(total, value)| *total += value);
+    }
+
+    pub(crate) fn moments(&self) -> Moments {
+        let mut sums = [0; 3];
+        for pixel in self.positions.chunks_exact(3) {
+            for (sum, value) in sums.iter_mut().zip(pixel) {
+                *sum += value;
+            }
+        }
+        let pixels = self.images * (self.positions.len() / 3) as u64;
+        Moments {
+            pixels,
+            sums,
+            products: self.products,
+        }
+    }
+
+    pub(crate) fn mean(&self) -> Vec<f32> {
+        let images = self.images.max(1) as f64;
+        self.positions
+            .iter()
+            .map(|&sum| (sum as f64 / images) as f32)
+            .collect()
+    }
+}
+
+/// Σ RR, Σ RG, Σ RB, Σ GG, Σ GB, Σ BB of one image.
+///
+/// Every byte is multiplied with itself and its two followers, whatever channel it is, in lanes
+/// that keep the channel: plain vector loops, where going pixel by pixel would gather.
+pub(crate) fn products(rgb: &[u8]) -> [u64; 6] {
+    // A multiple of three (channels) and of sixteen (vector lanes).
+    const LANES: usize = 48;
+    // 255² · this many blocks stays below 2³².
+    const BLOCKS: usize = 60_000;
+    let mut totals = [[0u64; 3]; 3];
+    for (shift, total) in totals.iter_mut().enumerate() {
+        for start in (0..rgb.len()).step_by(LANES * BLOCKS) {
+            let a = &rgb[start..rgb.len().min(start + LANES * BLOCKS)];
+            let b = &rgb[start + shift..];
+            let mut lanes = [0u32; LANES];
+            let blocks = a.chunks_exact(LANES).zip(b.chunks_exact(LANES));
+            let done = a.chunks_exact(LANES).len().min(b.chunks_exact(LANES).len()) * LANES;
+            for (a, b) in blocks {
+                for ((lane, &x), &y) in lanes.iter_mut().zip(a).zip(b) {
+                    *lane += u32::from(x) * u32::from(y);
+                }
+            }
+            for (lane, &sum) in lanes.iter().enumerate() {
+                total[lane % 3] += u64::from(sum);
+            }
+            for (lane, (&x, &y)) in a[done..].iter().zip(&b[done..]).enumerate() {
+                total[lane % 3] += u64::from(x) * u64::from(y);
+            }
+        }
+    }
+    let [same, next, second] = totals;
+    // Other lanes of `next` and `second` reach into the following pixel and are left alone.
+    [same[0], next[0], second[0], same[1], next[1], same[2]]
+}
+
+/// Eigenvalues and eigenvectors of the covariance.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct PrincipalComponents {
+    /// Variances along the components, largest first, in squared pixel levels.
+    pub eigenvalues: [f64; 3],
+    /// `eigenvectors[i]` is the unit vector (R, G, B) of `eigenvalues[i]`. Its entry of largest
+    /// magnitude (the first of equals) is positive.
+    pub eigenvectors: [[f64; 3]; 3],
+}
+
+impl PrincipalComponents {
+    /// Of a symmetric matrix, by Jacobi's rotations.
+    pub fn of(covariance: [[f64; 3]; 3]) -> Self {
+        let mut a = covariance;
+        // Rows of `v` become the eigenvectors.
+        let mut v = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+        // Convergence is quadratic: a handful of sweeps reaches the last bit.
+        for _sweep in 0..16 {
+            for (p, q) in [(0, 1), (0, 2), (1, 2)] {
+                rotate(&mut a, &mut v, p, q);
+            }
+        }
+        let mut order = [0, 1, 2];
+        order.sort_by(|&i, &j| a[j][j].total_cmp(&a[i][i]));
+        let eigenvalues = order.map(|i| a[i][i]);
+        PrincipalComponents {
+            eigenvalues,
+            eigenvectors: order.map(|i| with_sign(v[i])),
+        }
+    }
+}
+
+/// Turns the plane of `p` and `q` so that `a[p][q]` becomes zero.
+fn rotate(a: &mut [[f64; 3]; 3], v: &mut [[f64; 3]; 3], p: usize, q: usize) {
+    if a[p][q] == 0.0 {
+        return;
+    }
+    let theta = (a[q][q] - a[p][p]) / (2.0 * a[p][q]);
+    let t = theta.signum() / (theta.abs() + (theta * theta + 1.0).sqrt());
+    let c = 1.0 / (t * t + 1.0).sqrt();
+    let s = t * c;
+    for row in a.iter_mut() {
+        (row[p], row[q]) = (c * row[p] - s * row[q], s * row[p] + c * row[q]);
+    }
+    for matrix in [a, v] {
+        let (rp, rq) = (matrix[p], matrix[q]);
+        for k in 0..3 {
+            matrix[p][k] = c * rp[k] - s * rq[k];
+            matrix[q][k] = s * rp[k] + c * rq[k];
+        }
+    }
+}
+
+fn with_sign(vector: [f64; 3]) -> [f64; 3] {
+    let mut largest = vector[0];
+    for x in vector {
+        if x.abs() > largest.abs() {
+            largest = x;
+        }
+    }
+    if largest < 0.0 {
+        vector.map(|x| -x)
+    } else {
+        vector
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn white_and_long_images_do_not_overflow() {
+        let pixels = 48 * 60_000 + 1000;
+        let products = products(&vec![255; pixels * 3]);
+        assert_eq!(products, [255 * 255 * pixels as u64; 6]);
+    }
+
+    proptest! {
+        #[test]
+        fn products_are_those_of_a_plain_loop(pixels in prop::collection::vec(any::<[u8; 3]>(), 0..200)) {
+            let mut expected = [0u64; 6];
+            for p in &pixels {
+                let p = p.map(u64::from);
+                let pairs = [(0, 0), (0, 1), (0, 2), (1, 1), (1, 2), (2, 2)];
+                for (total, (i, j)) in expected.iter_mut().zip(pairs) {
+                    *total += p[i] * p[j];
+                }
+            }
+            prop_assert_eq!(products(pixels.as_flattened()), expected);
+        }
+
+        #[test]
+        fn components_rebuild_the_matrix(entries in prop::array::uniform6(-1000.0f64..1000.0)) {
+            let [a, b, c, d, e, f] = entries;
+            let matrix = [[a, b, c], [b, d, e], [c, e, f]];
+            let pca = PrincipalComponents::of(matrix);
+            let (l, v) = (pca.eigenvalues, pca.eigenvectors);
+            prop_assert!(l[0] >= l[1] && l[1] >= l[2]);
+            for i in 0..3 {
+                for j in 0..3 {
+                    let rebuilt: f64 = (0..3).map(|k| l[k] * v[k][i] * v[k][j]).sum();
+                    prop_assert!((rebuilt - matrix[i][j]).abs() < 1e-9);
+                    let dot: f64 = (0..3).map(|k| v[i][k] * v[j][k]).sum();
+                    prop_assert!((dot - f64::from(u8::from(i == j))).abs() < 1e-12);
+                }
+                let top = v[i].iter().fold(0.0f64, |m, x| if x.abs() > m.abs() { *x } else { m });
+                prop_assert!(top > 0.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Pixels against those of Pillow and OpenCV, made by reference/make.py.
+
+use std::path::{Path, PathBuf};
+
+use dataset_pack::{Resize, load_image};
+
+const SIZE: usize = 64;
+const IMAGES: usize = 18;
+
+fn reference(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/reference")
+        .join(folder)
+}
+
+/// Largest and mean difference of two lists of levels.
+fn difference(a: &[u8], b: &[u8]) -> (u8, f64) {
+    assert_eq!(a.len(), b.len());
+    let differences = a.iter().zip(b).map(|(a, b)| a.abs_diff(*b));
+    let mean = differences.clone().map(f64::from).sum::<f64>() / a.len() as f64;
+    (differences.max().unwrap_or(0), mean)
+}
+
+/// Compares every image with its expected pixels. Where the source is lossless, only rounding may
+/// differ. Decoders of JPEG differ by up to 4 levels, and all images together by 0.2 in the mean.
+fn compare(folder: &str, rule: Resize) {
+    let (mut table, mut means, mut good) = (String::new(), 0.0, true);
+    for entry in std::fs::read_dir(reference("images")).expect("the images are there") {
+        let path = entry.expect("the folder can be read").path();
+        let name = path
+            .file_stem()
+            .and_then(|n| n.to_str())
+            .expect("an ASCII name");
+        let expected = image::open(reference(folder).join(format!("{name}.png")));
+        let expected = expected.expect("there is an expected image").into_rgb8();
+        let pixels = load_image(&path, SIZE, rule).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let (most, mean) = difference(&pixels, expected.as_raw());
+        let lossless = !path.extension().is_some_and(|e| e == "jpg") || name.starts_with("png");
+        good &= if lossless {
+            most <= 1 && mean <= 0.1
+        } else {
+            most <= 4
+        };
+        means += mean;
+        table.push_str(&format!("{name}: at most {most}, mean {mean:.3}\n"));
+    }
+    assert_eq!(table.lines().count(), IMAGES);
+    let mean = means / IMAGES as f64;
+    println!("{folder}: mean {mean:.3}\n{table}");
+    assert!(good && mean <= 0.2, "{table}");
+}
+
+#[test]
+fn bilinear_pixels_are_those_of_pillow() {
+    compare("expected", Resize::Bilinear);
+}
+
+#[test]
+fn pixels_of_2012_are_those_of_opencv() {
+    compare("expected-2012", Resize::Area2012);
+}

@@ -1,0 +1,153 @@
+//! The input layer: stored images to a batch of crops (sections 2 and 4.1 of the
+//! paper).
+//!
+//! ```text
+//! out[c][y][x][n] = pixel − mean + noise[c]
+//! ```
+//!
+//! with the pixel of image n at row `view.y + y` and column `view.x + x`, or, in
+//! a mirrored view, `view.x + crop − 1 − x`; the mean image is read at the same
+//! place as the pixel. In units of the stored levels, 0 to 255. The subtraction
+//! is rounded before the noise is added.
+//!
+//! `pixels` is `[images][size][size][3]` bytes, `mean` `[size][size][3]`, `views`
+//! `[images]`, `out` `[3][crop][crop][images]`. Images are a multiple of 32,
+//! `out` of 16 bytes; every view lies inside its image (`y + crop ≤ size`, `x +
+//! crop ≤ size`). Launch as [`augment_launch`] says: a block for each
+//! [`PIXELS`] pixels (along x) of each row (along y) of each [`IMAGES`] images
+//! (along z). The images lie apart in memory and shall lie side by side, so a
+//! block turns its pixels around in shared memory: first its threads along x take
+//! pixels and along y images, then all take vectors of images. Any number of
+//! threads.
+
+use crate::device::*;
+
+#[cfg(not(target_arch = "nvptx64"))]
+use {crate::target::Target, cuda_std::simt::Launch};
+
+/// Pixels of a block, in one row.
+pub const PIXELS: u32 = 32;
+
+/// Images of a block.
+pub const IMAGES: u32 = 32;
+
+/// From one pixel to the next in shared memory: not a multiple of all its banks.
+const STRIDE: usize = IMAGES as usize + 4;
+
+/// What to take of one image.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub struct View {
+    /// First row.
+    pub y: u32,
+    /// First column.
+    pub x: u32,
+    /// Not 0 to exchange left and right.
+    pub mirror: u32,
+    /// What to add to red, green and blue, in levels.
+    pub noise: [f32; 3],
+}
+
+/// The launch of [`augment`].
+#[cfg(not(target_arch = "nvptx64"))]
+pub fn augment_launch(crop: u32, images: u32, target: Target) -> Launch {
+    Launch {
+        grid: [crop.div_ceil(PIXELS), crop, images / IMAGES],
+        block: match target {
+            Target::Cpu => [1, 1, 1],
+            Target::Gpu => [32, 8, 1],
+        },
+        shared: 3 * PIXELS * STRIDE as u32 * size_of::<f32>() as u32,
+    }
+}
+
+/// One view's pixels.
+#[derive(Clone, Copy)]
+struct Row {
+    /// The index of the byte of pixel 0, within an image.
+    first: usize,
+    /// From one pixel to the next, modulo 2⁶⁴.
+    step: usize,
+    noise: [f32; 3],
+}
+
+impl Row {
+    /// Row `y` of the view.
+    #[inline(always)]
+    fn new(view: View, size: u32, crop: u32, y: u32) -> Row {
+        let (x, step) = if view.mirror != 0 {
+            (view.x + crop - 1, 3usize.wrapping_neg())
+        } else {
+            (view.x, 3)
+        };
+        let first = ((view.y + y) * size + x) as usize * 3;
+        Row {
+            first,
+            step,
+            noise: view.noise,
+        }
+    }
+
+    /// Red, green and blue at column `x` of the view.
+    #[inline(always)]
+    unsafe fn pixel(&self, x: u32, image: *const u8, mean: *const f32) -> [f32; 3] {
+        let at = self.first.wrapping_add(self.step.wrapping_mul(x as usize));
+        let colour = |c: usize| {
+            (image.load(at + c) as f32 - mean.load(at + c)) + *self.noise.as_ptr().add(c)
+        };
+        [colour(0), colour(1), colour(2)]
+    }
+}
+
+/// A batch of crops from stored images.
+#[kernel]
+pub unsafe fn augment(
+    size: u32,
+    crop: u32,
+    images: u32,
+    pixels: *const u8,
+    views: *const View,
+    mean: *const f32,
+    out: *mut f32,
+) {
+    let (x0, y) = (thread::block_idx_x() * PIXELS, thread::block_idx_y());
+    let count = if crop - x0 < PIXELS {
+        crop - x0
+    } else {
+        PIXELS
+    };
+    let first = thread::block_idx_z() * IMAGES;
+    let tile = Shared::dynamic();
+    let [tx, ty] = [thread::thread_idx_x(), thread::thread_idx_y()];
+    let [across, down] = [thread::block_dim_x(), thread::block_dim_y()];
+
+    let mut i = ty;
+    while i < IMAGES {
+        let n = (first + i) as usize;
+        let row = Row::new(views.load(n), size, crop, y);
+        let image = pixels.wrapping_add(n * size as usize * size as usize * 3);
+        let mut x = tx;
+        while x < count {
+            let [r, g, b] = row.pixel(x0 + x, image, mean);
+            tile.store(x as usize * STRIDE + i as usize, r);
+            tile.store((PIXELS + x) as usize * STRIDE + i as usize, g);
+            tile.store((2 * PIXELS + x) as usize * STRIDE + i as usize, b);
+            x += across;
+        }
+        i += down;
+    }
+    thread::sync_threads();
+
+    let vectors = IMAGES / V::LANES as u32;
+    let mut unit = ty * across + tx;
+    while unit < 3 * PIXELS * vectors {
+        let (pixel, image) = (unit / vectors, unit % vectors * V::LANES as u32);
+        let (c, x) = (pixel / PIXELS, pixel % PIXELS);
+        if x < count {
+            let at = ((c * crop + y) * crop + x0 + x) as usize * images as usize;
+            let colour = tile.load_vector::<V>(pixel as usize * STRIDE + image as usize);
+            out.store_vector(at + (first + image) as usize, colour);
+        }
+        unit += across * down;
+    }
+}

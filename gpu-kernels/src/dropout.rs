@@ -1,0 +1,108 @@
+//! Dropout (section 4.2 of the paper; Hinton et al., arXiv:1207.0580).
+//!
+//! In training each element is set to zero with probability `p` and left alone
+//! otherwise; in testing all are multiplied by `1 − p` ([`scale`]). This is the
+//! paper's way round, not today's "inverted" dropout.
+//!
+//! Element `i` is dropped when the uniform number made of word `i mod 4` of
+//! `philox([i / 4, stream, step, 0], seed)` is below `p`: a function of the
+//! tensor (`stream`), the training step and the seed, which the backward pass
+//! computes again. `seed` is the run's; `stream` differs from tensor to tensor
+//! and, where a tensor is cut in towers, from tower to tower.
+//!
+//! The tensors have `len` elements; `len` is a multiple of 16 and the pointers
+//! of 16 bytes. The output may be the input. Launch as [`dropout_launch`] (and
+//! [`scale_launch`]) say: one dimension, [`SPAN`](crate::elementwise::SPAN)
+//! elements a block, any number of threads.
+
+use crate::device::*;
+use crate::elementwise::Walk;
+use crate::random::{philox, uniform};
+
+#[cfg(not(target_arch = "nvptx64"))]
+pub use crate::elementwise::{launch as dropout_launch, launch as scale_launch};
+
+/// What decides which elements are dropped.
+#[derive(Clone, Copy)]
+struct Mask {
+    probability: f32,
+    seed: [u32; 2],
+    stream: u32,
+    step: u32,
+}
+
+impl Mask {
+    /// `x`, the elements from `i` on, without those that are dropped.
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(self, i: usize, x: V) -> V {
+        let mut words = [0; 4];
+        let drawn = V::from_fn(|lane| {
+            if lane % 4 == 0 {
+                words = philox(
+                    [((i + lane) / 4) as u32, self.stream, self.step, 0],
+                    self.seed,
+                );
+            }
+            uniform(*words.as_ptr().add(lane % 4))
+        });
+        V::splat(self.probability).select_gt(drawn, V::splat(0.0), x)
+    }
+}
+
+/// `y = dropped ? 0 : x` for `len` elements.
+#[kernel]
+pub unsafe fn dropout_forward(
+    len: u32,
+    drop_probability: f32,
+    seed: [u32; 2],
+    stream: u32,
+    step: u32,
+    x: *const f32,
+    y: *mut f32,
+) {
+    let mask = Mask {
+        probability: drop_probability,
+        seed,
+        stream,
+        step,
+    };
+    let mut walk = Walk::over::<V>(len);
+    while walk.i < walk.end {
+        y.store_vector(walk.i, mask.apply(walk.i, x.load_vector::<V>(walk.i)));
+        walk.i += walk.step;
+    }
+}
+
+/// `dx = dropped ? 0 : dy` for `len` elements, with the mask of the forward pass.
+#[kernel]
+pub unsafe fn dropout_backward(
+    len: u32,
+    drop_probability: f32,
+    seed: [u32; 2],
+    stream: u32,
+    step: u32,
+    dy: *const f32,
+    dx: *mut f32,
+) {
+    let mask = Mask {
+        probability: drop_probability,
+        seed,
+        stream,
+        step,
+    };
+    let mut walk = Walk::over::<V>(len);
+    while walk.i < walk.end {
+        dx.store_vector(walk.i, mask.apply(walk.i, dy.load_vector::<V>(walk.i)));
+        walk.i += walk.step;
+    }
+}
+
+/// `y = factor · x` for `len` elements.
+#[kernel]
+pub unsafe fn scale(len: u32, factor: f32, x: *const f32, y: *mut f32) {
+    let mut walk = Walk::over::<V>(len);
+    while walk.i < walk.end {
+        y.store_vector(walk.i, V::splat(factor) * x.load_vector::<V>(walk.i));
+        walk.i += walk.step;
+    }
+}

@@ -1,0 +1,93 @@
+//! Initial values: normal random numbers for weights, a constant for biases
+//! (section 5 of the paper).
+//!
+//! A matrix has `rows` rows of `valid` elements, `stride` apart, a multiple of
+//! 16; what lies between is set to zero. Element (r, c) is `sigma` times number
+//! `c mod 4` of the four normal numbers made of `philox([c / 4, r, stream, 1],
+//! seed)`, so it depends neither on the stride nor on the size of the matrix.
+//! `seed` is the run's, `stream` differs from tensor to tensor.
+//!
+//! The pointers are multiples of 16 bytes. Launch as [`gaussian_fill_launch`]
+//! says: a row for each block index along x, which walks along it in spans of
+//! [`SPAN`] along y; [`constant_fill_launch`]: one
+//! dimension, the same spans. Any number of threads.
+
+use crate::device::*;
+use crate::elementwise::{SPAN, Walk};
+use crate::random::{normal, philox};
+
+#[cfg(not(target_arch = "nvptx64"))]
+use {crate::elementwise, crate::target::Target, cuda_std::simt::Launch};
+
+#[cfg(not(target_arch = "nvptx64"))]
+pub use crate::elementwise::launch as constant_fill_launch;
+
+/// The launch of [`gaussian_fill`].
+#[cfg(not(target_arch = "nvptx64"))]
+pub fn gaussian_fill_launch(rows: u32, stride: u32, target: Target) -> Launch {
+    let spans = stride.div_ceil(SPAN);
+    Launch {
+        grid: [rows, spans, 1],
+        block: [elementwise::threads(target), 1, 1],
+        shared: 0,
+    }
+}
+
+/// Normal numbers of mean 0 and deviation 1 for the elements of row `r` from
+/// column `c` on, a multiple of 4.
+#[inline(always)]
+pub unsafe fn normals<V: Vector>(r: u32, c: usize, seed: [u32; 2], stream: u32) -> V {
+    let mut four = [0.0; 4];
+    V::from_fn(|lane| {
+        if lane % 4 == 0 {
+            let words = philox([((c + lane) / 4) as u32, r, stream, 1], seed);
+            let ((a, b), (c, d)) = (normal(words[0], words[1]), normal(words[2], words[3]));
+            four = [a, b, c, d];
+        }
+        *four.as_ptr().add(lane % 4)
+    })
+}
+
+/// `x` where the element's index is below `valid`, else 0.
+#[inline(always)]
+unsafe fn below<V: Vector>(valid: u32, i: usize, x: V) -> V {
+    if i + V::LANES <= valid as usize {
+        return x;
+    }
+    let inside = V::from_fn(|lane| if i + lane < valid as usize { 1.0 } else { 0.0 });
+    inside.select_gt(V::splat(0.0), x, V::splat(0.0))
+}
+
+/// Fills a matrix with normal numbers of mean 0 and deviation `sigma`.
+#[kernel]
+pub unsafe fn gaussian_fill(
+    rows: u32,
+    stride: u32,
+    valid: u32,
+    sigma: f32,
+    seed: [u32; 2],
+    stream: u32,
+    out: *mut f32,
+) {
+    let row = thread::block_idx_x();
+    if row >= rows {
+        return;
+    }
+    let out = out.wrapping_add(row as usize * stride as usize);
+    let mut walk = Walk::of_block::<V>(thread::block_idx_y(), SPAN, stride);
+    while walk.i < walk.end {
+        let x = V::splat(sigma) * normals::<V>(row, walk.i, seed, stream);
+        out.store_vector(walk.i, below(valid, walk.i, x));
+        walk.i += walk.step;
+    }
+}
+
+/// Sets the first `valid` of `len` elements to `value`, the rest to 0.
+#[kernel]
+pub unsafe fn constant_fill(len: u32, valid: u32, value: f32, out: *mut f32) {
+    let mut walk = Walk::over::<V>(len);
+    while walk.i < walk.end {
+        out.store_vector(walk.i, below(valid, walk.i, V::splat(value)));
+        walk.i += walk.step;
+    }
+}

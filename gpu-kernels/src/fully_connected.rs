@@ -1,0 +1,176 @@
+//! Fully connected layers with their gradients.
+//!
+//! ```text
+//! y[o][n]  = b[o] + Σ_i w[i][o] · x[i][n]
+//! dx[i][n] = Σ_o w[i][o] · dy[o][n]
+//! dw[i][o] = Σ_n x[i][n] · dy[o][n]
+//! ```
+//!
+//! Layouts: activations `[unit][image]` with a multiple of 32 images, weights
+//! `[input][output]` with a multiple of 16 outputs. An image's channels, rows and
+//! columns make its inputs, in that order, so a convolution's output is read as
+//! it lies.
+//!
+//! The first two sums are computed in [`parts`] of [`CHUNK`] terms, which
+//! [`sum_parts`](crate::sum::sum_parts) adds (and the bias with them): a batch of
+//! 128 alone gives a GPU too few tiles to work on.
+
+use crate::device::*;
+use crate::gemm::{Matrix, NativeTile, Straight, Turned};
+
+/// Terms of one part of a sum. Part of the result's bits.
+pub const CHUNK: u32 = 1024;
+
+/// In how many parts a sum of `terms` terms is computed.
+pub const fn parts(terms: u32) -> u32 {
+    terms.div_ceil(CHUNK)
+}
+
+/// The sizes of a fully connected layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Shape {
+    /// Images in the batch, a multiple of 32.
+    pub images: u32,
+    /// Inputs.
+    pub inputs: u32,
+    /// Outputs, a multiple of 16.
+    pub outputs: u32,
+}
+
+#[cfg(not(target_arch = "nvptx64"))]
+mod launch {
+    use super::{Shape, parts};
+    use crate::target::Target;
+    use cuda_std::simt::Launch;
+
+    impl Shape {
+        /// Launch of [`fully_connected_forward`](super::fully_connected_forward).
+        pub const fn forward(&self, target: Target) -> Launch {
+            target.product(self.outputs, self.images, parts(self.inputs))
+        }
+
+        /// Launch of [`fully_connected_input_gradient`](super::fully_connected_input_gradient).
+        pub const fn input_gradient(&self, target: Target) -> Launch {
+            target.product(self.inputs, self.images, parts(self.outputs))
+        }
+
+        /// Launch of [`fully_connected_weight_gradient`](super::fully_connected_weight_gradient).
+        pub const fn weight_gradient(&self, target: Target) -> Launch {
+            target.product(self.inputs, self.outputs, 1)
+        }
+    }
+}
+
+/// This block's tile, its share of a sum of `terms` terms, and the floats before
+/// its part of a result of `len`.
+#[inline(always)]
+fn place(terms: u32, len: usize) -> ([u32; 2], [u32; 2], usize) {
+    let [rows, cols] = [NativeTile::ROWS as u32, NativeTile::COLS as u32];
+    let part = thread::block_idx_z();
+    let begin = part * CHUNK;
+    let end = if begin + CHUNK < terms { begin + CHUNK } else { terms };
+    let origin = [thread::block_idx_y() * rows, thread::block_idx_x() * cols];
+    (origin, [begin, end], part as usize * len)
+}
+
+launch_bounds!("fully_connected_forward", 256, 2);
+/// `y` without the bias, in [`parts`]`(inputs)`, from `x` and `weights`.
+///
+/// # Safety
+/// The pointers are valid for the shape, `y_parts` for `parts(inputs)` times the
+/// output, and overlaps none of the others; launched as [`Shape::forward`] says.
+#[kernel]
+pub unsafe fn fully_connected_forward(
+    shape: Shape,
+    x: *const f32,
+    weights: *const f32,
+    y_parts: *mut f32,
+) {
+    let Shape { images, inputs, outputs } = shape;
+    let (origin, range, before) = place(inputs, outputs as usize * images as usize);
+    let y = y_parts.add(before);
+    let matrix = |data, width| Matrix {
+        data,
+        stride: width as usize,
+        depth: inputs,
+        width,
+        turned: false,
+    };
+    NativeTile::product::<V, _, _>(
+        Straight(matrix(weights, outputs)),
+        Straight(matrix(x, images)),
+        range,
+        origin,
+        [outputs, images],
+        |o, n, sum: V| y.store_vector(o as usize * images as usize + n as usize, sum),
+    );
+}
+
+launch_bounds!("fully_connected_input_gradient", 256, 2);
+/// `dx` in [`parts`]`(outputs)`, from `weights` and `dy`.
+///
+/// # Safety
+/// The pointers are valid for the shape, `dx_parts` for `parts(outputs)` times
+/// the input, and overlaps none of the others; launched as
+/// [`Shape::input_gradient`] says.
+#[kernel]
+pub unsafe fn fully_connected_input_gradient(
+    shape: Shape,
+    weights: *const f32,
+    dy: *const f32,
+    dx_parts: *mut f32,
+) {
+    let Shape { images, inputs, outputs } = shape;
+    let (origin, range, before) = place(outputs, inputs as usize * images as usize);
+    let dx = dx_parts.add(before);
+    let weights = Matrix {
+        data: weights,
+        stride: outputs as usize,
+        depth: outputs,
+        width: inputs,
+        turned: true,
+    };
+    let dy =
+        Matrix { data: dy, stride: images as usize, depth: outputs, width: images, turned: false };
+    NativeTile::product::<V, _, _>(
+        Turned(weights),
+        Straight(dy),
+        range,
+        origin,
+        [inputs, images],
+        |i, n, sum: V| dx.store_vector(i as usize * images as usize + n as usize, sum),
+    );
+}
+
+launch_bounds!("fully_connected_weight_gradient", 256, 2);
+/// `dw`, from `x` and `dy`.
+///
+/// # Safety
+/// The pointers are valid for the shape, `dw` overlaps none of the others;
+/// launched as [`Shape::weight_gradient`] says.
+#[kernel]
+pub unsafe fn fully_connected_weight_gradient(
+    shape: Shape,
+    x: *const f32,
+    dy: *const f32,
+    dw: *mut f32,
+) {
+    let Shape { images, inputs, outputs } = shape;
+    let (origin, _, _) = place(images, 0);
+    let matrix = |data, width| Matrix {
+        data,
+        stride: images as usize,
+        depth: images,
+        width,
+        turned: true,
+    };
+    NativeTile::product::<V, _, _>(
+        Turned(matrix(x, inputs)),
+        Turned(matrix(dy, outputs)),
+        [0, images],
+        origin,
+        [inputs, outputs],
+        |i, o, sum: V| dw.store_vector(i as usize * outputs as usize + o as usize, sum),
+    );
+}

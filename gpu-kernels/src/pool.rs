@@ -1,0 +1,243 @@
+//! Overlapping max-pooling (section 3.4 of the paper: 3×3 windows, stride 2).
+//!
+//! ```text
+//! y[oy][ox] = max x[oy · stride + ky][ox · stride + kx],    0 ≤ ky, kx < size
+//! ```
+//!
+//! for each channel and image. A window that reaches beyond the image is clipped,
+//! so the output may be as large as rounding up makes it; every window must
+//! begin inside. A NaN in a window makes its maximum NaN.
+//!
+//! The forward pass notes where in its window each maximum stands, as the number
+//! `ky · size + kx`: the first in scan order of equals, the last NaN. The
+//! backward pass lets each input pixel gather, in scan order of the windows, the
+//! gradients of those that it won:
+//!
+//! ```text
+//! dx[iy][ix] = Σ dy[oy][ox]   over the windows with winner[oy][ox] = (iy − oy · stride) · size + (ix − ox · stride)
+//! ```
+//!
+//! x and dx are `[channels][height][width][images]`, y, dy and winner
+//! `[channels][out_height][out_width][images]`; images are a multiple of 32, the
+//! pointers of 16 bytes. The output must not overlap an input. Launch as
+//! [`max_pool_forward_launch`] and [`max_pool_backward_launch`] say: a block for
+//! each row (along x) of each channel (along y); its threads take images along x
+//! and pixels along y, any number of either.
+
+use crate::device::*;
+use crate::divisor::Divisor;
+use crate::elementwise::Walk;
+
+#[cfg(not(target_arch = "nvptx64"))]
+use {crate::target::Target, cuda_std::simt::Launch};
+
+/// The sizes of a pooling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Pool {
+    channels: u32,
+    height: u32,
+    width: u32,
+    out_height: u32,
+    out_width: u32,
+    size: u32,
+    stride: Divisor,
+    images: u32,
+}
+
+impl Pool {
+    /// Pooling of `[channels, height, width]` to `[out_height, out_width]` by
+    /// windows of `size` × `size` pixels, `stride` (not 0) apart.
+    pub const fn new(
+        [channels, height, width]: [u32; 3],
+        [out_height, out_width]: [u32; 2],
+        size: u32,
+        stride: u32,
+        images: u32,
+    ) -> Self {
+        let stride = Divisor::new(stride);
+        Pool {
+            channels,
+            height,
+            width,
+            out_height,
+            out_width,
+            size,
+            stride,
+            images,
+        }
+    }
+
+    /// The first element of pixel (`y`, `x`) of a channel of the input.
+    #[inline(always)]
+    fn input(&self, channel: u32, y: u32, x: u32) -> usize {
+        ((channel * self.height + y) * self.width + x) as usize * self.images as usize
+    }
+
+    /// The first element of pixel (`y`, `x`) of a channel of the output.
+    #[inline(always)]
+    fn output(&self, channel: u32, y: u32, x: u32) -> usize {
+        ((channel * self.out_height + y) * self.out_width + x) as usize * self.images as usize
+    }
+
+    /// The windows `begin..end` along one axis that have pixel `i`, of `count`.
+    #[inline(always)]
+    fn windows(&self, i: u32, count: u32) -> [u32; 2] {
+        let last = self.stride.div_rem(i).0;
+        let begin = if i < self.size {
+            0
+        } else {
+            self.stride.div_rem(i - self.size).0 + 1
+        };
+        [begin, if last < count { last + 1 } else { count }]
+    }
+}
+
+/// The launch of [`max_pool_forward`].
+#[cfg(not(target_arch = "nvptx64"))]
+pub fn max_pool_forward_launch(shape: Pool, target: Target) -> Launch {
+    launch(shape.out_height, shape, target)
+}
+
+/// The launch of [`max_pool_backward`].
+#[cfg(not(target_arch = "nvptx64"))]
+pub fn max_pool_backward_launch(shape: Pool, target: Target) -> Launch {
+    launch(shape.height, shape, target)
+}
+
+#[cfg(not(target_arch = "nvptx64"))]
+fn launch(rows: u32, shape: Pool, target: Target) -> Launch {
+    let block = match target {
+        Target::Cpu => [1, 1, 1],
+        Target::Gpu => {
+            let images = (shape.images / target.lanes() as u32).clamp(1, 32);
+            [images, 256 / images, 1]
+        }
+    };
+    Launch {
+        grid: [rows, shape.channels, 1],
+        block,
+        shared: 0,
+    }
+}
+
+/// The maximum of a window of `size` × `size` pixels, of which the image has
+/// `rows` × `cols`, from element `corner` on; and the number of its place.
+#[inline(always)]
+pub unsafe fn maximum<V: Vector>(
+    x: *const f32,
+    corner: usize,
+    [rows, cols]: [u32; 2],
+    size: u32,
+    [row_stride, col_stride]: [usize; 2],
+) -> (V, V) {
+    let mut best = V::splat(f32::NEG_INFINITY);
+    let mut winner = V::splat(0.0);
+    let mut ky = 0;
+    while ky < rows {
+        let mut kx = 0;
+        while kx < cols {
+            let at = corner + ky as usize * row_stride + kx as usize * col_stride;
+            let value = x.load_vector::<V>(at);
+            let place = V::splat((ky * size + kx) as f32);
+            winner = value.select_eq(value, value.select_gt(best, place, winner), place);
+            best = value.select_eq(value, value.select_gt(best, value, best), value);
+            kx += 1;
+        }
+        ky += 1;
+    }
+    (best, winner)
+}
+
+/// `y` and the winners' places from `x`.
+#[kernel]
+pub unsafe fn max_pool_forward(shape: Pool, x: *const f32, y: *mut f32, winner: *mut f32) {
+    let (oy, channel) = (thread::block_idx_x(), thread::block_idx_y());
+    let (images, down) = (
+        Walk::of_block::<V>(0, shape.images, shape.images),
+        thread::block_dim_y(),
+    );
+    let strides = [
+        shape.width as usize * shape.images as usize,
+        shape.images as usize,
+    ];
+    let clipped = |begin: u32, end: u32| {
+        if end - begin < shape.size {
+            end - begin
+        } else {
+            shape.size
+        }
+    };
+    let (stride, top) = (shape.stride.get(), oy * shape.stride.get());
+    let rows = clipped(top, shape.height);
+    let mut ox = thread::thread_idx_y();
+    while ox < shape.out_width {
+        let cols = clipped(ox * stride, shape.width);
+        let corner = shape.input(channel, top, ox * stride);
+        let out = shape.output(channel, oy, ox);
+        let mut image = images.i;
+        while image < images.end {
+            // The paper's own window gets loops of a known length.
+            let (best, place) = if shape.size == 3 && rows == 3 && cols == 3 {
+                maximum::<V>(x, corner + image, [3, 3], 3, strides)
+            } else {
+                maximum::<V>(x, corner + image, [rows, cols], shape.size, strides)
+            };
+            y.store_vector(out + image, best);
+            winner.store_vector(out + image, place);
+            image += images.step;
+        }
+        ox += down;
+    }
+}
+
+/// The sum of the gradients that pixel (`iy`, `ix`) won, for the images from
+/// `image` on.
+#[inline(always)]
+pub unsafe fn gathered<V: Vector>(
+    shape: &Pool,
+    [channel, iy, ix]: [u32; 3],
+    [rows, cols]: [[u32; 2]; 2],
+    image: usize,
+    winner: *const f32,
+    dy: *const f32,
+) -> V {
+    let stride = shape.stride.get();
+    let mut sum = V::splat(0.0);
+    let mut oy = rows[0];
+    while oy < rows[1] {
+        let mut ox = cols[0];
+        while ox < cols[1] {
+            let at = shape.output(channel, oy, ox) + image;
+            let place = (iy - oy * stride) * shape.size + (ix - ox * stride);
+            let place = V::splat(place as f32);
+            let won = winner.load_vector::<V>(at);
+            sum = won.select_eq(place, sum + dy.load_vector(at), sum);
+            ox += 1;
+        }
+        oy += 1;
+    }
+    sum
+}
+
+/// `dx` from `dy` and the winners' places.
+#[kernel]
+pub unsafe fn max_pool_backward(shape: Pool, winner: *const f32, dy: *const f32, dx: *mut f32) {
+    let (iy, channel) = (thread::block_idx_x(), thread::block_idx_y());
+    let (images, down) = (
+        Walk::of_block::<V>(0, shape.images, shape.images),
+        thread::block_dim_y(),
+    );
+    let rows = shape.windows(iy, shape.out_height);
+    let mut ix = thread::thread_idx_y();
+    while ix < shape.width {
+        let cols = shape.windows(ix, shape.out_width);
+        let mut image = images.i;
+        while image < images.end {
+            let sum = gathered::<V>(&shape, [channel, iy, ix], [rows, cols], image, winner, dy);
+            dx.store_vector(shape.input(channel, iy, ix) + image, sum);
+            image += images.step;
+        }
+        ix += down;
+    }
+}

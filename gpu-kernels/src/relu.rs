@@ -1,0 +1,55 @@
+//! Rectified linear units: `y = max(0, x)` (section 3.1 of the paper).
+//!
+//! | | |
+//! |---|---|
+//! | forward | `y = x < 0 ? 0 : x` |
+//! | backward | `dx = y > 0 ? dy : 0` |
+//!
+//! Written as comparisons rather than a maximum so that a NaN goes through, both
+//! ways, and the sign of a zero does not depend on the device.
+//!
+//! The tensors have `len` elements in any layout; `len` is a multiple of 16 and
+//! the pointers of 16 bytes. The output may be the input (`y == x`, `dx == dy`).
+//! Launch as [`relu_launch`] says: one dimension, [`SPAN`](crate::elementwise::SPAN)
+//! elements a block, any number of threads.
+
+use crate::device::*;
+use crate::elementwise::Walk;
+
+#[cfg(not(target_arch = "nvptx64"))]
+pub use crate::elementwise::launch as relu_launch;
+
+/// `x < 0 ? 0 : x`.
+#[inline(always)]
+pub unsafe fn relu<V: Vector>(x: V) -> V {
+    let zero = V::splat(0.0);
+    zero.select_gt(x, zero, x)
+}
+
+/// `y > 0 ? dy : 0`, and NaN where `y` is.
+#[inline(always)]
+pub unsafe fn relu_gradient<V: Vector>(y: V, dy: V) -> V {
+    let zero = V::splat(0.0);
+    y.select_eq(y, y.select_gt(zero, dy, zero), y)
+}
+
+/// `y = relu(x)` for `len` elements.
+#[kernel]
+pub unsafe fn relu_forward(len: u32, x: *const f32, y: *mut f32) {
+    let mut walk = Walk::over::<V>(len);
+    while walk.i < walk.end {
+        y.store_vector(walk.i, relu(x.load_vector::<V>(walk.i)));
+        walk.i += walk.step;
+    }
+}
+
+/// The gradient to the input from the gradient to the output and the output.
+#[kernel]
+pub unsafe fn relu_backward(len: u32, y: *const f32, dy: *const f32, dx: *mut f32) {
+    let mut walk = Walk::over::<V>(len);
+    while walk.i < walk.end {
+        let (y, dy) = (y.load_vector::<V>(walk.i), dy.load_vector::<V>(walk.i));
+        dx.store_vector(walk.i, relu_gradient(y, dy));
+        walk.i += walk.step;
+    }
+}

@@ -1,0 +1,57 @@
+//! Stochastic gradient descent with momentum and weight decay, as the paper
+//! prints it (section 5):
+//!
+//! ```text
+//! v ← momentum · v − decay · ε · w − ε · g
+//! w ← w + v
+//! ```
+//!
+//! with ε the learning rate and g the mean gradient over the batch. Rounded in
+//! this order, each product fused with its sum:
+//!
+//! ```text
+//! v ← momentum · v;   v ← fma(−(decay · ε), w, v);   v ← fma(−ε, g, v);   w ← w + v
+//! ```
+//!
+//! `len` is a multiple of 16, the pointers of 16 bytes; padding that is zero in
+//! all three stays zero. Launch as [`sgd_launch`] says: one dimension,
+//! [`SPAN`](crate::elementwise::SPAN) elements a block, any number of threads.
+
+use crate::device::*;
+use crate::elementwise::Walk;
+
+#[cfg(not(target_arch = "nvptx64"))]
+pub use crate::elementwise::launch as sgd_launch;
+
+/// The new velocity.
+#[inline(always)]
+pub unsafe fn velocity_after<V: Vector>([rate, momentum, decay]: [f32; 3], g: V, v: V, w: V) -> V {
+    let kept = V::splat(momentum) * v;
+    let decayed = V::splat(-(decay * rate)).fma(w, kept);
+    V::splat(-rate).fma(g, decayed)
+}
+
+/// One step for `len` weights.
+#[kernel]
+pub unsafe fn sgd_update(
+    len: u32,
+    rate: f32,
+    momentum: f32,
+    decay: f32,
+    gradient: *const f32,
+    velocity: *mut f32,
+    weights: *mut f32,
+) {
+    let mut walk = Walk::over::<V>(len);
+    while walk.i < walk.end {
+        let (v, w) = (
+            velocity.load_vector::<V>(walk.i),
+            weights.load_vector::<V>(walk.i),
+        );
+        let g = gradient.load_vector::<V>(walk.i);
+        let v = velocity_after([rate, momentum, decay], g, v, w);
+        velocity.store_vector(walk.i, v);
+        weights.store_vector(walk.i, w + v);
+        walk.i += walk.step;
+    }
+}

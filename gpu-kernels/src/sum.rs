@@ -1,0 +1,129 @@
+//! Sums in a set order: of parts of a result, and along a map.
+//!
+//! Both are cut by the shapes alone, never by the device, so the bits are the
+//! same everywhere.
+
+use crate::device::*;
+use crate::divisor::Divisor;
+
+#[cfg(not(target_arch = "nvptx64"))]
+use {crate::target::Target, cuda_std::simt::Launch};
+
+/// Launch of [`sum_parts`] and [`sum_parts_with_bias`].
+#[cfg(not(target_arch = "nvptx64"))]
+pub fn sum_parts_launch(len: u32, target: Target) -> Launch {
+    Launch::cover(len as usize / target.lanes(), target.threads())
+}
+
+/// The sum of vector `i` of each part, first part first.
+///
+/// # Safety
+/// `parts` is valid for `count · len` floats.
+#[inline(always)]
+pub unsafe fn sum_at<V: Vector>(i: usize, len: usize, count: u32, parts: *const f32) -> V {
+    let mut sum: V = parts.load_vector(i);
+    let mut part = 1;
+    while part < count as usize {
+        sum = sum + parts.load_vector(part * len + i);
+        part += 1;
+    }
+    sum
+}
+
+/// `y[i] = Σ_p parts[p][i]` over `count` parts of `len` floats, a multiple of 16.
+///
+/// # Safety
+/// `parts` is valid for `count · len` floats and `y` for `len`; `y` may be the
+/// first part itself.
+#[kernel]
+pub unsafe fn sum_parts(len: u32, count: u32, parts: *const f32, y: *mut f32) {
+    let i = thread::index_1d() as usize * V::LANES;
+    if i < len as usize {
+        y.store_vector(i, sum_at::<V>(i, len as usize, count, parts));
+    }
+}
+
+/// `y[o][n] = b[o] + Σ_p parts[p][o][n]`: [`sum_parts`] of an output of so many
+/// `images`, then the bias.
+///
+/// # Safety
+/// As [`sum_parts`]; `bias` is valid for `len / images` floats.
+#[kernel]
+pub unsafe fn sum_parts_with_bias(
+    len: u32,
+    images: Divisor,
+    count: u32,
+    parts: *const f32,
+    bias: *const f32,
+    y: *mut f32,
+) {
+    let i = thread::index_1d() * V::LANES as u32;
+    if i < len {
+        let (output, _) = images.div_rem(i);
+        let sum = sum_at::<V>(i as usize, len as usize, count, parts);
+        y.store_vector(i as usize, sum + V::splat(bias.load(output as usize)));
+    }
+}
+
+/// Running sums of a map: sum `l` takes every float at `l` modulo this.
+const LINES: usize = 256;
+
+/// Launch of [`sum_maps`].
+#[cfg(not(target_arch = "nvptx64"))]
+pub fn sum_maps_launch(maps: u32, target: Target) -> Launch {
+    Launch {
+        grid: [maps, 1, 1],
+        block: [(LINES / target.lanes()) as u32, 1, 1],
+        shared: (LINES * size_of::<f32>()) as u32,
+    }
+}
+
+/// `y[m] = Σ_j x[m][j]` over maps of `columns` floats, a multiple of 16: the
+/// gradient of a bias.
+///
+/// 256 running sums, each over every 256th float in order, then added
+/// pairwise: sum `l` and sum `l + 128`, and so on by halves.
+///
+/// # Safety
+/// `x` is valid for `maps · columns` floats and `y` for `maps`; launched as
+/// [`sum_maps_launch`] says.
+#[kernel]
+pub unsafe fn sum_maps(columns: u32, x: *const f32, y: *mut f32) {
+    let map = thread::block_idx_x() as usize;
+    let line = thread::thread_idx_x() as usize * V::LANES;
+    let x = x.add(map * columns as usize);
+    let mut sum = V::splat(0.0);
+    let mut j = line;
+    while j < columns as usize {
+        sum = sum + x.load_vector::<V>(j);
+        j += LINES;
+    }
+    let sums = Shared::dynamic();
+    sums.store_vector(line, sum);
+    thread::sync_threads();
+    let mut half = LINES / 2;
+    while half >= V::LANES {
+        if line < half {
+            sums.store_vector(line, sums.load_vector::<V>(line) + sums.load_vector(line + half));
+        }
+        thread::sync_threads();
+        half /= 2;
+    }
+    if line == 0 {
+        y.store(map, halves(sums, half));
+    }
+}
+
+/// The sum of the first `2 · half` floats, by halves.
+#[inline(always)]
+unsafe fn halves(sums: Shared, mut half: usize) -> f32 {
+    while half > 0 {
+        let mut l = 0;
+        while l < half {
+            sums.store(l, sums.load(l) + sums.load(l + half));
+            l += 1;
+        }
+        half /= 2;
+    }
+    sums.load(0)
+}

@@ -1,0 +1,54 @@
+//! The saturating unit that the paper compares with ReLU: `y = tanh x`
+//! (section 3.1, Figure 1).
+//!
+//! | | |
+//! |---|---|
+//! | forward | `y = tanh x` |
+//! | backward | `dx = dy · (1 − y²)` |
+//!
+//! `tanh` is made of the `libm` crate's `expm1` on every device.
+//!
+//! The tensors have `len` elements in any layout; `len` is a multiple of 16 and
+//! the pointers of 16 bytes. The output may be the input (`y == x`, `dx == dy`).
+//! Launch as [`tanh_launch`] says: one dimension, [`SPAN`](crate::elementwise::SPAN)
+//! elements a block, any number of threads.
+
+use crate::device::*;
+use crate::elementwise::Walk;
+use crate::math;
+
+#[cfg(not(target_arch = "nvptx64"))]
+pub use crate::elementwise::launch as tanh_launch;
+
+/// `tanh x`.
+#[inline(always)]
+pub unsafe fn tanh<V: Vector>(x: V) -> V {
+    x.map(math::tanh)
+}
+
+/// `dy · (1 − y²)`, where `1 − y²` is rounded once.
+#[inline(always)]
+pub unsafe fn tanh_gradient<V: Vector>(y: V, dy: V) -> V {
+    dy * (V::splat(0.0) - y).fma(y, V::splat(1.0))
+}
+
+/// `y = tanh(x)` for `len` elements.
+#[kernel]
+pub unsafe fn tanh_forward(len: u32, x: *const f32, y: *mut f32) {
+    let mut walk = Walk::over::<V>(len);
+    while walk.i < walk.end {
+        y.store_vector(walk.i, tanh(x.load_vector::<V>(walk.i)));
+        walk.i += walk.step;
+    }
+}
+
+/// The gradient to the input from the gradient to the output and the output.
+#[kernel]
+pub unsafe fn tanh_backward(len: u32, y: *const f32, dy: *const f32, dx: *mut f32) {
+    let mut walk = Walk::over::<V>(len);
+    while walk.i < walk.end {
+        let (y, dy) = (y.load_vector::<V>(walk.i), dy.load_vector::<V>(walk.i));
+        dx.store_vector(walk.i, tanh_gradient(y, dy));
+        walk.i += walk.step;
+    }
+}

@@ -1,0 +1,105 @@
+//! `y[j][i] = x[i][j]` for an x of `rows` × `cols`, of any size.
+//!
+//! x and y must not overlap; where `rows` and `cols` are multiples of 4 the
+//! pointers must be of 16 bytes. Launch as [`transpose_launch`] says: a block
+//! for each tile of [`TILE`] × [`TILE`] elements, columns of x along x, rows
+//! along y, any number of threads along x. A tile goes through shared memory, so
+//! that reads and writes both run along memory; squares of vectors are turned in
+//! registers on the way, but in the ragged tiles at the edges.
+
+use crate::device::*;
+
+#[cfg(not(target_arch = "nvptx64"))]
+use {crate::target::Target, cuda_std::simt::Launch};
+
+/// Rows and columns of a block's tile.
+pub const TILE: u32 = 32;
+
+/// From row to row of the tile in shared memory: not a multiple of all its banks.
+const STRIDE: usize = TILE as usize + 4;
+
+/// The launch of [`transpose`].
+#[cfg(not(target_arch = "nvptx64"))]
+pub fn transpose_launch(rows: u32, cols: u32, target: Target) -> Launch {
+    let threads = match target {
+        Target::Cpu => 1,
+        Target::Gpu => 64,
+    };
+    Launch {
+        grid: [cols.div_ceil(TILE).max(1), rows.div_ceil(TILE).max(1), 1],
+        block: [threads, 1, 1],
+        shared: TILE * STRIDE as u32 * size_of::<f32>() as u32,
+    }
+}
+
+/// A matrix of `rows` × `cols` to one of `cols` × `rows`.
+#[kernel]
+pub unsafe fn transpose(rows: u32, cols: u32, x: *const f32, y: *mut f32) {
+    let (i0, j0) = (thread::block_idx_y() * TILE, thread::block_idx_x() * TILE);
+    let x = x.wrapping_add(i0 as usize * cols as usize + j0 as usize);
+    let y = y.wrapping_add(j0 as usize * rows as usize + i0 as usize);
+    let whole = i0 + TILE <= rows && j0 + TILE <= cols;
+    if whole && rows % 4 == 0 && cols % 4 == 0 {
+        whole_tile::<V>(rows as usize, cols as usize, x, y);
+    } else {
+        ragged_tile([rows, cols], [i0, j0], x, y);
+    }
+}
+
+/// The tile whose first element is x's; every thread of the block calls this.
+#[inline(always)]
+unsafe fn whole_tile<V: Vector>(rows: usize, cols: usize, x: *const f32, y: *mut f32) {
+    let tile = Shared::dynamic();
+    let across = TILE as usize / V::LANES;
+    let (first, threads) = (
+        thread::thread_idx_x() as usize,
+        thread::block_dim_x() as usize,
+    );
+    let mut unit = first;
+    while unit < across * across {
+        let (i, j) = (unit / across * V::LANES, unit % across * V::LANES);
+        let turned = V::transpose(V::square(|row| x.load_vector((i + row) * cols + j)));
+        let turned = turned.as_ref();
+        let mut row = 0;
+        while row < V::LANES {
+            tile.store_vector((j + row) * STRIDE + i, *turned.as_ptr().add(row));
+            row += 1;
+        }
+        unit += threads;
+    }
+    thread::sync_threads();
+    let mut unit = first;
+    while unit < TILE as usize * across {
+        let (j, i) = (unit / across, unit % across * V::LANES);
+        y.store_vector(j * rows + i, tile.load_vector::<V>(j * STRIDE + i));
+        unit += threads;
+    }
+}
+
+/// The same for what there is of a tile whose first element is (`i0`, `j0`).
+#[inline(always)]
+unsafe fn ragged_tile([rows, cols]: [u32; 2], [i0, j0]: [u32; 2], x: *const f32, y: *mut f32) {
+    let tile = Shared::dynamic();
+    let (first, threads) = (thread::thread_idx_x(), thread::block_dim_x());
+    let mut unit = first;
+    while unit < TILE * TILE {
+        let (i, j) = (unit / TILE, unit % TILE);
+        if i0 + i < rows && j0 + j < cols {
+            let value = x.load(i as usize * cols as usize + j as usize);
+            tile.store(j as usize * STRIDE + i as usize, value);
+        }
+        unit += threads;
+    }
+    thread::sync_threads();
+    let mut unit = first;
+    while unit < TILE * TILE {
+        let (j, i) = (unit / TILE, unit % TILE);
+        if i0 + i < rows && j0 + j < cols {
+            y.store(
+                j as usize * rows as usize + i as usize,
+                tile.load(j as usize * STRIDE + i as usize),
+            );
+        }
+        unit += threads;
+    }
+}

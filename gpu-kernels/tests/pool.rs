@@ -1,0 +1,182 @@
+//! Max-pooling against its definition.
+mod common;
+
+use common::{Buffer, assert_close, bits, random, random_below, run};
+use gpu_kernels::pool::{
+    Pool, max_pool_backward, max_pool_backward_launch, max_pool_forward, max_pool_forward_launch,
+};
+use gpu_kernels::target::Target;
+use proptest::prelude::*;
+
+#[derive(Clone, Copy, Debug)]
+struct Shape {
+    channels: usize,
+    height: usize,
+    width: usize,
+    out: [usize; 2],
+    size: usize,
+    stride: usize,
+    images: usize,
+}
+
+impl Shape {
+    fn pool(&self) -> Pool {
+        let u = |x: usize| x as u32;
+        Pool::new(
+            [u(self.channels), u(self.height), u(self.width)],
+            [u(self.out[0]), u(self.out[1])],
+            u(self.size),
+            u(self.stride),
+            u(self.images),
+        )
+    }
+
+    fn inputs(&self) -> usize {
+        self.channels * self.height * self.width * self.images
+    }
+
+    fn outputs(&self) -> usize {
+        self.channels * self.out[0] * self.out[1] * self.images
+    }
+
+    /// For every output its inputs' indices and places, in scan order.
+    fn windows(&self) -> Vec<Vec<(usize, usize)>> {
+        let [rows, cols] = self.out;
+        let window = |o: usize| {
+            let (n, pixel) = (o % self.images, o / self.images);
+            let (c, oy, ox) = (pixel / (rows * cols), pixel / cols % rows, pixel % cols);
+            let places = (0..self.size * self.size).filter_map(|place| {
+                let y = oy * self.stride + place / self.size;
+                let x = ox * self.stride + place % self.size;
+                let at = ((c * self.height + y) * self.width + x) * self.images + n;
+                (y < self.height && x < self.width).then_some((at, place))
+            });
+            places.collect()
+        };
+        (0..self.outputs()).map(window).collect()
+    }
+}
+
+fn forward(s: &Shape, x: &[f32], target: Target) -> (Vec<f32>, Vec<f32>) {
+    let x = Buffer::new(x);
+    let (mut y, mut winner) = (
+        Buffer::unwritten(s.outputs()),
+        Buffer::unwritten(s.outputs()),
+    );
+    let launch = max_pool_forward_launch(s.pool(), target);
+    unsafe {
+        run(
+            &max_pool_forward,
+            launch,
+            (s.pool(), x.ptr(), y.mut_ptr(), winner.mut_ptr()),
+        )
+    };
+    (y.to_vec(), winner.to_vec())
+}
+
+fn backward(s: &Shape, winner: &[f32], dy: &[f32], target: Target) -> Vec<f32> {
+    let (winner, dy) = (Buffer::new(winner), Buffer::new(dy));
+    let mut dx = Buffer::unwritten(s.inputs());
+    let launch = max_pool_backward_launch(s.pool(), target);
+    unsafe {
+        run(
+            &max_pool_backward,
+            launch,
+            (s.pool(), winner.ptr(), dy.ptr(), dx.mut_ptr()),
+        )
+    };
+    dx.to_vec()
+}
+
+/// Overlapping, touching and gaping windows; outputs rounded down and up.
+fn shapes() -> impl Strategy<Value = Shape> {
+    let sizes = (
+        1..4usize,
+        1..12usize,
+        1..12usize,
+        1..5usize,
+        1..5usize,
+        1..3usize,
+    );
+    let up = (any::<bool>(), any::<bool>());
+    (sizes, up).prop_map(
+        |((channels, height, width, size, stride, images), (up_y, up_x))| {
+            let out = |extent: usize, up: bool| {
+                let room = extent.saturating_sub(size);
+                let steps = if up {
+                    room.div_ceil(stride)
+                } else {
+                    room / stride
+                };
+                // No window may begin beyond the image.
+                steps.min((extent - 1) / stride) + 1
+            };
+            let images = 32 * images;
+            let out = [out(height, up_y), out(width, up_x)];
+            Shape {
+                channels,
+                height,
+                width,
+                out,
+                size,
+                stride,
+                images,
+            }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn as_the_definition(s in shapes(), seed: u32, coarse: bool) {
+        // Few different values make ties.
+        let x: Vec<f32> = match coarse {
+            true => random_below(seed, s.inputs(), 3).iter().map(|&x| x as f32 - 1.0).collect(),
+            false => random(seed, s.inputs()),
+        };
+        let dy = random(seed ^ 1, s.outputs());
+        let (mut want_y, mut want_winner) = (Vec::new(), Vec::new());
+        let mut want_dx = vec![0.0f64; s.inputs()];
+        for (window, dy) in s.windows().iter().zip(&dy) {
+            let first_best =
+                window.iter().copied().reduce(|a, b| if x[b.0] > x[a.0] { b } else { a });
+            let (at, place) = first_best.unwrap();
+            want_y.push(x[at]);
+            want_winner.push(place as f32);
+            want_dx[at] += *dy as f64;
+        }
+        for target in [Target::Cpu, Target::Gpu] {
+            let (y, winner) = forward(&s, &x, target);
+            prop_assert_eq!(bits(&y), bits(&want_y));
+            prop_assert_eq!(&winner, &want_winner);
+        }
+        let dx = backward(&s, &want_winner, &dy, Target::Cpu);
+        assert_close("dx", &dx, &want_dx);
+        prop_assert_eq!(bits(&dx), bits(&backward(&s, &want_winner, &dy, Target::Gpu)));
+    }
+}
+
+#[test]
+fn nan_wins_its_windows_and_takes_their_gradient() {
+    let s = Shape {
+        channels: 1,
+        height: 7,
+        width: 7,
+        out: [3, 3],
+        size: 3,
+        stride: 2,
+        images: 32,
+    };
+    let mut x = random(1, s.inputs());
+    let at = |y: usize, x: usize, n: usize| (y * 7 + x) * 32 + n;
+    x[at(2, 2, 5)] = f32::NAN;
+    let (y, winner) = forward(&s, &x, Target::Cpu);
+    for (o, y) in y.iter().enumerate() {
+        let (pixel, n) = (o / 32, o % 32);
+        let reached = n == 5 && pixel / 3 < 2 && pixel % 3 < 2;
+        assert_eq!(y.is_nan(), reached, "{o}");
+    }
+    let dx = backward(&s, &winner, &vec![1.0; s.outputs()], Target::Cpu);
+    assert_eq!(dx[at(2, 2, 5)], 4.0);
+}

@@ -1,0 +1,384 @@
+//! The commands and their options.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::train::sampler::Order;
+use crate::train::schedule::Rule;
+use crate::train::views::Augment;
+
+/// AlexNet end to end: trains the paper's network on the project's own GPU kernels, tests it, looks into it.
+#[derive(Debug, Parser)]
+#[command(name = "host", version, max_term_width = 100)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Trains a network.
+    #[command(
+        after_help = "Example: host train --data sets/train --val sets/val --width 0.25 --steps 500 --out runs/a\n\
+                            Goes on with it after a stop: the same with --resume"
+    )]
+    Train(Train),
+    /// Tests one network, or several with their predictions averaged: error rates over a set.
+    #[command(
+        after_help = "Example: host test-crop --checkpoint runs/a --data sets/val --crops 10"
+    )]
+    TestCrop(TestCrop),
+    /// Writes what a layer gives for every image of a set.
+    #[command(
+        after_help = "Example: host features --checkpoint runs/a --data sets/val --layer fc7 --out fc7.safetensors"
+    )]
+    Features(Features),
+    /// Writes the weights as PyTorch names and shapes them, both towers joined.
+    #[command(after_help = "Example: host export --checkpoint runs/a --out alexnet.safetensors")]
+    Export(Export),
+    /// Draws the filters of the first layer.
+    #[command(after_help = "Example: host filters --checkpoint runs/a --out filters.png")]
+    Filters(Filters),
+    /// Compares every layer's gradients with differences of the loss.
+    #[command(after_help = "Example: host check-gradients --net paper --gpus cpu")]
+    CheckGradients(CheckGradients),
+    /// Measures the speed of training.
+    #[command(after_help = "Example: host bench --net paper --batch 128 --layers")]
+    Bench(Bench),
+    /// Says what this build and this machine can do, and why not more.
+    #[command(after_help = "Example: host doctor")]
+    Doctor(Doctor),
+}
+
+/// Which network.
+#[derive(Args, Clone, Debug)]
+pub struct Network {
+    /// A network that comes with the program (paper, one-gpu) or a TOML file
+    #[arg(long, default_value = "paper", value_name = "NET|FILE.toml")]
+    pub net: String,
+    /// Maps and units of every hidden layer times this, rounded to multiples of 16 in each tower
+    #[arg(long, default_value_t = 1.0, value_name = "W")]
+    pub width: f64,
+    /// Changes one key of the network, such as conv2.bias=0.1, lrn.alpha=2e-5 or train.momentum=0.8
+    #[arg(long, value_name = "KEY=VALUE")]
+    pub set: Vec<String>,
+}
+
+/// Where the towers run.
+#[derive(Args, Clone, Debug)]
+pub struct Places {
+    /// A place for each tower or one for all: numbers of GPUs, or cpu, a virtual GPU [default: 0,1 with two GPUs,
+    /// 0 with one, cpu,cpu with none]
+    #[arg(long, value_name = "PLACES")]
+    pub gpus: Option<String>,
+}
+
+/// `host train`
+#[derive(Args, Clone, Debug)]
+pub struct Train {
+    /// The training set, as dataset-pack built it
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The validation set
+    #[arg(long, value_name = "DIR")]
+    pub val: Option<PathBuf>,
+    /// The run directory: config.toml, metrics.jsonl, checkpoints and pictures
+    #[arg(long, value_name = "RUN")]
+    pub out: PathBuf,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub network: Network,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub places: Places,
+    /// Images a step [default: the network's, 128]
+    #[arg(long, value_name = "N")]
+    pub batch: Option<usize>,
+    /// Passes through the training set [default: the network's, 90]
+    #[arg(long, value_name = "N", conflicts_with = "steps")]
+    pub epochs: Option<usize>,
+    /// Ends after so many steps
+    #[arg(long, value_name = "N")]
+    pub steps: Option<u64>,
+    /// Initial learning rate [default: the network's, 0.01]
+    #[arg(long, value_name = "RATE")]
+    pub lr: Option<f64>,
+    /// When the rate falls: plateau, constant or step:E1,E2,… [default: the network's, plateau]
+    #[arg(long, value_name = "RULE")]
+    pub schedule: Option<Rule>,
+    /// Probability that dropout zeroes a unit [default: the network's, 0.5]
+    #[arg(long, value_name = "P")]
+    pub dropout: Option<f64>,
+    /// Seed of the initial weights, the order, the views and dropout
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// What is done to an image before the network sees it
+    #[arg(long, value_enum, default_value_t)]
+    pub augment: Augment,
+    /// The order of the images
+    #[arg(long, value_enum, default_value_t)]
+    pub order: Order,
+    /// Steps between validations [default: one epoch]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub validate_every: Option<u64>,
+    /// Steps between checkpoints, besides the last [default: one after each validation]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint_every: Option<u64>,
+    /// Begins with these weights: a checkpoint or an exported file
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "resume")]
+    pub init_from: Option<PathBuf>,
+    /// Goes on from the run's newest checkpoint
+    #[arg(long)]
+    pub resume: bool,
+}
+
+impl Train {
+    /// What the options change in the network, `--set` last.
+    pub fn sets(&self) -> Vec<String> {
+        let options = [
+            self.batch.map(|n| format!("train.batch={n}")),
+            self.epochs.map(|n| format!("train.epochs={n}")),
+            self.lr.map(|rate| format!("train.lr={rate:?}")),
+            self.schedule
+                .as_ref()
+                .map(|rule| format!("train.schedule={rule}")),
+            self.dropout.map(|p| format!("dropout.p={p:?}")),
+        ];
+        options
+            .into_iter()
+            .flatten()
+            .chain(self.network.set.iter().cloned())
+            .collect()
+    }
+}
+
+/// `host test-crop`
+#[derive(Args, Clone, Debug)]
+pub struct TestCrop {
+    /// Checkpoints, or run directories for their newest
+    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
+    pub checkpoint: Vec<PathBuf>,
+    /// The set to test on
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// 10: corners and centre, each also mirrored, averaged; 1: the centre
+    #[arg(long, default_value = "10", value_parser = ["10", "1"])]
+    pub crops: String,
+    /// Images at a time
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub batch: usize,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub places: Places,
+    /// Prints the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `host features`
+#[derive(Args, Clone, Debug)]
+pub struct Features {
+    /// A checkpoint, or a run directory for its newest
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: PathBuf,
+    /// The set
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The layer
+    #[arg(long, value_name = "NAME")]
+    pub layer: String,
+    /// The file: `features` (f32, a row for each image) and `labels` (i64)
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub out: PathBuf,
+    /// Images at a time
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub batch: usize,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub places: Places,
+}
+
+/// `host export`
+#[derive(Args, Clone, Debug)]
+pub struct Export {
+    /// A checkpoint, or a run directory for its newest
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: PathBuf,
+    /// The file to write
+    #[arg(long, value_name = "FILE.safetensors")]
+    pub out: PathBuf,
+}
+
+/// `host filters`
+#[derive(Args, Clone, Debug)]
+pub struct Filters {
+    /// A checkpoint, or a run directory for its newest
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: PathBuf,
+    /// The picture to write
+    #[arg(long, value_name = "FILE.png")]
+    pub out: PathBuf,
+}
+
+/// `host check-gradients`
+#[derive(Args, Clone, Debug)]
+pub struct CheckGradients {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub network: Network,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub places: Places,
+    /// Seed of the weights, the images and the places looked at
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+    /// Prints the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `host bench`
+#[derive(Args, Clone, Debug)]
+pub struct Bench {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub network: Network,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub places: Places,
+    /// Images a step
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub batch: usize,
+    /// Steps measured, after one that is not
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Shows each layer's share
+    #[arg(long)]
+    pub layers: bool,
+    /// Prints the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `host doctor`
+#[derive(Args, Clone, Debug)]
+pub struct Doctor {
+    /// Prints the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::spec::Spec;
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command)
+    }
+
+    fn train(options: &str) -> Train {
+        match parse(&format!("host train --data d --out o {options}")) {
+            Ok(Command::Train(train)) => train,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_shows_an_example_that_can_be_read() {
+        for command in Cli::command().get_subcommands() {
+            let help = command
+                .get_after_help()
+                .map(|text| text.to_string())
+                .unwrap_or_default();
+            let line = help
+                .lines()
+                .next()
+                .and_then(|line| line.strip_prefix("Example: "));
+            let line = line.unwrap_or_else(|| panic!("{} has no example", command.get_name()));
+            parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+        }
+    }
+
+    #[test]
+    fn wrong_usage_exits_with_2_and_help_with_0() {
+        for (line, kind) in [
+            ("host", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ("host fly", ErrorKind::InvalidSubcommand),
+            ("host train --data d", ErrorKind::MissingRequiredArgument),
+            (
+                "host train --data d --out o --schedule step:2,1",
+                ErrorKind::ValueValidation,
+            ),
+            (
+                "host train --data d --out o --augment all",
+                ErrorKind::InvalidValue,
+            ),
+            (
+                "host train --data d --out o --steps 3 --epochs 1",
+                ErrorKind::ArgumentConflict,
+            ),
+            (
+                "host test-crop --checkpoint c --data d --crops 5",
+                ErrorKind::InvalidValue,
+            ),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!((error.kind(), error.exit_code()), (kind, 2), "{line}");
+        }
+        assert_eq!(parse("host train --help").unwrap_err().exit_code(), 0);
+    }
+
+    #[test]
+    fn defaults_are_the_documented_ones() {
+        let train = train("");
+        assert_eq!(
+            (train.network.net.as_str(), train.network.width, train.seed),
+            ("paper", 1.0, 0)
+        );
+        assert_eq!(
+            (train.augment, train.order),
+            (Augment::Paper, Order::Shuffled)
+        );
+        assert!(train.sets().is_empty() && !train.resume);
+    }
+
+    #[test]
+    fn options_become_overrides_and_set_has_the_last_word() {
+        let options = "--batch 32 --epochs 3 --lr 1e-7 --schedule step:1,2 --dropout 0.25 --set train.batch=64 \
+                       --set conv2.bias=0.1";
+        let spec = Spec::load("paper", &train(options).sets()).unwrap();
+        assert_eq!(
+            (spec.train.batch, spec.train.epochs, spec.train.lr),
+            (64, 3, 1e-7)
+        );
+        assert_eq!(spec.train.schedule, Rule::Step(vec![1, 2]));
+        assert!(spec.to_toml().contains("p = 0.25") && !spec.to_toml().contains("p = 0.5"));
+        // A whole number is a rate too.
+        assert_eq!(
+            Spec::load("paper", &train("--lr 1").sets())
+                .unwrap()
+                .train
+                .lr,
+            1.0
+        );
+    }
+
+    #[test]
+    fn several_checkpoints_follow_one_option() {
+        let Ok(Command::TestCrop(test)) = parse("host test-crop --checkpoint a b --data d") else {
+            panic!()
+        };
+        assert_eq!((test.checkpoint.len(), test.crops.as_str()), (2, "10"));
+    }
+}

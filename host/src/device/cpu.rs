@@ -1,0 +1,196 @@
+//! A virtual GPU: the executor's cores, the host's memory, a thread for each stream.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread::JoinHandle;
+
+use anyhow::{Context, Result, anyhow};
+use gpu_kernels::target::Target;
+use simt_executor::{Call, InstructionSet, Pool, memory};
+
+use super::{Device, Event, Stream};
+
+/// Large enough for every vector, and what cudaMalloc gives.
+const ALIGN: usize = 256;
+
+/// A virtual GPU on some of the machine's cores.
+pub struct CpuDevice {
+    pool: Pool,
+}
+
+impl CpuDevice {
+    /// A virtual GPU with so many worker threads.
+    pub fn new(threads: usize) -> Result<Arc<CpuDevice>> {
+        let pool = Pool::new(threads).context("starting a virtual GPU's threads")?;
+        Ok(Arc::new(CpuDevice { pool }))
+    }
+}
+
+fn layout(bytes: usize) -> Result<Layout> {
+    Layout::from_size_align(bytes.max(1), ALIGN).map_err(|_| anyhow!("more than can be addressed"))
+}
+
+impl Device for CpuDevice {
+    fn describe(&self) -> String {
+        let (threads, set) = (self.pool.threads(), InstructionSet::current().name());
+        format!("virtual GPU on {threads} CPU thread{} ({set})", if threads == 1 { "" } else { "s" })
+    }
+
+    fn target(&self) -> Target {
+        Target::Cpu
+    }
+
+    fn allocate(&self, bytes: usize) -> Result<*mut u8> {
+        // SAFETY: the layout is not empty.
+        let memory = unsafe { alloc_zeroed(layout(bytes)?) };
+        anyhow::ensure!(!memory.is_null(), "out of memory");
+        memory::register(memory, bytes);
+        Ok(memory)
+    }
+
+    unsafe fn release(&self, memory: *mut u8, bytes: usize) {
+        memory::unregister(memory);
+        if let Ok(layout) = layout(bytes) {
+            // SAFETY: from `allocate` with the same layout.
+            unsafe { dealloc(memory, layout) }
+        }
+    }
+
+    fn stream(self: Arc<Self>) -> Result<Box<dyn Stream>> {
+        Ok(Box::new(CpuStream::new(self)?))
+    }
+}
+
+/// An event on the CPU: has it happened?
+#[derive(Clone, Default)]
+pub(super) struct Signal(Arc<(Mutex<bool>, Condvar)>);
+
+impl Signal {
+    fn set(&self) {
+        *self.0.0.lock().unwrap_or_else(|e| e.into_inner()) = true;
+        self.0.1.notify_all();
+    }
+
+    fn wait(&self) {
+        let happened = self.0.0.lock().unwrap_or_else(|e| e.into_inner());
+        drop(self.0.1.wait_while(happened, |happened| !*happened));
+    }
+}
+
+/// What a stream's thread does next.
+enum Command {
+    Call(Call),
+    Upload(Arc<[u8]>, Address),
+    Copy(Address, Address, usize),
+    Record(Signal),
+    Wait(Signal),
+    Report(Sender<Result<(), simt_executor::Fault>>),
+}
+
+/// An address that its user has promised to keep valid.
+struct Address(*mut u8);
+// SAFETY: see the contracts of `Stream`.
+unsafe impl Send for Address {}
+
+struct CpuStream {
+    device: Arc<CpuDevice>,
+    /// `None` once dropped: that ends the thread.
+    queue: Option<Sender<Command>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl CpuStream {
+    fn new(device: Arc<CpuDevice>) -> Result<Self> {
+        let (queue, commands) = channel();
+        let worker = device.clone();
+        let run = move || {
+            let mut state = Ok(());
+            for command in commands {
+                execute(&worker.pool, command, &mut state);
+            }
+        };
+        let thread = std::thread::Builder::new()
+            .name("stream".into())
+            .spawn(run)
+            .context("starting a stream's thread")?;
+        Ok(CpuStream { device, queue: Some(queue), thread: Some(thread) })
+    }
+
+    fn send(&self, command: Command) {
+        if let Some(queue) = &self.queue {
+            // The thread ends before the stream only by a panic; `synchronize` reports that.
+            let _ = queue.send(command);
+        }
+    }
+}
+
+/// Events happen and reports are given whatever went wrong, so that nobody waits for ever.
+fn execute(pool: &Pool, command: Command, state: &mut Result<(), simt_executor::Fault>) {
+    match command {
+        Command::Record(signal) => signal.set(),
+        Command::Wait(signal) => signal.wait(),
+        Command::Report(to) => drop(to.send(state.clone())),
+        _ if state.is_err() => {}
+        // SAFETY: promised by whoever made the call.
+        Command::Call(call) => *state = unsafe { pool.run_call(&call) },
+        // SAFETY: promised by the callers of `upload_bytes` and `copy_bytes`.
+        Command::Upload(from, to) => unsafe {
+            to.0.copy_from_nonoverlapping(from.as_ptr(), from.len())
+        },
+        Command::Copy(from, to, bytes) => unsafe {
+            to.0.copy_from_nonoverlapping(from.0, bytes)
+        },
+    }
+}
+
+impl Stream for CpuStream {
+    fn device(&self) -> &dyn Device {
+        &*self.device
+    }
+
+    fn call(&self, call: Call) {
+        self.send(Command::Call(call));
+    }
+
+    unsafe fn upload_bytes(&self, from: Arc<[u8]>, to: *mut u8) {
+        self.send(Command::Upload(from, Address(to)));
+    }
+
+    unsafe fn copy_bytes(&self, from: *const u8, to: *mut u8, bytes: usize) {
+        self.send(Command::Copy(Address(from.cast_mut()), Address(to), bytes));
+    }
+
+    unsafe fn download_bytes(&self, from: *const u8, to: &mut [u8]) -> Result<()> {
+        self.synchronize()?;
+        // SAFETY: the caller's promise; nothing is queued any more.
+        unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, to.len()) };
+        Ok(())
+    }
+
+    fn record(&self) -> Event {
+        let signal = Signal::default();
+        self.send(Command::Record(signal.clone()));
+        Event(signal)
+    }
+
+    fn wait(&self, event: &Event) {
+        self.send(Command::Wait(event.0.clone()));
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        let (to, report) = channel();
+        self.send(Command::Report(to));
+        let state = report.recv().context("a stream's thread has died")?;
+        state.with_context(|| self.device.describe())
+    }
+}
+
+impl Drop for CpuStream {
+    fn drop(&mut self) {
+        self.queue = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}

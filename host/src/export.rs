@@ -1,0 +1,287 @@
+//! Between the weights as the towers hold them and as PyTorch names and shapes them.
+//!
+//! | | a tower | joint |
+//! |---|---|---|
+//! | convolution | `[map read · row · column][map]` | `NAME.weight` `[map, map read, row, column]` |
+//! | fully connected | `[unit read][unit]` | `NAME.weight` `[unit, unit read]` |
+//! | bias | `[map or unit]` | `NAME.bias` `[map or unit]` |
+//!
+//! A tower's maps and units are padded with zeros to [`Parameters::padded_outputs`]; the joint tensors have none of
+//! that, and tower 0's maps first. A convolution that reads its own tower becomes PyTorch's with as many groups as
+//! there are towers. What a layer reads from both towers, or from a map's pixels, has the same order on both sides.
+
+use anyhow::{Context, Result, ensure};
+
+use crate::net::shapes::{GRANULE, Net, Op, Parameters};
+use crate::tensors::Info;
+
+/// The joint tensors of one layer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Joint {
+    /// The layer's place in every tower's list.
+    pub layer: usize,
+    /// Name and shape of the weights.
+    pub weight: Info,
+    /// Name and shape of the biases.
+    pub bias: Info,
+}
+
+/// The joint tensors of every layer that has weights.
+pub fn joints(net: &Net) -> Vec<Joint> {
+    let layers = net.towers[0].iter().enumerate();
+    let joint = |(layer, first): (usize, &crate::net::shapes::Layer)| {
+        let parameters = first.parameters()?;
+        let outputs = parameters_of(net, layer).map(|p| p.outputs).sum();
+        let shape = match first.op {
+            Op::Convolution { kernel, .. } => vec![outputs, first.input.channels, kernel, kernel],
+            _ => vec![outputs, parameters.inputs],
+        };
+        let weight = Info::f32(format!("{}.weight", first.name), shape);
+        Some(Joint {
+            layer,
+            weight,
+            bias: Info::f32(format!("{}.bias", first.name), [outputs]),
+        })
+    };
+    layers.filter_map(joint).collect()
+}
+
+/// The joint weights of a layer, from each tower's.
+pub fn join_weights(net: &Net, layer: usize, towers: &[impl AsRef<[f32]>]) -> Result<Vec<f32>> {
+    let mut joint = Vec::new();
+    for (p, tower) in pairs(net, layer, towers)? {
+        check(
+            net,
+            layer,
+            tower.as_ref().len(),
+            p.inputs * p.padded_outputs(),
+        )?;
+        to_rows(p, tower.as_ref(), &mut joint);
+    }
+    Ok(joint)
+}
+
+/// The joint biases of a layer, from each tower's.
+pub fn join_biases(net: &Net, layer: usize, towers: &[impl AsRef<[f32]>]) -> Result<Vec<f32>> {
+    let mut joint = Vec::new();
+    for (p, tower) in pairs(net, layer, towers)? {
+        check(net, layer, tower.as_ref().len(), p.padded_outputs())?;
+        joint.extend_from_slice(&tower.as_ref()[..p.outputs]);
+    }
+    Ok(joint)
+}
+
+/// Each tower's weights of a layer, from the joint ones.
+pub fn split_weights(net: &Net, layer: usize, joint: &[f32]) -> Result<Vec<Vec<f32>>> {
+    check(
+        net,
+        layer,
+        joint.len(),
+        parameters_of(net, layer)
+            .map(|p| p.inputs * p.outputs)
+            .sum(),
+    )?;
+    let rows = |p: &Parameters| &joint[p.first_output * p.inputs..][..p.outputs * p.inputs];
+    Ok(parameters_of(net, layer)
+        .map(|p| to_columns(p, rows(p)))
+        .collect())
+}
+
+/// Each tower's biases of a layer, from the joint ones.
+pub fn split_biases(net: &Net, layer: usize, joint: &[f32]) -> Result<Vec<Vec<f32>>> {
+    check(
+        net,
+        layer,
+        joint.len(),
+        parameters_of(net, layer).map(|p| p.outputs).sum(),
+    )?;
+    let padded = |p: &Parameters| {
+        let mut biases = joint[p.first_output..][..p.outputs].to_vec();
+        biases.resize(p.padded_outputs(), 0.0);
+        biases
+    };
+    Ok(parameters_of(net, layer).map(padded).collect())
+}
+
+fn parameters_of(net: &Net, layer: usize) -> impl Iterator<Item = &Parameters> {
+    net.towers
+        .iter()
+        .filter_map(move |tower| tower.get(layer)?.parameters())
+}
+
+fn pairs<'a, T>(
+    net: &'a Net,
+    layer: usize,
+    towers: &'a [T],
+) -> Result<impl Iterator<Item = (&'a Parameters, &'a T)>> {
+    let count = parameters_of(net, layer).count();
+    ensure!(
+        count == towers.len() && count > 0,
+        "layer number {layer}: {} towers given, not {count}",
+        towers.len()
+    );
+    Ok(parameters_of(net, layer).zip(towers))
+}
+
+fn check(net: &Net, layer: usize, found: usize, expected: usize) -> Result<()> {
+    let name = &net.towers[0].get(layer).context("no such layer")?.name;
+    ensure!(
+        found == expected,
+        "layer {name}: {found} numbers, not {expected}"
+    );
+    Ok(())
+}
+
+/// Appends [outputs][inputs], made of [inputs][padded outputs].
+fn to_rows(p: &Parameters, tower: &[f32], joint: &mut Vec<f32>) {
+    let begin = joint.len();
+    joint.resize(begin + p.outputs * p.inputs, 0.0);
+    let rows = &mut joint[begin..];
+    visit(p, |row, column, output| rows[row] = tower[column + output]);
+}
+
+/// [inputs][padded outputs], made of [outputs][inputs].
+fn to_columns(p: &Parameters, rows: &[f32]) -> Vec<f32> {
+    let mut tower = vec![0.0; p.inputs * p.padded_outputs()];
+    visit(p, |row, column, output| tower[column + output] = rows[row]);
+    tower
+}
+
+/// Goes through a tower's weights: place in the rows, beginning of the column, output. A few outputs at a time, or
+/// every access to one side would miss the cache.
+fn visit(p: &Parameters, mut f: impl FnMut(usize, usize, usize)) {
+    for first in (0..p.outputs).step_by(GRANULE) {
+        for input in 0..p.inputs {
+            for output in first..p.outputs.min(first + GRANULE) {
+                f(
+                    output * p.inputs + input,
+                    input * p.padded_outputs(),
+                    output,
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::spec::Spec;
+
+    fn net(width: f64, classes: usize) -> Net {
+        Spec::load("paper", &[])
+            .unwrap()
+            .resolve(width, classes)
+            .unwrap()
+    }
+
+    /// Every tower's weights of a layer, each number a different one, padding −1.
+    fn numbered(net: &Net, layer: usize) -> Vec<Vec<f32>> {
+        let mut next = 0.0;
+        let tower = |p: &Parameters| {
+            let mut number = |i: usize| {
+                next += 1.0;
+                if i % p.padded_outputs() < p.outputs {
+                    next
+                } else {
+                    -1.0
+                }
+            };
+            (0..p.inputs * p.padded_outputs())
+                .map(&mut number)
+                .collect()
+        };
+        parameters_of(net, layer).map(tower).collect()
+    }
+
+    #[test]
+    fn names_and_shapes_are_pytorchs() {
+        let joints = joints(&net(1.0, 1000));
+        let shapes: Vec<(&str, &[usize])> = joints
+            .iter()
+            .map(|j| (j.weight.name.as_str(), j.weight.shape.as_slice()))
+            .collect();
+        let expected: [(&str, &[usize]); 8] = [
+            ("conv1.weight", &[96, 3, 11, 11]),
+            ("conv2.weight", &[256, 48, 5, 5]),
+            ("conv3.weight", &[384, 256, 3, 3]),
+            ("conv4.weight", &[384, 192, 3, 3]),
+            ("conv5.weight", &[256, 192, 3, 3]),
+            ("fc6.weight", &[4096, 9216]),
+            ("fc7.weight", &[4096, 4096]),
+            ("fc8.weight", &[1000, 4096]),
+        ];
+        assert_eq!(shapes, expected);
+        assert_eq!(joints[7].bias, Info::f32("fc8.bias", [1000]));
+    }
+
+    /// Element by element against the documented places.
+    #[test]
+    fn a_convolution_goes_where_it_should() {
+        let net = net(0.25, 10);
+        let layer = net.position("conv2").unwrap();
+        let towers = numbered(&net, layer);
+        let joint = join_weights(&net, layer, &towers).unwrap();
+        let (maps, read, kernel) = (32, 16, 5);
+        assert_eq!(joint.len(), 2 * maps * read * kernel * kernel);
+        for map in 0..2 * maps {
+            for c in 0..read {
+                for y in 0..kernel {
+                    for x in 0..kernel {
+                        let found = joint[((map * read + c) * kernel + y) * kernel + x];
+                        let expected =
+                            towers[map / maps][((c * kernel + y) * kernel + x) * maps + map % maps];
+                        assert_eq!(found, expected, "{map} {c} {y} {x}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn there_and_back_is_the_same_and_padding_is_zero() {
+        let net = net(0.1, 37);
+        for joint in joints(&net) {
+            let layer = joint.layer;
+            let whole: Vec<f32> = (0..joint.weight.len()).map(|i| i as f32 + 1.0).collect();
+            let towers = split_weights(&net, layer, &whole).unwrap();
+            assert_eq!(
+                join_weights(&net, layer, &towers).unwrap(),
+                whole,
+                "{}",
+                joint.weight.name
+            );
+            for (p, tower) in parameters_of(&net, layer).zip(&towers) {
+                let zeros = tower.iter().filter(|x| **x == 0.0).count();
+                assert_eq!(zeros, p.inputs * (p.padded_outputs() - p.outputs));
+            }
+            let biases: Vec<f32> = (0..joint.bias.len()).map(|i| i as f32).collect();
+            let towers = split_biases(&net, layer, &biases).unwrap();
+            assert!(towers.iter().all(|tower| tower.len() % GRANULE == 0));
+            assert_eq!(join_biases(&net, layer, &towers).unwrap(), biases);
+        }
+    }
+
+    #[test]
+    fn the_towers_classes_are_joined_without_padding() {
+        let net = net(0.1, 37);
+        let layer = net.position("fc8").unwrap();
+        let towers = numbered(&net, layer);
+        let joint = join_weights(&net, layer, &towers).unwrap();
+        assert!(joint.len() == 37 * 416 && joint.iter().all(|x| *x > 0.0));
+        // Class 19 is tower 1's first, and its weights stand one padded row apart.
+        assert_eq!(joint[19 * 416 + 3], towers[1][3 * 32]);
+    }
+
+    #[test]
+    fn wrong_sizes_are_told() {
+        let net = net(0.25, 10);
+        let layer = net.position("conv1").unwrap();
+        let error = split_biases(&net, layer, &[0.0; 31])
+            .unwrap_err()
+            .to_string();
+        assert_eq!(error, "layer conv1: 31 numbers, not 32");
+        assert!(join_biases(&net, layer, &[vec![0.0; 16]]).is_err());
+        assert!(join_weights(&net, net.position("relu1").unwrap(), &[[0.0; 16]; 2]).is_err());
+    }
+}

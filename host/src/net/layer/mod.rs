@@ -1,0 +1,106 @@
+//! What the layers of a tower do, a file for each kind.
+
+mod activation;
+mod convolution;
+mod dropout;
+mod fully_connected;
+mod lrn;
+mod pool;
+pub mod softmax;
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use gpu_kernels::target::Target;
+
+use super::shapes::{self, Op};
+use super::weights::Weights;
+use crate::device::{Device, Stream, View};
+
+/// A pass through a tower, as its layers see it.
+pub struct Pass<'a> {
+    /// Where to queue kernels.
+    pub stream: &'a dyn Stream,
+    /// Memory that any layer may use while it is its turn.
+    pub scratch: View<f32>,
+    /// Training or testing.
+    pub mode: Mode,
+    /// Key of all random numbers.
+    pub seed: [u32; 2],
+}
+
+impl Pass<'_> {
+    /// Which launch geometry the device wants.
+    pub fn target(&self) -> Target {
+        self.stream.device().target()
+    }
+}
+
+/// Whether dropout drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It does, with the random numbers of this step.
+    Train {
+        /// Number of the step.
+        step: u32,
+    },
+    /// It scales instead.
+    Test,
+}
+
+/// What a layer gave and what it gets back.
+pub struct Backward {
+    /// Its input, unless it worked in place.
+    pub x: View<f32>,
+    /// Its output.
+    pub y: View<f32>,
+    /// The gradient of the loss to its output.
+    pub dy: View<f32>,
+    /// Where the gradient to its input goes; `None` where nobody wants it.
+    pub dx: Option<View<f32>>,
+}
+
+/// A layer of one tower, ready to run on a batch of fixed size.
+pub trait Layer: Send {
+    /// Queues `y` from `x`.
+    fn forward(&self, pass: &Pass, x: View<f32>, y: View<f32>);
+
+    /// Queues the gradients to the input and to the parameters.
+    fn backward(&self, pass: &Pass, at: Backward);
+
+    /// Floats of scratch memory it uses.
+    fn scratch(&self) -> usize {
+        0
+    }
+
+    /// Its weights and biases, if it has any.
+    fn weights(&self) -> Option<&Weights> {
+        None
+    }
+}
+
+/// Whether such a layer overwrites its input.
+pub fn in_place(op: &Op) -> bool {
+    matches!(op, Op::Relu | Op::Tanh | Op::Dropout { .. })
+}
+
+/// Makes a layer; `id` tells its random numbers from those of others.
+pub fn build(
+    layer: &shapes::Layer,
+    device: &Arc<dyn Device>,
+    batch: usize,
+    id: u32,
+) -> Result<Box<dyn Layer>> {
+    Ok(match &layer.op {
+        Op::Convolution { .. } => Box::new(convolution::Convolution::new(layer, device, batch, id)?),
+        Op::FullyConnected { .. } => {
+            Box::new(fully_connected::FullyConnected::new(layer, device, batch, id)?)
+        }
+        Op::Relu => Box::new(activation::Relu),
+        Op::Tanh => Box::new(activation::Tanh),
+        Op::Lrn(lrn) => Box::new(lrn::Lrn::new(lrn, layer, batch)),
+        Op::MaxPool { .. } => Box::new(pool::MaxPool::new(layer, device, batch)?),
+        Op::Dropout { p } => Box::new(dropout::Dropout { p: *p as f32, id }),
+        Op::Softmax => anyhow::bail!("layer {}: a softmax ends the network", layer.name),
+    })
+}

@@ -1,0 +1,266 @@
+//! The network: as it is written down, as it is built, and as it runs.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`spec`] | the TOML file |
+//! | [`shapes`] | every layer of every tower with its sizes |
+//! | [`layer`] | what each kind of layer does |
+//! | [`weights`] | a layer's weights and biases, and how they learn |
+//! | `tower` | the layers of a tower and the memory between them |
+//! | `exchange` | what the towers tell each other |
+
+mod exchange;
+pub mod layer;
+pub mod shapes;
+pub mod spec;
+mod tower;
+pub mod weights;
+
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
+use gpu_kernels::augment::{self, augment, augment_launch};
+use gpu_kernels::transpose::{transpose, transpose_launch};
+
+use crate::device::{Buffer, Device, Stream, View as Memory};
+use crate::train::views::View;
+use layer::Mode;
+pub use layer::softmax::Outcome;
+use shapes::Net;
+pub use tower::Tower;
+pub use weights::{Rates, Weights};
+
+/// Images of a batch come in multiples of this, as the kernels want them.
+pub const IMAGES: usize = 32;
+
+/// A network on its devices, ready for batches of a fixed number of images.
+pub struct Network {
+    net: Net,
+    batch: usize,
+    seed: [u32; 2],
+    valid: usize,
+    towers: Vec<Tower>,
+    inputs: Vec<Input>,
+}
+
+/// What a tower's device holds of a batch before its first layer.
+struct Input {
+    pixels: Buffer<u8>,
+    views: Buffer<View>,
+    mean: Buffer<f32>,
+}
+
+/// A batch of images on the host.
+pub struct Batch {
+    /// `[image][row][column][colour]`, of the stored size.
+    pub pixels: Arc<[u8]>,
+    /// What the network is to see of each.
+    pub views: Vec<View>,
+    /// Their classes.
+    pub labels: Vec<u32>,
+    /// How many of them count; the rest fills the batch up.
+    pub valid: usize,
+}
+
+impl Network {
+    /// Places the towers of `net` on `devices`, one each, for batches of `batch` images.
+    pub fn new(net: &Net, devices: &[Arc<dyn Device>], batch: usize, seed: u64) -> Result<Self> {
+        ensure!(
+            batch > 0 && batch.is_multiple_of(IMAGES),
+            "batch {batch}: the kernels need a multiple of {IMAGES} images"
+        );
+        let pixels = net.input.size * net.input.size * 3;
+        let towers = devices.iter().enumerate();
+        let towers = towers.map(|(i, device)| Tower::new(net, i, device, batch));
+        let inputs = devices.iter().map(|device| {
+            Ok(Input {
+                pixels: Buffer::new(device, batch * pixels)?,
+                views: Buffer::new(device, batch)?,
+                mean: Buffer::new(device, pixels)?,
+            })
+        });
+        Ok(Network {
+            net: net.clone(),
+            batch,
+            seed: [seed as u32, (seed >> 32) as u32],
+            valid: batch,
+            towers: towers.collect::<Result<_>>()?,
+            inputs: inputs.collect::<Result<_>>()?,
+        })
+    }
+
+    /// Its shapes.
+    pub fn net(&self) -> &Net {
+        &self.net
+    }
+
+    /// Images of a batch.
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
+
+    /// Gives every weight its initial value.
+    pub fn initialise(&self) {
+        for tower in &self.towers {
+            let pass = tower.pass(Mode::Test, self.seed);
+            tower.weights().for_each(|weights| weights.initialise(&pass));
+        }
+    }
+
+    /// Sets the mean image, `[row][column][colour]`, that is taken off every image.
+    pub fn set_mean(&self, mean: &[f32]) {
+        for (tower, input) in self.towers.iter().zip(&self.inputs) {
+            stream(tower).upload(mean, input.mean.view());
+        }
+    }
+
+    /// Queues the upload of a batch and what the network sees of it.
+    pub fn load(&mut self, batch: &Batch) {
+        self.valid = batch.valid;
+        let [size, crop, images] =
+            [self.net.input.size, self.net.input.crop, self.batch].map(|n| n as u32);
+        for (tower, input) in self.towers.iter().zip(&self.inputs) {
+            let stream = stream(tower);
+            // SAFETY: the buffer has the size of the batch's pixels, as `upload` checks for the rest.
+            assert_eq!(batch.pixels.len(), input.pixels.view().len(), "a batch of another size");
+            unsafe {
+                stream.upload_bytes(batch.pixels.clone(), input.pixels.view().ptr());
+            }
+            stream.upload(&batch.views, input.views.view());
+            stream.upload(&batch.labels, tower.softmax.labels());
+            let arguments = (
+                size,
+                crop,
+                images,
+                input.pixels.view().read(),
+                input.views.view().read().cast::<augment::View>(),
+                input.mean.view().read(),
+                tower.image.ptr(),
+            );
+            let launch = augment_launch(crop, images, stream.device().target());
+            // SAFETY: buffers of these sizes; a `View` is laid out as an `augment::View`.
+            unsafe { stream.launch(&augment, launch, arguments) };
+        }
+    }
+
+    /// Queues input as it is, `[colour][row][column][image]`, in place of [`Network::load`].
+    pub fn load_floats(&mut self, image: &[f32], labels: &[u32]) {
+        self.valid = self.batch;
+        for tower in &self.towers {
+            stream(tower).upload(image, tower.image);
+            stream(tower).upload(labels, tower.softmax.labels());
+        }
+    }
+
+    /// Queues the pass from the image to the loss.
+    pub fn forward(&self, mode: Mode) {
+        for i in 0..self.steps() {
+            self.gather(i);
+            for tower in &self.towers {
+                tower.forward(i, &tower.pass(mode, self.seed));
+            }
+        }
+    }
+
+    /// Queues the pass back, from the loss to the gradient of every weight.
+    pub fn backward(&self, mode: Mode) {
+        let layers = self.steps();
+        for tower in &self.towers {
+            let own = self.net.towers[tower.index][layers - 2].parameters();
+            let dy = tower.steps[layers - 2].y.gradient;
+            if let (Some(own), Some(dy)) = (own, dy) {
+                tower.softmax.backward(&tower.pass(mode, self.seed), own, self.valid, dy);
+            }
+        }
+        for i in (0..layers - 1).rev() {
+            for tower in &self.towers {
+                tower.backward(i, &tower.pass(mode, self.seed));
+            }
+            self.scatter(i);
+        }
+    }
+
+    /// Queues a step down the gradient.
+    pub fn update(&self, rates: Rates) {
+        for tower in &self.towers {
+            let pass = tower.pass(Mode::Test, self.seed);
+            tower.weights().for_each(|weights| weights.update(&pass, rates));
+        }
+    }
+
+    /// Queues one step of training on the batch that was loaded, and waits for its outcome.
+    pub fn train(&self, step: u32, rates: Rates) -> Result<Outcome> {
+        self.forward(Mode::Train { step });
+        self.backward(Mode::Train { step });
+        self.update(rates);
+        self.outcome()
+    }
+
+    /// Waits for the batch and says what became of the images that count.
+    pub fn outcome(&self) -> Result<Outcome> {
+        let tower = &self.towers[0];
+        let mut outcome = tower.softmax.outcome(&tower.pass(Mode::Test, self.seed))?;
+        for other in &self.towers[1..] {
+            other.stream.synchronize()?;
+        }
+        outcome.loss.truncate(self.valid);
+        outcome.better.truncate(self.valid);
+        Ok(outcome)
+    }
+
+    /// Waits for the probabilities, `[image][class]`, of the images that count.
+    pub fn probabilities(&self) -> Result<Vec<f32>> {
+        let tower = &self.towers[0];
+        self.by_image(tower, tower.softmax.probabilities(), self.net.classes)
+    }
+
+    /// Waits for what a layer gave, `[image][feature]`, all towers joined, of the
+    /// images that count. Later layers must not have worked in place on it unless
+    /// theirs is wanted.
+    pub fn values(&self, layer: usize) -> Result<(Vec<f32>, usize)> {
+        let widths: Vec<usize> = self.net.towers.iter().map(|t| t[layer].output.len()).collect();
+        let total = widths.iter().sum();
+        let mut joined = vec![0.0; self.valid * total];
+        let mut begin = 0;
+        for (tower, width) in self.towers.iter().zip(widths) {
+            let value = tower.steps[layer].y.value.slice(0..width * self.batch);
+            let part = self.by_image(tower, value, width)?;
+            for (to, from) in joined.chunks_exact_mut(total).zip(part.chunks_exact(width)) {
+                to[begin..begin + width].copy_from_slice(from);
+            }
+            begin += width;
+        }
+        Ok((joined, total))
+    }
+
+    /// `[row][image]` on the device to `[image][row]` on the host.
+    fn by_image(&self, tower: &Tower, from: Memory<f32>, rows: usize) -> Result<Vec<f32>> {
+        let stream = stream(tower);
+        let turned = Buffer::new(&tower.device, rows * self.batch)?;
+        let launch = transpose_launch(rows as u32, self.batch as u32, stream.device().target());
+        let arguments = (rows as u32, self.batch as u32, from.read(), turned.view().ptr());
+        // SAFETY: both views hold rows · batch floats; the download waits for the kernel.
+        unsafe { stream.launch(&transpose, launch, arguments) };
+        stream.download(turned.view().slice(0..self.valid * rows))
+    }
+
+    /// The weights of every layer, each with its tower's number and a stream for its device.
+    pub fn weights(&self) -> impl Iterator<Item = (usize, &Weights, &dyn Stream)> {
+        self.towers.iter().flat_map(|tower| {
+            tower.weights().map(move |weights| (tower.index, weights, &*tower.stream))
+        })
+    }
+
+    /// Waits for all that is queued.
+    pub fn synchronize(&self) -> Result<()> {
+        self.towers.iter().try_for_each(|tower| tower.stream.synchronize())
+    }
+
+    fn steps(&self) -> usize {
+        self.towers[0].steps.len()
+    }
+}
+
+fn stream(tower: &Tower) -> &dyn Stream {
+    &*tower.stream
+}

@@ -1,0 +1,214 @@
+//! The network as it is built: every layer of every tower with its shapes, for a width and a number of classes.
+
+use anyhow::{Context, Result};
+
+use super::spec::{Decay, Init, Input, Lrn, Rates};
+
+mod build;
+
+/// Maps and units of a hidden layer come in multiples of this in each tower, as the kernels' tiles do.
+pub const GRANULE: usize = 16;
+
+/// A network with all its shapes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Net {
+    /// What the network calls itself.
+    pub name: String,
+    /// The images.
+    pub input: Input,
+    /// Classes, all towers together.
+    pub classes: usize,
+    /// The layers of each tower; all towers have the same layers in the same order.
+    pub towers: Vec<Vec<Layer>>,
+}
+
+/// Maps × rows × columns of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Maps, or units.
+    pub channels: usize,
+    /// Rows; 1 after a fully connected layer.
+    pub height: usize,
+    /// Columns; 1 after a fully connected layer.
+    pub width: usize,
+}
+
+/// A layer of one tower.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layer {
+    /// Its name.
+    pub name: String,
+    /// What it reads: its own tower's maps, or those of all towers (tower 0's first) where `exchanges` holds.
+    pub input: Shape,
+    /// What it gives, of this tower alone; the softmax gives all classes in every tower.
+    pub output: Shape,
+    /// Whether the towers must exchange their maps before it.
+    pub exchanges: bool,
+    /// What it does.
+    pub op: Op,
+}
+
+/// What a layer of one tower does.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Op {
+    /// Convolution with square filters.
+    Convolution {
+        /// Side of a filter.
+        kernel: usize,
+        /// Step between windows.
+        stride: usize,
+        /// Zeros before the first row and column; as many as needed follow the last.
+        pad: usize,
+        /// Its weights and biases.
+        parameters: Parameters,
+    },
+    /// Every output reads every input; inputs are ordered map, row, column.
+    FullyConnected {
+        /// Its weights and biases.
+        parameters: Parameters,
+    },
+    /// max(x, 0)
+    Relu,
+    /// tanh(x)
+    Tanh,
+    /// Local response normalisation over maps.
+    Lrn(Lrn),
+    /// Maximum of each window, of what lies inside the image.
+    MaxPool {
+        /// Side of a window.
+        kernel: usize,
+        /// Step between windows.
+        stride: usize,
+        /// Border before the first row and column.
+        pad: usize,
+    },
+    /// Dropout with this probability of zero.
+    Dropout {
+        /// Probability of zero.
+        p: f64,
+    },
+    /// Softmax over all classes, with the mean negative log-probability as loss.
+    Softmax,
+}
+
+/// The weights and biases of a layer of one tower.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parameters {
+    /// Weights that feed one output: maps read · kernel², or units read.
+    pub inputs: usize,
+    /// Outputs of this tower.
+    pub outputs: usize,
+    /// Outputs of the towers before this one: where this tower's begin in the joint layer.
+    pub first_output: usize,
+    /// Initial values, `sigma` already scaled for the width.
+    pub init: Init,
+    /// Multipliers of the learning rate.
+    pub rates: Rates,
+    /// Multipliers of the weight decay.
+    pub decay: Decay,
+}
+
+/// What a layer holds over all towers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LayerCount {
+    /// The layer.
+    pub name: String,
+    /// Its output over all towers.
+    pub output: Shape,
+    /// Its weights and biases over all towers.
+    pub parameters: usize,
+}
+
+impl Shape {
+    /// Numbers an image has.
+    pub fn len(&self) -> usize {
+        self.channels * self.height * self.width
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Parameters {
+    /// Outputs as stored: rounded up to what the kernels' tiles need.
+    pub fn padded_outputs(&self) -> usize {
+        self.outputs.next_multiple_of(GRANULE)
+    }
+
+    /// Weights and biases, padding left out.
+    pub fn count(&self) -> usize {
+        (self.inputs + 1) * self.outputs
+    }
+}
+
+impl Layer {
+    /// The layer's weights and biases, if it has any.
+    pub fn parameters(&self) -> Option<&Parameters> {
+        match &self.op {
+            Op::Convolution { parameters, .. } | Op::FullyConnected { parameters } => {
+                Some(parameters)
+            }
+            _ => None,
+        }
+    }
+
+    /// Side of its filters or windows: 1 where it has none.
+    pub fn kernel(&self) -> usize {
+        match self.op {
+            Op::Convolution { kernel, .. } | Op::MaxPool { kernel, .. } => kernel,
+            _ => 1,
+        }
+    }
+}
+
+impl Net {
+    /// All weights and biases.
+    pub fn parameter_count(&self) -> usize {
+        self.counts().iter().map(|layer| layer.parameters).sum()
+    }
+
+    /// What each layer gives and holds over all towers.
+    pub fn counts(&self) -> Vec<LayerCount> {
+        let of = |i: usize| {
+            let layers = self.towers.iter().map(|tower| &tower[i]);
+            let first = &self.towers[0][i];
+            let joint = !matches!(first.op, Op::Softmax);
+            let channels = layers.clone().map(|layer| layer.output.channels).sum();
+            let output = if joint {
+                Shape {
+                    channels,
+                    ..first.output
+                }
+            } else {
+                first.output
+            };
+            let parameters = layers
+                .filter_map(Layer::parameters)
+                .map(Parameters::count)
+                .sum();
+            LayerCount {
+                name: first.name.clone(),
+                output,
+                parameters,
+            }
+        };
+        (0..self.towers[0].len()).map(of).collect()
+    }
+
+    /// The place of a layer in every tower's list.
+    pub fn position(&self, name: &str) -> Result<usize> {
+        let names = || self.towers[0].iter().map(|layer| layer.name.as_str());
+        names().position(|other| other == name).with_context(|| {
+            format!(
+                "net {} has no layer `{name}` (it has {})",
+                self.name,
+                names().collect::<Vec<_>>().join(", ")
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,366 @@
+//! The network as it is written down: a TOML file, checked and typed.
+//!
+//! ```toml
+//! name = "tiny"
+//! towers = 2
+//!
+//! [input]
+//! size = 256                     # side of the stored images
+//! crop = 224                     # side of what the network sees
+//!
+//! [train]                        # defaults of `host train`; see `Train`
+//! batch = 128
+//!
+//! [[layer]]                      # in order; `name` is unique, `kind` decides the other keys
+//! name = "conv1"
+//! kind = "convolution"           # maps kernel [stride 1] [pad 0] [rounding "floor"] [reads "own"] [init rates decay]
+//! maps = 96                      # of both towers together
+//! kernel = 11
+//! stride = 4
+//! rounding = "ceil"              # a last window that hangs over the edge counts and reads zeros
+//! init = { sigma = 0.01, bias = 0 }
+//! rates = { weights = 1, biases = 1 }     # times the learning rate
+//! decay = { weights = 1, biases = 0 }     # times the weight decay
+//!
+//! [[layer]]
+//! name = "fc2"
+//! kind = "fully-connected"       # units [reads "own"] [init rates decay]
+//! units = "classes"              # as many as the data has, on the last one
+//! reads = "both"                 # the maps of both towers, exchanged; "own": of this tower alone
+//!
+//! [[layer]]
+//! name = "softmax"
+//! kind = "softmax"               # no further keys; the last layer
+//! ```
+//! The other kinds are `relu`, `tanh`, `lrn` (k n alpha beta \[alpha-over-n false\]), `max-pool` (kernel stride
+//! \[pad 0\] \[rounding "floor"\]) and `dropout` (p).
+
+use serde::{Deserialize, Serialize};
+use toml::{Table, Value};
+
+pub(crate) use read::{from_value, parse_toml};
+
+use crate::train::schedule::Rule;
+
+mod check;
+mod read;
+
+/// The networks that come with the program: name and text.
+pub const PRESETS: [(&str, &str); 2] = [
+    ("paper", include_str!("../../../nets/paper.toml")),
+    ("one-gpu", include_str!("../../../nets/one-gpu.toml")),
+];
+
+/// A network as written, before the number of classes and the width are known.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// What the network calls itself.
+    pub name: String,
+    /// Into how many towers every layer is split.
+    pub towers: usize,
+    /// The images.
+    pub input: Input,
+    /// How it is trained unless the command line says otherwise.
+    pub train: Train,
+    /// The layers, first to last.
+    pub layers: Vec<LayerSpec>,
+    table: Table,
+}
+
+/// The images a network reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Input {
+    /// Side of the stored images, pixels.
+    pub size: usize,
+    /// Side of the square the network sees, pixels.
+    pub crop: usize,
+    /// Colours.
+    #[serde(default = "three")]
+    pub channels: usize,
+}
+
+/// Defaults of training.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Train {
+    /// Images a step.
+    pub batch: usize,
+    /// Initial learning rate ε.
+    pub lr: f64,
+    /// Momentum.
+    pub momentum: f64,
+    /// Weight decay; a step takes decay·ε·w off each weight.
+    pub decay: f64,
+    /// Passes through the training set.
+    pub epochs: usize,
+    /// When the rate falls.
+    pub schedule: Rule,
+    /// What the rate is divided by then.
+    pub divide: f64,
+    /// How often it may fall under `plateau`.
+    pub times: u32,
+    /// `plateau`: how many validations in a row without improvement make the rate fall.
+    pub patience: u32,
+    /// `plateau`: by how much the best validation error (a fraction) must fall to count as improvement.
+    pub min_delta: f64,
+}
+
+impl Default for Train {
+    fn default() -> Self {
+        Self {
+            batch: 128,
+            lr: 0.01,
+            momentum: 0.9,
+            decay: 0.0005,
+            epochs: 90,
+            schedule: Rule::Plateau,
+            divide: 10.0,
+            times: 3,
+            patience: 4,
+            min_delta: 0.001,
+        }
+    }
+}
+
+/// One `[[layer]]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LayerSpec {
+    /// Its name, unique in the network.
+    pub name: String,
+    /// What it does.
+    pub kind: Kind,
+}
+
+/// What a layer does, with the numbers as written (maps and units of all towers together).
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// `convolution`
+    Convolution(Convolution),
+    /// `fully-connected`
+    FullyConnected(FullyConnected),
+    /// `relu`
+    Relu,
+    /// `tanh`
+    Tanh,
+    /// `lrn`
+    Lrn(Lrn),
+    /// `max-pool`
+    MaxPool(MaxPool),
+    /// `dropout`
+    Dropout(Dropout),
+    /// `softmax`
+    Softmax,
+}
+
+/// A convolution as written.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Convolution {
+    /// Output maps of all towers together.
+    pub maps: usize,
+    /// Side of a filter.
+    pub kernel: usize,
+    /// Step between windows.
+    #[serde(default = "one")]
+    pub stride: usize,
+    /// Zeros around the image.
+    #[serde(default)]
+    pub pad: usize,
+    /// Whether a last, overhanging window counts.
+    #[serde(default)]
+    pub rounding: Rounding,
+    /// Whose maps it sees.
+    #[serde(default)]
+    pub reads: Reads,
+    /// Initial values.
+    #[serde(default)]
+    pub init: Init,
+    /// Multipliers of the learning rate.
+    #[serde(default)]
+    pub rates: Rates,
+    /// Multipliers of the weight decay.
+    #[serde(default)]
+    pub decay: Decay,
+}
+
+/// A fully connected layer as written.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FullyConnected {
+    /// Outputs of all towers together.
+    pub units: Units,
+    /// Whose maps it sees.
+    #[serde(default)]
+    pub reads: Reads,
+    /// Initial values.
+    #[serde(default)]
+    pub init: Init,
+    /// Multipliers of the learning rate.
+    #[serde(default)]
+    pub rates: Rates,
+    /// Multipliers of the weight decay.
+    #[serde(default)]
+    pub decay: Decay,
+}
+
+/// Local response normalisation over neighbouring maps of a tower: b = a / (k + α Σ a²)^β.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Lrn {
+    /// k
+    pub k: f64,
+    /// Maps in the sum.
+    pub n: usize,
+    /// α
+    pub alpha: f64,
+    /// β
+    pub beta: f64,
+    /// Use α/n for α, as the authors' program, Caffe and PyTorch do; the paper's formula does not.
+    #[serde(default)]
+    pub alpha_over_n: bool,
+}
+
+/// Max-pooling as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MaxPool {
+    /// Side of a window.
+    pub kernel: usize,
+    /// Step between windows; smaller than `kernel` means overlapping pooling.
+    pub stride: usize,
+    /// Border that windows may start in; it never is the maximum.
+    #[serde(default)]
+    pub pad: usize,
+    /// Whether a last, overhanging window counts.
+    #[serde(default)]
+    pub rounding: Rounding,
+}
+
+/// Dropout: training zeroes each unit with probability p, testing multiplies by 1 − p.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Dropout {
+    /// Probability of zero.
+    pub p: f64,
+}
+
+/// Outputs of a fully connected layer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "Value")]
+pub enum Units {
+    /// As many as the data has classes: the last fully connected layer.
+    Classes,
+    /// So many, all towers together.
+    Count(usize),
+}
+
+impl TryFrom<Value> for Units {
+    type Error = String;
+
+    fn try_from(value: Value) -> Result<Self, String> {
+        match &value {
+            Value::String(word) if word == "classes" => Ok(Self::Classes),
+            Value::Integer(n) if *n > 0 => Ok(Self::Count(*n as usize)),
+            _ => Err(format!(
+                "units = {value}: expected a positive count or \"classes\""
+            )),
+        }
+    }
+}
+
+/// What becomes of a last window that hangs over the edge.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rounding {
+    /// It is left out.
+    #[default]
+    Floor,
+    /// It counts; what lies beyond the edge is zero (or, for pooling, ignored).
+    Ceil,
+}
+
+/// Whose maps a layer reads.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reads {
+    /// Those of its own tower.
+    #[default]
+    Own,
+    /// Those of all towers, tower 0's first.
+    Both,
+}
+
+/// Initial values of a layer.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub struct Init {
+    /// Standard deviation of the weights, whose mean is 0.
+    pub sigma: f64,
+    /// Every bias.
+    pub bias: f64,
+    /// Whether a reduced width w divides `sigma` by √w. A layer sums over its inputs, so with w times as many
+    /// the spread of what it gives out falls with √w, and after eight layers nothing is left to learn from. The
+    /// layer that reads the image has as many inputs at any width and is never scaled. Setting a `sigma` with
+    /// `--set` turns this off: what is given there holds as it is.
+    pub scale_with_width: bool,
+}
+
+impl Default for Init {
+    fn default() -> Self {
+        Self {
+            sigma: 0.01,
+            bias: 0.0,
+            scale_with_width: true,
+        }
+    }
+}
+
+/// Multipliers of the learning rate.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rates {
+    /// For the weights.
+    pub weights: f64,
+    /// For the biases.
+    pub biases: f64,
+}
+
+impl Default for Rates {
+    fn default() -> Self {
+        Self {
+            weights: 1.0,
+            biases: 1.0,
+        }
+    }
+}
+
+/// Multipliers of the weight decay.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Decay {
+    /// For the weights.
+    pub weights: f64,
+    /// For the biases.
+    pub biases: f64,
+}
+
+impl Default for Decay {
+    fn default() -> Self {
+        Self {
+            weights: 1.0,
+            biases: 0.0,
+        }
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+fn three() -> usize {
+    3
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,213 @@
+//! Reading a network: the file, its typing, and the changes that `--set` makes.
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use toml::{Table, Value};
+
+use super::{Input, Kind, LayerSpec, PRESETS, Spec, Train};
+
+impl Spec {
+    /// Reads a preset by name or a file by path, then applies `sets`, each `KEY=VALUE`, in order.
+    ///
+    /// KEY is a path into the TOML: `towers`, `train.momentum`, or LAYER`.`key, where LAYER is a layer's name or a
+    /// kind (then all layers of that kind: `dropout.p=0.3`). `sigma` and `bias` may be written without their
+    /// `init.`. VALUE is TOML; a bare word is a string.
+    pub fn load(net: &str, sets: &[String]) -> Result<Self> {
+        let (origin, text) = match PRESETS.iter().find(|(name, _)| *name == net) {
+            Some((name, text)) => (format!("net {name}"), text.to_string()),
+            None => (net.to_string(), read_file(net)?),
+        };
+        let mut spec = Self::parse(&text).with_context(|| origin)?;
+        for set in sets {
+            spec = spec.with(set).with_context(|| format!("--set {set}"))?;
+        }
+        Ok(spec)
+    }
+
+    /// Reads the TOML text of a network.
+    pub fn parse(text: &str) -> Result<Self> {
+        Self::from_table(parse_toml(text)?)
+    }
+
+    /// The TOML text that gives this network again: overrides included, defaults of training written out.
+    pub fn to_toml(&self) -> String {
+        self.table.to_string()
+    }
+
+    pub(super) fn with(&self, set: &str) -> Result<Self> {
+        let (key, value) = set
+            .split_once('=')
+            .ok_or_else(|| anyhow!("expected KEY=VALUE"))?;
+        let mut table = self.table.clone();
+        let path: Vec<&str> = key.trim().split('.').collect();
+        override_key(&mut table, &path, parse_value(value.trim()))?;
+        Self::from_table(table)
+    }
+
+    /// The table of that TOML.
+    pub fn to_table(&self) -> Table {
+        self.table.clone()
+    }
+
+    /// Reads a network from the table of its TOML.
+    pub fn from_table(mut table: Table) -> Result<Self> {
+        #[derive(Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Top {
+            name: String,
+            towers: usize,
+            input: Input,
+            #[serde(default)]
+            train: Train,
+            #[serde(default)]
+            layer: Vec<Table>,
+        }
+        let top: Top = from_value(Value::Table(table.clone()))?;
+        let layers = top
+            .layer
+            .into_iter()
+            .enumerate()
+            .map(|(i, t)| read_layer(i, t))
+            .collect::<Result<Vec<_>>>()?;
+        // What is in force is written out, whether it was given or not.
+        table.insert("train".into(), Value::try_from(&top.train)?);
+        let spec = Self {
+            name: top.name,
+            towers: top.towers,
+            input: top.input,
+            train: top.train,
+            layers,
+            table,
+        };
+        spec.check()?;
+        Ok(spec)
+    }
+}
+
+fn read_file(path: &str) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let presets: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
+        anyhow!(
+            "{path}: {error} (a network is a TOML file or one of {})",
+            presets.join(", ")
+        )
+    })
+}
+
+/// Parses TOML, telling an error in one line with its line number.
+pub(crate) fn parse_toml(text: &str) -> Result<Table> {
+    text.parse::<Table>().map_err(|error| {
+        let line = error
+            .span()
+            .map_or(1, |span| text[..span.start].lines().count().max(1));
+        anyhow!("line {line}: {}", one_line(error.message()))
+    })
+}
+
+/// Types a TOML value, telling an error in one line.
+pub(crate) fn from_value<T: DeserializeOwned>(value: Value) -> Result<T> {
+    value
+        .try_into()
+        .map_err(|error: toml::de::Error| anyhow!("{}", one_line(&error.to_string())))
+}
+
+fn one_line(message: &str) -> String {
+    message.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn parse_value(text: &str) -> Value {
+    let table = format!("value = {text}").parse::<Table>();
+    table
+        .ok()
+        .and_then(|mut t| t.remove("value"))
+        .unwrap_or_else(|| Value::String(text.to_string()))
+}
+
+fn read_layer(index: usize, mut table: Table) -> Result<LayerSpec> {
+    let mut word = |key: &str| match table.remove(key) {
+        Some(Value::String(word)) => Ok(word),
+        _ => Err(anyhow!("`{key}` is missing or not a string")),
+    };
+    let name = word("name").with_context(|| format!("layer number {}", index + 1))?;
+    let kind = word("kind")
+        .and_then(|kind| read_kind(&kind, table))
+        .with_context(|| format!("layer {name}"))?;
+    Ok(LayerSpec { name, kind })
+}
+
+fn read_kind(kind: &str, keys: Table) -> Result<Kind> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Nothing {}
+
+    let keys = Value::Table(keys);
+    Ok(match kind {
+        "convolution" => Kind::Convolution(from_value(keys)?),
+        "fully-connected" => Kind::FullyConnected(from_value(keys)?),
+        "lrn" => Kind::Lrn(from_value(keys)?),
+        "max-pool" => Kind::MaxPool(from_value(keys)?),
+        "dropout" => Kind::Dropout(from_value(keys)?),
+        "relu" => from_value(keys).map(|Nothing {}| Kind::Relu)?,
+        "tanh" => from_value(keys).map(|Nothing {}| Kind::Tanh)?,
+        "softmax" => from_value(keys).map(|Nothing {}| Kind::Softmax)?,
+        _ => bail!(
+            "unknown kind `{kind}`, expected convolution, fully-connected, relu, tanh, lrn, max-pool, dropout or softmax"
+        ),
+    })
+}
+
+fn override_key(table: &mut Table, path: &[&str], value: Value) -> Result<()> {
+    ensure!(
+        path.iter().all(|part| !part.is_empty()),
+        "the key has an empty part"
+    );
+    if path.len() < 2 || matches!(path[0], "input" | "train") {
+        return insert(table, path, value);
+    }
+    let layers = table
+        .get_mut("layer")
+        .and_then(Value::as_array_mut)
+        .into_iter()
+        .flatten();
+    let mut found = false;
+    for layer in layers.filter_map(Value::as_table_mut) {
+        let is = |key: &str| layer.get(key).and_then(Value::as_str) == Some(path[0]);
+        if is("name") || is("kind") {
+            found = true;
+            override_layer(layer, &path[1..], value.clone())?;
+        }
+    }
+    ensure!(found, "no layer is named or of kind `{}`", path[0]);
+    Ok(())
+}
+
+fn override_layer(layer: &mut Table, path: &[&str], value: Value) -> Result<()> {
+    match path {
+        ["sigma"] | ["init", "sigma"] => {
+            insert(layer, &["init", "scale-with-width"], Value::Boolean(false))?;
+            insert(layer, &["init", "sigma"], value)
+        }
+        ["bias"] => insert(layer, &["init", "bias"], value),
+        _ => insert(layer, path, value),
+    }
+}
+
+fn insert(table: &mut Table, path: &[&str], value: Value) -> Result<()> {
+    match path {
+        [] => bail!("the key is empty"),
+        [key] => {
+            table.insert(key.to_string(), value);
+            Ok(())
+        }
+        [key, rest @ ..] => {
+            let inner = table
+                .entry(key.to_string())
+                .or_insert_with(|| Value::Table(Table::new()));
+            let inner = inner
+                .as_table_mut()
+                .ok_or_else(|| anyhow!("`{key}` has no keys of its own"))?;
+            insert(inner, rest, value)
+        }
+    }
+}

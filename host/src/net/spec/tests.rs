@@ -1,0 +1,257 @@
+use anyhow::{Context, Result};
+
+use super::*;
+
+const TINY: &str = r#"
+name = "tiny"
+towers = 2
+[input]
+size = 16
+crop = 8
+[[layer]]
+name = "conv1"
+kind = "convolution"
+maps = 32
+kernel = 3
+[[layer]]
+name = "norm"
+kind = "lrn"
+k = 2
+n = 5
+alpha = 1e-4
+beta = 0.75
+[[layer]]
+name = "drop"
+kind = "dropout"
+p = 0.5
+[[layer]]
+name = "fc2"
+kind = "fully-connected"
+units = "classes"
+[[layer]]
+name = "softmax"
+kind = "softmax"
+"#;
+
+fn set(sets: &[&str]) -> Result<Spec> {
+    sets.iter().try_fold(Spec::parse(TINY)?, |spec, set| {
+        spec.with(set).with_context(|| format!("--set {set}"))
+    })
+}
+
+fn convolution(spec: &Spec) -> &Convolution {
+    match &spec.layers[0].kind {
+        Kind::Convolution(c) => c,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The error of a network file with this text, through a real file.
+fn error_of(text: &str) -> String {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("net.toml");
+    std::fs::write(&path, text).unwrap();
+    let error = format!("{:#}", Spec::load(path.to_str().unwrap(), &[]).unwrap_err());
+    assert!(
+        error.contains("net.toml: ") && !error.contains('\n'),
+        "{error}"
+    );
+    error
+}
+
+#[test]
+fn presets_are_read_and_say_their_own_names() {
+    for (name, _) in PRESETS {
+        let spec = Spec::load(name, &[]).unwrap();
+        assert_eq!(spec.name, name);
+        assert_eq!(
+            (spec.train.batch, spec.train.lr, spec.train.momentum),
+            (128, 0.01, 0.9)
+        );
+        assert_eq!(
+            (spec.train.decay, spec.train.epochs, spec.train.times),
+            (0.0005, 90, 3)
+        );
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_documentation() {
+    let spec = Spec::parse(TINY).unwrap();
+    let expected = Convolution {
+        maps: 32,
+        kernel: 3,
+        stride: 1,
+        pad: 0,
+        rounding: Rounding::Floor,
+        reads: Reads::Own,
+        init: Init {
+            sigma: 0.01,
+            bias: 0.0,
+            scale_with_width: true,
+        },
+        rates: Rates {
+            weights: 1.0,
+            biases: 1.0,
+        },
+        decay: Decay {
+            weights: 1.0,
+            biases: 0.0,
+        },
+    };
+    assert_eq!(convolution(&spec), &expected);
+    assert_eq!(spec.train, Train::default());
+    assert_eq!(spec.input.channels, 3);
+}
+
+#[test]
+fn overrides_reach_every_key() {
+    let spec = set(&[
+        "conv1.bias=0.1",
+        "conv1.init.sigma = 0.03",
+        "conv1.rates.biases=2",
+        "conv1.rounding=ceil",
+        "lrn.alpha=2e-5",
+        "norm.alpha-over-n=true",
+        "dropout.p=0.25",
+        "fc2.reads=\"both\"",
+        "train.momentum=0.8",
+        "train.schedule=step:3,6",
+        "input.crop=7",
+        "towers=1",
+    ])
+    .unwrap();
+    let conv = convolution(&spec);
+    assert_eq!(
+        conv.init,
+        Init {
+            sigma: 0.03,
+            bias: 0.1,
+            scale_with_width: false
+        }
+    );
+    assert_eq!(
+        (conv.rates.weights, conv.rates.biases, conv.rounding),
+        (1.0, 2.0, Rounding::Ceil)
+    );
+    assert_eq!(
+        spec.layers[1].kind,
+        Kind::Lrn(Lrn {
+            k: 2.0,
+            n: 5,
+            alpha: 2e-5,
+            beta: 0.75,
+            alpha_over_n: true
+        })
+    );
+    assert_eq!(spec.layers[2].kind, Kind::Dropout(Dropout { p: 0.25 }));
+    assert!(matches!(&spec.layers[3].kind, Kind::FullyConnected(f) if f.reads == Reads::Both));
+    assert_eq!(
+        (spec.train.momentum, &spec.train.schedule),
+        (0.8, &Rule::Step(vec![3, 6]))
+    );
+    assert_eq!((spec.input.crop, spec.towers), (7, 1));
+}
+
+#[test]
+fn written_out_it_is_the_same_network() {
+    let spec = Spec::load("paper", &["conv2.bias=0.1".into(), "train.lr=0.02".into()]).unwrap();
+    let again = Spec::parse(&spec.to_toml()).unwrap();
+    assert_eq!(
+        (&again.layers, &again.train, again.to_toml()),
+        (&spec.layers, &spec.train, spec.to_toml())
+    );
+}
+
+#[test]
+fn wrong_overrides_name_themselves() {
+    for (wrong, cause) in [
+        ("conv1.bias", "expected KEY=VALUE"),
+        ("conv9.bias=1", "no layer is named or of kind `conv9`"),
+        ("conv1.bais=1", "layer conv1: unknown field `bais`"),
+        (
+            "train.lr=fast",
+            "invalid type: string \"fast\", expected f64",
+        ),
+        ("train.lr=-1", "train: lr must be positive"),
+        ("conv1.maps.x=1", "`maps` has no keys of its own"),
+        ("momentum=0.8", "unknown field `momentum`"),
+        ("norm.bias=1", "layer norm: unknown field `init`"),
+        ("conv1..bias=1", "the key has an empty part"),
+        ("dropout.p=1.0", "layer drop: p must be in [0, 1)"),
+    ] {
+        let error = format!("{:#}", set(&[wrong]).unwrap_err());
+        assert!(
+            error.starts_with(&format!("--set {wrong}: ")) && error.contains(cause),
+            "{error}"
+        );
+        assert!(!error.contains('\n'), "{error}");
+    }
+}
+
+#[test]
+fn wrong_files_get_one_line_with_file_layer_and_cause() {
+    for (from, to, cause) in [
+        ("towers = 2\n", "towers = \n", "line 3: "),
+        ("towers = 2\n", "", "missing field `towers`"),
+        ("towers = 2\n", "towers = 0\n", "towers must be at least 1"),
+        (
+            "crop = 8",
+            "crop = 17",
+            "input: crop 17 must be between 1 and size 16",
+        ),
+        ("crop = 8", "crop = 8\nchannels = 1", "channels must be 3"),
+        (
+            "kernel = 3",
+            "kernel = 3\nkernle = 3",
+            "layer conv1: unknown field `kernle`",
+        ),
+        (
+            "kernel = 3",
+            "kernel = 3\nreads = \"all\"",
+            "layer conv1: unknown variant `all`",
+        ),
+        (
+            "kernel = 3",
+            "kernel = 3\npad = 3",
+            "layer conv1: pad 3 must be smaller than kernel 3",
+        ),
+        (
+            "kernel = 3",
+            "kernel = 0",
+            "layer conv1: maps, kernel and stride must be at least 1",
+        ),
+        ("kernel = 3", "", "layer conv1: missing field `kernel`"),
+        ("kernel = 3", "kernel = -3", "layer conv1: invalid value"),
+        ("\"lrn\"", "\"lrnn\"", "layer norm: unknown kind `lrnn`"),
+        ("name = \"norm\"", "", "layer number 2: `name` is missing"),
+        (
+            "name = \"norm\"",
+            "name = \"conv1\"",
+            "layer conv1: the name is used twice",
+        ),
+        (
+            "units = \"classes\"",
+            "units = \"many\"",
+            "layer fc2: units = \"many\": expected",
+        ),
+        (
+            "kind = \"softmax\"",
+            "kind = \"softmax\"\np = 1",
+            "layer softmax: unknown field `p`",
+        ),
+    ] {
+        assert!(TINY.contains(from));
+        let error = error_of(&TINY.replacen(from, to, 1));
+        assert!(error.contains(cause), "{error}\nshould have: {cause}");
+    }
+}
+
+#[test]
+fn a_missing_file_names_the_presets() {
+    let error = format!("{:#}", Spec::load("papper", &[]).unwrap_err());
+    assert!(
+        error.contains("papper: ") && error.contains("paper, one-gpu"),
+        "{error}"
+    );
+}

@@ -1,0 +1,212 @@
+//! One tower: its layers on its device, and the memory between them.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use super::layer::softmax::Softmax;
+use super::layer::{self, Backward, Layer, Mode, Pass};
+use super::shapes::{self, Net, Op};
+use crate::device::{Buffer, Device, Stream, View};
+
+/// A tower, ready for batches of fixed size.
+pub struct Tower {
+    /// Which one it is.
+    pub index: usize,
+    pub(super) steps: Vec<Step>,
+    pub(super) softmax: Softmax,
+    pub(super) image: View<f32>,
+    pub(super) stream: Box<dyn Stream>,
+    pub(super) device: Arc<dyn Device>,
+    scratch: Buffer<f32>,
+    // What the views above and in the steps are parts of.
+    _memory: Vec<Buffer<f32>>,
+}
+
+/// A layer with what it reads and writes.
+pub(super) struct Step {
+    pub name: String,
+    layer: Option<Box<dyn Layer>>,
+    pub x: Slot,
+    pub y: Slot,
+    pub exchange: Option<Exchange>,
+}
+
+/// A value between layers, and the loss's gradient to it.
+#[derive(Clone, Copy)]
+pub(super) struct Slot {
+    pub value: View<f32>,
+    pub gradient: Option<View<f32>>,
+}
+
+/// A value of which every tower computes a part and reads the whole.
+///
+/// A tower's own part lies where it belongs in the whole, so only the others'
+/// parts are copied. On the way back each tower has gradients to the whole; the
+/// part that belongs to a tower is summed there, tower 0's share first.
+#[derive(Clone)]
+pub(super) struct Exchange {
+    /// The whole value.
+    pub whole: View<f32>,
+    /// This tower's gradients to the whole; `None` before a softmax, where each
+    /// tower knows its part.
+    pub gradients: Option<View<f32>>,
+    /// Every tower's gradients to this tower's part, one after the other.
+    pub shares: Option<View<f32>>,
+    /// The gradient to this tower's part.
+    pub own_gradient: Option<View<f32>>,
+    /// Where in the whole each tower's part lies.
+    pub parts: Vec<std::ops::Range<usize>>,
+}
+
+impl Tower {
+    pub(super) fn new(
+        net: &Net,
+        index: usize,
+        device: &Arc<dyn Device>,
+        batch: usize,
+    ) -> Result<Tower> {
+        let mut builder = Builder { net, index, device, batch, memory: Vec::new() };
+        let image = builder.floats(net.input.channels * net.input.crop * net.input.crop)?;
+        let steps = builder.steps(image)?;
+        let scratch = steps.iter().filter_map(|step| step.layer.as_ref()).map(|l| l.scratch()).max();
+        Ok(Tower {
+            index,
+            steps,
+            softmax: Softmax::new(net.classes, device, batch)?,
+            image,
+            stream: device.clone().stream()?,
+            device: device.clone(),
+            scratch: Buffer::new(device, scratch.unwrap_or(0))?,
+            _memory: builder.memory,
+        })
+    }
+
+    pub(super) fn pass(&self, mode: Mode, seed: [u32; 2]) -> Pass<'_> {
+        Pass { stream: &*self.stream, scratch: self.scratch.view(), mode, seed }
+    }
+
+    /// Layers with weights, first to last.
+    pub(super) fn weights(&self) -> impl Iterator<Item = &super::Weights> {
+        self.steps.iter().filter_map(|step| step.layer.as_ref()?.weights())
+    }
+
+    pub(super) fn forward(&self, i: usize, pass: &Pass) {
+        let step = &self.steps[i];
+        match &step.layer {
+            Some(layer) => layer.forward(pass, step.x.value, step.y.value),
+            None => self.softmax.forward(pass, step.x.value),
+        }
+    }
+
+    pub(super) fn backward(&self, i: usize, pass: &Pass) {
+        let step = &self.steps[i];
+        let (Some(layer), Some(dy)) = (&step.layer, step.y.gradient) else { return };
+        let at = Backward { x: step.x.value, y: step.y.value, dy, dx: step.x.gradient };
+        layer.backward(pass, at);
+    }
+}
+
+impl Drop for Tower {
+    fn drop(&mut self) {
+        // No work may be queued on memory that is given back; an error has been
+        // reported to whoever waited for the work.
+        let _ = self.stream.synchronize();
+    }
+}
+
+/// Makes a tower's memory and steps.
+struct Builder<'a> {
+    net: &'a Net,
+    index: usize,
+    device: &'a Arc<dyn Device>,
+    batch: usize,
+    memory: Vec<Buffer<f32>>,
+}
+
+impl Builder<'_> {
+    /// Memory for so many floats of each image.
+    fn floats(&mut self, per_image: usize) -> Result<View<f32>> {
+        let buffer = Buffer::new(self.device, per_image * self.batch)?;
+        let view = buffer.view();
+        self.memory.push(buffer);
+        Ok(view)
+    }
+
+    fn steps(&mut self, image: View<f32>) -> Result<Vec<Step>> {
+        let layers = &self.net.towers[self.index];
+        let mut x = Slot { value: image, gradient: None };
+        let mut exchange = None;
+        let mut steps = Vec::with_capacity(layers.len());
+        for (i, layer) in layers.iter().enumerate() {
+            let (y, next_exchange) = match &layer.op {
+                op if layer::in_place(op) => (x, exchange.take()),
+                Op::Softmax => (x, None),
+                _ => self.output(i)?,
+            };
+            let exchange_here = if layer.exchanges { exchange.take() } else { None };
+            if let Some(e) = &exchange_here {
+                x = Slot { value: e.whole, gradient: e.gradients };
+            }
+            let id = (i * self.net.towers.len() + self.index) as u32;
+            let runs = match &layer.op {
+                Op::Softmax => None,
+                _ => Some(layer::build(layer, self.device, self.batch, id)?),
+            };
+            steps.push(Step { name: layer.name.clone(), layer: runs, x, y, exchange: exchange_here });
+            x = y;
+            exchange = next_exchange;
+        }
+        Ok(steps)
+    }
+
+    /// Memory for the output of layer `i`: this tower's part of a whole if the
+    /// next layer reads those of all towers.
+    fn output(&mut self, i: usize) -> Result<(Slot, Option<Exchange>)> {
+        let layers = &self.net.towers[self.index];
+        let next = layers[i + 1..].iter().find(|layer| !layer::in_place(&layer.op));
+        let padded = stored(&layers[i]);
+        let gradient = Some(self.floats(padded)?);
+        let Some(next) = next.filter(|layer| layer.exchanges) else {
+            return Ok((Slot { value: self.floats(padded)?, gradient }, None));
+        };
+        let parts = self.parts(i);
+        let last = parts.last().map_or(0, |part| part.end);
+        // A part may be padded beyond its end, into the next one or past the last.
+        let own = parts[self.index].clone();
+        let room = self.floats(last.max(own.start + padded))?;
+        let scale = |part: &std::ops::Range<usize>| part.start * self.batch..part.end * self.batch;
+        let (mut gradients, mut shares) = (None, None);
+        let whole = room.slice(0..last * self.batch);
+        let value = room.slice(own.start * self.batch..(own.start + padded) * self.batch);
+        let parts_in_floats = parts.iter().map(scale).collect();
+        if !matches!(next.op, Op::Softmax) {
+            gradients = Some(self.floats(last)?);
+            shares = Some(self.floats(own.len() * self.net.towers.len())?);
+        }
+        let own_gradient = gradient;
+        let exchange = Exchange { whole, gradients, shares, own_gradient, parts: parts_in_floats };
+        Ok((Slot { value, gradient }, Some(exchange)))
+    }
+
+    /// Where the towers' parts of layer `i`'s output lie, in floats of an image.
+    fn parts(&self, i: usize) -> Vec<std::ops::Range<usize>> {
+        let mut begin = 0;
+        let lengths = self.net.towers.iter().map(|tower| tower[i].output.len());
+        lengths
+            .map(|len| {
+                begin += len;
+                begin - len..begin
+            })
+            .collect()
+    }
+}
+
+/// Floats that an image's output takes in memory.
+fn stored(layer: &shapes::Layer) -> usize {
+    let channels = match layer.parameters() {
+        Some(parameters) => parameters.padded_outputs(),
+        None => layer.output.channels,
+    };
+    channels * layer.output.height * layer.output.width
+}

@@ -1,0 +1,283 @@
+//! Which part of an image the network sees, mirrored or not, in which light.
+//!
+//! Training under `paper` sees a random square of the image, mirrored every other time, plus colour noise
+//! Σ pᵢ·αᵢ·λᵢ over the three principal components pᵢ of the training set's RGB values, αᵢ from N(0, 0.1) drawn once
+//! for an image each time it is used. The paper calls λᵢ the eigenvalues of the covariance. On pixels of 0 to 255
+//! these are in the thousands, and their tenths would drown the image; so λᵢ is here, as in the authors' own program,
+//! the standard deviation along pᵢ, the eigenvalue's square root. That program also divides the whole noisy input, and
+//! in training alone, by 1.1; the paper does not mention it and it is not done here.
+//!
+//! The square has size − crop + 1 places along each side: 33 × 33 for 224 out of 256, of which the paper counts 32 × 32.
+
+use bytemuck::{Pod, Zeroable};
+use clap::ValueEnum;
+use gpu_kernels::random::normal;
+use serde::{Deserialize, Serialize};
+
+use super::random::{Purpose, below, words};
+use crate::net::spec::Input;
+
+/// Standard deviation of αᵢ.
+const ALPHA_SIGMA: f32 = 0.1;
+
+/// What training does to an image before the network sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Augment {
+    /// Random crop, mirror and colour noise.
+    #[default]
+    Paper,
+    /// Random crop and mirror.
+    Crop,
+    /// The centre, as it is.
+    None,
+}
+
+/// What the network sees of an image; as the input kernel takes it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
+pub struct View {
+    /// First row.
+    pub y: u32,
+    /// First column, in the image as stored, mirrored or not.
+    pub x: u32,
+    /// 1: the square is turned left to right; 0: it is not.
+    pub mirror: u32,
+    /// Added to every pixel's R, G and B, on the scale of 0 to 255.
+    pub noise: [f32; 3],
+}
+
+/// Colour noise of one α each: `components[i]` is pᵢ·λᵢ in R, G, B.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Colours {
+    components: [[f32; 3]; 3],
+}
+
+impl Colours {
+    /// From the variances along the principal components and the components, unit vectors (R, G, B).
+    pub fn new(eigenvalues: [f64; 3], eigenvectors: [[f64; 3]; 3]) -> Self {
+        let scaled =
+            |i: usize| eigenvectors[i].map(|c| (c * eigenvalues[i].max(0.0).sqrt()) as f32);
+        Self {
+            components: [scaled(0), scaled(1), scaled(2)],
+        }
+    }
+
+    fn noise(&self, alpha: [f32; 3]) -> [f32; 3] {
+        let [p, q, r] = self.components;
+        [0, 1, 2].map(|c| alpha[0] * p[c] + alpha[1] * q[c] + alpha[2] * r[c])
+    }
+}
+
+/// Views for images of one size.
+#[derive(Clone, Copy, Debug)]
+pub struct Views {
+    /// Stored minus seen, pixels.
+    margin: u32,
+    seed: u64,
+    augment: Augment,
+    colours: Colours,
+}
+
+impl Views {
+    /// For training with this seed.
+    pub fn new(input: &Input, seed: u64, augment: Augment, colours: Colours) -> Self {
+        Self {
+            margin: margin(input),
+            seed,
+            augment,
+            colours,
+        }
+    }
+
+    /// The view of the `number`-th image used since the training began (see [`super::sampler::Draw`]): a function of
+    /// the seed and this number alone.
+    pub fn training(&self, number: u64) -> View {
+        if self.augment == Augment::None {
+            return View {
+                y: self.margin / 2,
+                x: self.margin / 2,
+                ..View::default()
+            };
+        }
+        let [y, x, mirror, _] = words(self.seed, Purpose::View, number, 0);
+        let noise = if self.augment == Augment::Paper {
+            self.noise(number)
+        } else {
+            [0.0; 3]
+        };
+        View {
+            y: below(y, self.margin + 1),
+            x: below(x, self.margin + 1),
+            mirror: mirror >> 31,
+            noise,
+        }
+    }
+
+    fn noise(&self, number: u64) -> [f32; 3] {
+        let [a, b, c, d] = words(self.seed, Purpose::View, number, 1);
+        let ((first, second), (third, _)) = (normal(a, b), normal(c, d));
+        self.colours
+            .noise([first, second, third].map(|alpha| alpha * ALPHA_SIGMA))
+    }
+}
+
+/// The views a test averages over: 10 (the corners and the centre, then the same mirrored) or 1 (the centre).
+pub fn test_views(input: &Input, ten: bool) -> Vec<View> {
+    let (far, middle) = (margin(input), margin(input) / 2);
+    let centre = (middle, middle);
+    let places: &[(u32, u32)] = if ten {
+        &[(0, 0), (0, far), (far, 0), (far, far), centre]
+    } else {
+        &[centre]
+    };
+    let mirrors = if ten { 0..2 } else { 0..1 };
+    let at = |mirror| {
+        places.iter().map(move |&(y, x)| View {
+            y,
+            x,
+            mirror,
+            noise: [0.0; 3],
+        })
+    };
+    mirrors.flat_map(at).collect()
+}
+
+fn margin(input: &Input) -> u32 {
+    (input.size - input.crop) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INPUT: Input = Input {
+        size: 256,
+        crop: 224,
+        channels: 3,
+    };
+
+    fn views(augment: Augment) -> Views {
+        let colours = Colours::new(
+            [400.0, 100.0, 25.0],
+            [[1.0, 0.0, 0.0], [0.0, 0.6, 0.8], [0.0, -0.8, 0.6]],
+        );
+        Views::new(&INPUT, 42, augment, colours)
+    }
+
+    #[test]
+    fn crops_reach_every_place_and_no_other() {
+        let views = views(Augment::Crop);
+        let mut seen = [[0u32; 33]; 33];
+        let draws = 33 * 33 * 20;
+        let mut mirrored = 0;
+        for view in (0..draws).map(|number| views.training(number)) {
+            seen[view.y as usize][view.x as usize] += 1;
+            mirrored += view.mirror;
+            assert!(view.mirror <= 1 && view.noise == [0.0; 3]);
+        }
+        assert!(seen.iter().flatten().all(|&n| n > 0));
+        // Four standard deviations.
+        let half = draws as f64 / 2.0;
+        assert!(
+            (f64::from(mirrored) - half).abs() < 4.0 * (half / 2.0).sqrt(),
+            "{mirrored}"
+        );
+    }
+
+    /// The noise must have the covariance 0.1²·Σ λᵢ² pᵢ pᵢᵀ.
+    #[test]
+    fn noise_follows_the_principal_components() {
+        let views = views(Augment::Paper);
+        let draws = 40_000;
+        let mut sums = [0.0f64; 3];
+        let mut products = [[0.0f64; 3]; 3];
+        for number in 0..draws {
+            let noise = views.training(number).noise.map(f64::from);
+            for i in 0..3 {
+                sums[i] += noise[i];
+                for j in 0..3 {
+                    products[i][j] += noise[i] * noise[j];
+                }
+            }
+        }
+        let n = draws as f64;
+        let expected = [
+            [4.0, 0.0, 0.0],
+            [0.0, 0.36 + 0.16, 0.48 - 0.12],
+            [0.0, 0.48 - 0.12, 0.64 + 0.09],
+        ];
+        for i in 0..3 {
+            assert!((sums[i] / n).abs() < 0.04, "mean {sums:?}");
+            for j in 0..3 {
+                let found = products[i][j] / n;
+                assert!(
+                    (found - expected[i][j]).abs() < 0.1,
+                    "{i} {j}: {found} for {}",
+                    expected[i][j]
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_view_depends_on_seed_and_number_alone() {
+        let (one, other) = (
+            views(Augment::Paper),
+            Views {
+                seed: 43,
+                ..views(Augment::Paper)
+            },
+        );
+        assert_eq!(one.training(12), views(Augment::Paper).training(12));
+        assert_ne!(one.training(12), one.training(13));
+        assert_ne!(one.training(12), one.training(12 + (1 << 32)));
+        assert_ne!(one.training(12), other.training(12));
+        // Colour noise does not move the crops.
+        let (with, without) = (one.training(5), views(Augment::Crop).training(5));
+        assert_eq!(
+            (with.y, with.x, with.mirror),
+            (without.y, without.x, without.mirror)
+        );
+    }
+
+    #[test]
+    fn without_augmentation_it_is_the_centre() {
+        let centre = View {
+            y: 16,
+            x: 16,
+            mirror: 0,
+            noise: [0.0; 3],
+        };
+        assert_eq!(views(Augment::None).training(3), centre);
+        assert_eq!(test_views(&INPUT, false), [centre]);
+    }
+
+    #[test]
+    fn ten_views_are_corners_and_centre_twice() {
+        let ten: Vec<(u32, u32, u32)> = test_views(&INPUT, true)
+            .iter()
+            .map(|v| (v.y, v.x, v.mirror))
+            .collect();
+        let five = [(0, 0), (0, 32), (32, 0), (32, 32), (16, 16)];
+        let expected: Vec<_> = (0..2)
+            .flat_map(|mirror| five.map(|(y, x)| (y, x, mirror)))
+            .collect();
+        assert_eq!(ten, expected);
+    }
+
+    #[test]
+    fn an_image_as_large_as_the_crop_has_one_place() {
+        let input = Input {
+            size: 32,
+            crop: 32,
+            channels: 3,
+        };
+        let views = Views::new(&input, 1, Augment::Crop, Colours::default());
+        assert!(
+            (0..100)
+                .map(|number| views.training(number))
+                .all(|view| (view.y, view.x) == (0, 0))
+        );
+    }
+}
