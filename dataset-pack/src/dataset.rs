@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::format::{self, Record, Status};
-use crate::index::{Class, Counts, Index, MEAN_FILE, ShardEntry, Split};
+use crate::index::{Class, Counts, Index, MEAN_FILE, Split};
 use crate::resize::Resize;
 use crate::shard::Shard;
 use crate::statistics::PrincipalComponents;
@@ -211,22 +211,21 @@ impl Dataset {
 pub(crate) fn open_shard(folder: &Path, index: &Index, number: usize) -> Result<Shard, Error> {
     let entry = &index.shards[number];
     let path = folder.join(&entry.file);
-    check_length(&path, entry)?;
-    let shard = Shard::open(&path)?;
-    if shard.header.set_id != index.set_id {
+    let shard = Shard::map(&path)?;
+    let header = &shard.header;
+    // Whose shard it is comes first: a foreign one is not "cut short".
+    if header.set_id != index.set_id {
         return Err(Error::damaged(&path, "it belongs to another set"));
     }
-    if shard.header.shard as usize != number {
-        let cause = format!(
-            "it is shard {} under the name of {number}",
-            shard.header.shard
-        );
+    if header.shard as usize != number {
+        let cause = format!("it is shard {} under the name of {number}", header.shard);
         return Err(Error::damaged(&path, cause));
     }
+    shard.check()?;
     let agrees = shard.checksum == entry.checksum
-        && shard.header.images == entry.images
-        && shard.header.size == index.size
-        && shard.header.class_count as usize == index.classes.len();
+        && (header.images, header.file_bytes, header.size)
+            == (entry.images, entry.bytes, index.size)
+        && header.class_count as usize == index.classes.len();
     if !agrees {
         return Err(Error::damaged(
             &path,
@@ -234,23 +233,6 @@ pub(crate) fn open_shard(folder: &Path, index: &Index, number: usize) -> Result<
         ));
     }
     Ok(shard)
-}
-
-/// A length that differs from the index says most clearly what happened to a file.
-fn check_length(path: &Path, entry: &ShardEntry) -> Result<(), Error> {
-    let length = std::fs::metadata(path)
-        .map_err(Error::io(path, "open"))?
-        .len();
-    if length == entry.bytes {
-        return Ok(());
-    }
-    let how = if length < entry.bytes {
-        "cut short"
-    } else {
-        "too long"
-    };
-    let cause = format!("{how}: {length} bytes where the index says {}", entry.bytes);
-    Err(Error::damaged(path, cause))
 }
 
 /// Reads the mean image, if the set has one.

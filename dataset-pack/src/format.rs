@@ -131,7 +131,7 @@ impl Header {
     pub(crate) fn from_page(page: &[u8]) -> Result<(Header, u64), String> {
         if page.len() < HEADER_BYTES {
             return Err(format!(
-                "only {} bytes long, less than a header",
+                "cut short: {} bytes, less than a header",
                 page.len()
             ));
         }

@@ -51,8 +51,8 @@ impl Packer {
             .with_borrow_mut(|s| s.scale(&image.rgb, sides, &mut pixels, self.size, self.rule))
             .map_err(Rejection::Damaged)?;
         let enlarged = (image.width.min(image.height) as usize) < self.size;
-        let status =
-            Status::ALPHA * u32::from(image.had_alpha) | Status::ENLARGED * u32::from(enlarged);
+        let flag = |flag: u32, set: bool| if set { flag } else { 0 };
+        let status = flag(Status::ALPHA, image.had_alpha) | flag(Status::ENLARGED, enlarged);
         Ok(Packed {
             width: image.width,
             height: image.height,

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::format::{self, HEADER_BYTES, Header, Record};
 use crate::statistics::Totals;
 
-/// A shard whose header and records have been checked, so that no access can leave the map.
+/// A mapped shard. Once it is checked, no access can leave the map.
 pub(crate) struct Shard {
     path: PathBuf,
     map: Mmap,
@@ -19,8 +19,9 @@ pub(crate) struct Shard {
 }
 
 impl Shard {
-    /// Maps a shard and checks its header, its length and its records, but not its pixels.
-    pub(crate) fn open(path: &Path) -> Result<Shard, Error> {
+    /// Maps a file that begins with the header of a shard. Nothing else of it may be used before
+    /// [`Shard::check`].
+    pub(crate) fn map(path: &Path) -> Result<Shard, Error> {
         let file = File::open(path).map_err(Error::io(path, "open"))?;
         // SAFETY: the map is only read. That nobody cuts the file short or writes to it while it
         // is mapped is what packing guarantees (shards get their name when finished and are never
@@ -29,14 +30,12 @@ impl Shard {
         let page = &map[..map.len().min(HEADER_BYTES)];
         let (header, checksum) =
             Header::from_page(page).map_err(|cause| Error::damaged(path, cause))?;
-        let shard = Shard {
+        Ok(Shard {
             path: path.to_path_buf(),
             map,
             header,
             checksum,
-        };
-        shard.check().map_err(|cause| Error::damaged(path, cause))?;
-        Ok(shard)
+        })
     }
 
     /// The file.
@@ -44,7 +43,13 @@ impl Shard {
         &self.path
     }
 
-    fn check(&self) -> Result<(), String> {
+    /// Checks the length and the records, but not the pixels.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.find_damage()
+            .map_err(|cause| Error::damaged(&self.path, cause))
+    }
+
+    fn find_damage(&self) -> Result<(), String> {
         let (length, expected) = (self.map.len() as u64, self.header.file_bytes);
         if length != expected {
             let how = if length < expected {

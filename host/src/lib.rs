@@ -6,6 +6,7 @@ pub mod commands;
 pub mod device;
 pub mod evaluate;
 pub mod export;
+pub mod model;
 pub mod net;
 pub mod picture;
 pub mod tensors;

@@ -13,10 +13,12 @@ mod exchange;
 pub mod layer;
 pub mod shapes;
 pub mod spec;
+pub mod state;
 mod tower;
 pub mod weights;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::{Result, ensure};
 use gpu_kernels::augment::{self, augment, augment_launch};
@@ -24,9 +26,9 @@ use gpu_kernels::transpose::{transpose, transpose_launch};
 
 use crate::device::{Buffer, Device, Stream, View as Memory};
 use crate::train::views::View;
-use layer::Mode;
+use layer::{Mode, Pass};
 pub use layer::softmax::Outcome;
-use shapes::Net;
+use shapes::{Net, Op};
 pub use tower::Tower;
 pub use weights::{Rates, Weights};
 
@@ -155,29 +157,61 @@ impl Network {
     /// Queues the pass from the image to the loss.
     pub fn forward(&self, mode: Mode) {
         for i in 0..self.steps() {
-            self.gather(i);
-            for tower in &self.towers {
-                tower.forward(i, &tower.pass(mode, self.seed));
-            }
+            self.forward_layer(i, mode);
+        }
+    }
+
+    fn forward_layer(&self, i: usize, mode: Mode) {
+        self.gather(i);
+        for tower in &self.towers {
+            tower.forward(i, &tower.pass(mode, self.seed));
         }
     }
 
     /// Queues the pass back, from the loss to the gradient of every weight.
     pub fn backward(&self, mode: Mode) {
-        let layers = self.steps();
+        for i in (0..self.steps()).rev() {
+            self.backward_layer(i, mode);
+        }
+    }
+
+    fn backward_layer(&self, i: usize, mode: Mode) {
         for tower in &self.towers {
-            let own = self.net.towers[tower.index][layers - 2].parameters();
-            let dy = tower.steps[layers - 2].y.gradient;
-            if let (Some(own), Some(dy)) = (own, dy) {
-                tower.softmax.backward(&tower.pass(mode, self.seed), own, self.valid, dy);
+            let pass = tower.pass(mode, self.seed);
+            match self.net.towers[tower.index][i].op {
+                Op::Softmax => self.first_gradient(i, tower, &pass),
+                _ => tower.backward(i, &pass),
             }
         }
-        for i in (0..layers - 1).rev() {
-            for tower in &self.towers {
-                tower.backward(i, &tower.pass(mode, self.seed));
-            }
-            self.scatter(i);
+        self.scatter(i);
+    }
+
+    /// The loss's gradient to what layer `i`, a softmax, read from this tower.
+    fn first_gradient(&self, i: usize, tower: &Tower, pass: &Pass) {
+        let own = self.net.towers[tower.index][i - 1].parameters();
+        if let (Some(own), Some(dy)) = (own, tower.steps[i - 1].y.gradient) {
+            tower.softmax.backward(pass, own, self.valid, dy);
         }
+    }
+
+    /// Seconds that each layer takes, forward and backward, with what it exchanges.
+    pub fn time_layers(&self, mode: Mode) -> Result<Vec<(String, [f64; 2])>> {
+        let mut times: Vec<(String, [f64; 2])> =
+            self.towers[0].steps.iter().map(|step| (step.name.clone(), [0.0; 2])).collect();
+        self.synchronize()?;
+        for (i, (_, [forward, _])) in times.iter_mut().enumerate() {
+            let begun = Instant::now();
+            self.forward_layer(i, mode);
+            self.synchronize()?;
+            *forward = begun.elapsed().as_secs_f64();
+        }
+        for (i, (_, [_, backward])) in times.iter_mut().enumerate().rev() {
+            let begun = Instant::now();
+            self.backward_layer(i, mode);
+            self.synchronize()?;
+            *backward = begun.elapsed().as_secs_f64();
+        }
+        Ok(times)
     }
 
     /// Queues a step down the gradient.

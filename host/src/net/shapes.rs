@@ -197,6 +197,13 @@ impl Net {
         (0..self.towers[0].len()).map(of).collect()
     }
 
+    /// The last of the layers that work in place on what layer `i` gives: what
+    /// there is to see of it once the network has run.
+    pub fn last_in_place(&self, i: usize) -> usize {
+        let in_place = |layer: &&Layer| matches!(layer.op, Op::Relu | Op::Tanh | Op::Dropout { .. });
+        i + self.towers[0][i + 1..].iter().take_while(in_place).count()
+    }
+
     /// The place of a layer in every tower's list.
     pub fn position(&self, name: &str) -> Result<usize> {
         let names = || self.towers[0].iter().map(|layer| layer.name.as_str());

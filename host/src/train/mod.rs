@@ -1,10 +1,12 @@
 //! Training.
 
-pub mod loader;
 pub mod checkpoint;
 pub mod config;
+pub mod loader;
 pub mod metrics;
+pub mod progress;
 pub mod random;
+pub mod run;
 pub mod sampler;
 pub mod schedule;
 pub mod views;

@@ -33,6 +33,18 @@ pub struct Place {
     pub position: u32,
 }
 
+impl Place {
+    /// The epoch, counted from 0, to which the next of `images` images belongs.
+    pub fn epoch_of(self, images: usize) -> u32 {
+        self.epoch + u32::from(self.position as usize >= images)
+    }
+
+    /// Epochs done, with fraction.
+    pub fn epochs(self, images: usize) -> f64 {
+        f64::from(self.epoch) + f64::from(self.position) / images as f64
+    }
+}
+
 /// One image of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Draw {

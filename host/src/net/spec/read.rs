@@ -18,11 +18,12 @@ impl Spec {
             Some((name, text)) => (format!("net {name}"), text.to_string()),
             None => (net.to_string(), read_file(net)?),
         };
-        let mut spec = Self::parse(&text).with_context(|| origin)?;
-        for set in sets {
-            spec = spec.with(set).with_context(|| format!("--set {set}"))?;
-        }
-        Ok(spec)
+        Self::parse(&text).with_context(|| origin)?.with_sets(sets)
+    }
+
+    /// The network with each of `sets` applied, in order; see [`Spec::load`].
+    pub fn with_sets(self, sets: &[String]) -> Result<Self> {
+        sets.iter().try_fold(self, |spec, set| spec.with(set).with_context(|| format!("--set {set}")))
     }
 
     /// Reads the TOML text of a network.

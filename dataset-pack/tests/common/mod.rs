@@ -1,0 +1,94 @@
+//! What the tests share: small sources, and the program itself.
+#![allow(dead_code)]
+
+use std::fs;
+use std::path::Path;
+
+use assert_cmd::Command;
+use dataset_pack::{BuildOptions, Built, Error, SynthFormat, SynthOptions, build, synth};
+use tempfile::TempDir;
+
+/// A folder that goes away with the test.
+pub fn folder() -> TempDir {
+    tempfile::tempdir().expect("a temporary folder")
+}
+
+/// Draws three classes of four JPEGs into `out`.
+pub fn draw(out: &Path) {
+    let (classes, per_class, seed, format) = (3, 4, 1, SynthFormat::Jpeg);
+    let out = out.to_path_buf();
+    synth(
+        &SynthOptions {
+            out,
+            classes,
+            per_class,
+            seed,
+            format,
+        },
+        &|_| {},
+    )
+    .expect("draws");
+}
+
+/// Packs at 32×32, five images a shard, with `change` to the options.
+pub fn pack(
+    source: &Path,
+    out: &Path,
+    change: impl FnOnce(&mut BuildOptions),
+) -> Result<Vec<Built>, Error> {
+    let mut options = BuildOptions::new(source, out);
+    (options.size, options.shard_images, options.jobs) = (32, 5, 2);
+    change(&mut options);
+    build(&options, &|_| {})
+}
+
+/// A drawn source and the set packed from it, both in one folder.
+pub fn packed() -> TempDir {
+    let dir = folder();
+    draw(&dir.path().join("source"));
+    pack(&dir.path().join("source"), &dir.path().join("set"), |_| {}).expect("packs");
+    dir
+}
+
+/// The program.
+pub fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dataset-pack"));
+    command.args(arguments);
+    command
+}
+
+/// Runs the program and returns its exit status, standard output and standard error.
+pub fn run(arguments: &[&str]) -> (i32, String, String) {
+    let output = program(arguments).output().expect("the program runs");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let status = output.status.code().expect("not killed by a signal");
+    (status, text(&output.stdout), text(&output.stderr))
+}
+
+/// A path as an argument.
+pub fn text(path: &Path) -> &str {
+    path.to_str().expect("an UTF-8 path")
+}
+
+/// Names of the files in a folder, sorted.
+pub fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).expect("the folder can be read");
+    let name = |e: fs::DirEntry| e.file_name().to_string_lossy().into_owned();
+    let mut names: Vec<String> = entries.map(|e| name(e.expect("an entry"))).collect();
+    names.sort();
+    names
+}
+
+/// Changes a file's bytes in place.
+pub fn change(path: &Path, edit: impl FnOnce(&mut Vec<u8>)) {
+    let mut bytes = fs::read(path).expect("the file can be read");
+    edit(&mut bytes);
+    fs::write(path, bytes).expect("the file can be written");
+}
+
+/// The error's one line, checked to be one.
+pub fn one_line(error: &impl std::fmt::Display) -> String {
+    let text = error.to_string();
+    assert_eq!(text.lines().count(), 1, "{text}");
+    text
+}

@@ -1,0 +1,242 @@
+//! Damaged sets: `Dataset::open` and `verify` name the file and the cause.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+
+use common::{change, draw, folder, one_line, pack, packed, run, text};
+use dataset_pack::{Dataset, verify};
+
+/// What opening says of a set whose file was changed.
+fn refusal(set: &Path, name: &str, edit: impl FnOnce(&mut Vec<u8>)) -> String {
+    change(&set.join(name), edit);
+    let error = Dataset::open(set)
+        .err()
+        .expect("a damaged set does not open");
+    let line = one_line(&error);
+    assert!(line.contains(name), "{line}");
+    let (status, stdout, stderr) = run(&["verify", text(set)]);
+    assert_eq!(status, 1);
+    assert!(
+        format!("{stdout}{stderr}").contains(name),
+        "{stdout}{stderr}"
+    );
+    line
+}
+
+fn shard_refusal(edit: impl FnOnce(&mut Vec<u8>)) -> String {
+    let dir = packed();
+    refusal(&dir.path().join("set"), "shard-00001.bin", edit)
+}
+
+/// Gives a changed header a right checksum, as another program might.
+fn reseal(bytes: &mut [u8]) {
+    let sum = xxhash_rust::xxh3::xxh3_64(&bytes[..4088]);
+    bytes[4088..4096].copy_from_slice(&sum.to_le_bytes());
+}
+
+#[test]
+fn a_truncated_shard() {
+    for length in [0, 100, 5000] {
+        let line = shard_refusal(|b| b.truncate(length));
+        assert!(
+            line.contains(&format!("cut short: {length} bytes")),
+            "{line}"
+        );
+    }
+    let line = shard_refusal(|b| b.truncate(b.len() - 1));
+    assert!(line.contains("cut short"), "{line}");
+    let line = shard_refusal(|b| b.push(0));
+    assert!(line.contains("too long"), "{line}");
+}
+
+#[test]
+fn an_overwritten_header() {
+    let line = shard_refusal(|b| b[..8].copy_from_slice(b"PNG\0\0\0\0\0"));
+    assert!(line.contains("not a shard"), "{line}");
+    let line = shard_refusal(|b| b[20] ^= 1);
+    assert!(
+        line.contains("header does not match its checksum"),
+        "{line}"
+    );
+    let line = shard_refusal(|b| b[3000] ^= 1);
+    assert!(
+        line.contains("header does not match its checksum"),
+        "{line}"
+    );
+    let line = shard_refusal(|b| b.fill(0));
+    assert!(line.contains("not a shard"), "{line}");
+}
+
+#[test]
+fn another_version_or_byte_order() {
+    let line = shard_refusal(|b| {
+        b[8] = 2;
+        reseal(b);
+    });
+    assert!(
+        line.contains("format version 2; this program reads version 1"),
+        "{line}"
+    );
+    let line = shard_refusal(|b| {
+        b[28] ^= 1;
+        reseal(b);
+    });
+    assert!(
+        line.contains("not the shard that the index was written for"),
+        "{line}"
+    );
+    let line = shard_refusal(|b| b[12..16].reverse());
+    assert!(line.contains("byte order"), "{line}");
+}
+
+#[test]
+fn a_header_that_lies_with_a_right_checksum() {
+    for at in [16, 20, 48, 72, 80, 88, 96, 104, 112, 120] {
+        let line = shard_refusal(|b| {
+            b[at] ^= 0x11;
+            reseal(b);
+        });
+        assert!(line.contains("offsets contradict"), "byte {at}: {line}");
+    }
+    let line = shard_refusal(|b| {
+        b[36] ^= 1;
+        reseal(b);
+    });
+    assert!(line.contains("shard 0 under the name of 1"), "{line}");
+}
+
+#[test]
+fn overwritten_records() {
+    let records = 4096 + 5 * 32 * 32 * 3;
+    for at in [records, records + 31, records + 5 * 32 + 3] {
+        let line = shard_refusal(|b| b[at] ^= 0x80);
+        assert!(line.contains("records do not match"), "{line}");
+    }
+}
+
+#[test]
+fn a_foreign_or_swapped_shard() {
+    let (dir, other) = (packed(), folder());
+    draw(&other.path().join("source"));
+    let set = other.path().join("set");
+    pack(&other.path().join("source"), &set, |o| o.seed = 9).expect("packs");
+    let foreign = fs::read(set.join("shard-00001.bin")).expect("reads");
+    let line = refusal(&dir.path().join("set"), "shard-00001.bin", |b| *b = foreign);
+    assert!(line.contains("belongs to another set"), "{line}");
+
+    let dir = packed();
+    let first = fs::read(dir.path().join("set/shard-00000.bin")).expect("reads");
+    let line = refusal(&dir.path().join("set"), "shard-00001.bin", |b| *b = first);
+    assert!(line.contains("shard 0 under the name of 1"), "{line}");
+}
+
+#[test]
+fn a_missing_shard_index_or_folder() {
+    let dir = packed();
+    let set = dir.path().join("set");
+    fs::remove_file(set.join("shard-00002.bin")).expect("removes");
+    let line = one_line(&Dataset::open(&set).err().expect("refused"));
+    assert!(
+        line.contains("shard-00002.bin") && line.contains("No such file"),
+        "{line}"
+    );
+    fs::remove_file(set.join("index.json")).expect("removes");
+    let line = one_line(&Dataset::open(&set).err().expect("refused"));
+    assert!(line.contains("unfinished"), "{line}");
+    let line = one_line(
+        &Dataset::open(dir.path().join("nowhere"))
+            .err()
+            .expect("refused"),
+    );
+    assert!(line.contains("no such folder"), "{line}");
+    let line = one_line(
+        &Dataset::open(dir.path().join("source"))
+            .err()
+            .expect("refused"),
+    );
+    assert!(line.contains("no index.json"), "{line}");
+}
+
+#[test]
+fn a_damaged_index_or_mean() {
+    let set = |dir: &tempfile::TempDir| dir.path().join("set");
+    let dir = packed();
+    let line = refusal(&set(&dir), "index.json", |b| {
+        let at = b
+            .windows(6)
+            .position(|w| w == b"packed")
+            .expect("the counts");
+        b[at + 8] ^= 2;
+    });
+    assert!(line.contains("does not match its checksum"), "{line}");
+    let dir = packed();
+    let line = refusal(&set(&dir), "index.json", |b| b.truncate(b.len() / 2));
+    assert!(line.contains("not a valid index"), "{line}");
+    let dir = packed();
+    let line = refusal(&set(&dir), "mean.f32", |b| b[77] ^= 1);
+    assert!(line.contains("does not match its checksum"), "{line}");
+    let dir = packed();
+    let line = refusal(&set(&dir), "mean.f32", |b| b.truncate(100));
+    assert!(line.contains("100 bytes"), "{line}");
+}
+
+/// Opening does not read the pixels and sums; `verify` does, and tells which are damaged.
+#[test]
+fn verify_finds_every_damaged_byte() {
+    let dir = packed();
+    let set = dir.path().join("set");
+    assert!(
+        verify(&set, &|_, _| {})
+            .expect("verifies")
+            .problems
+            .is_empty()
+    );
+    let path = set.join("shard-00001.bin");
+    let good = fs::read(&path).expect("reads");
+    let source = Dataset::open(&set)
+        .expect("opens")
+        .source(5 + 3)
+        .to_string();
+    change(&path, |b| b[4096 + 3 * 3072 + 1000] ^= 4);
+    assert!(!Dataset::open(&set).expect("opens").is_intact(5 + 3));
+    let problems = verify(&set, &|_, _| {}).expect("verifies").problems;
+    let line = &problems[0];
+    assert!(
+        line.contains("shard-00001.bin: image 3") && line.contains(&source),
+        "{line}"
+    );
+    let (status, stdout, _) = run(&["verify", text(&set), "--json"]);
+    assert_eq!(status, 1);
+    let json: serde_json::Value = serde_json::from_str(&stdout).expect("JSON");
+    assert_eq!(json["problems"][0].as_str(), Some(line.as_str()));
+
+    for at in (0..good.len()).step_by(211).chain([good.len() - 1]) {
+        fs::write(&path, &good).expect("writes");
+        change(&path, |b| b[at] ^= 0x20);
+        let found = verify(&set, &|_, _| {}).expect("verifies").problems;
+        assert!(!found.is_empty(), "byte {at} changed unnoticed");
+        assert!(
+            found.iter().any(|p| p.contains("shard-00001.bin")),
+            "{found:?}"
+        );
+    }
+}
+
+#[test]
+fn verify_names_all_damage_and_files_that_do_not_belong() {
+    let dir = packed();
+    let set = dir.path().join("set");
+    change(&set.join("shard-00000.bin"), |b| b[4096] ^= 1);
+    change(&set.join("shard-00002.bin"), |b| b.truncate(50));
+    fs::write(set.join("shard-00009.bin"), "stray").expect("writes");
+    let found = verify(&set, &|_, _| {}).expect("verifies");
+    let named = |name: &str| found.problems.iter().any(|p| p.contains(name));
+    assert!(
+        named("shard-00000.bin") && named("shard-00002.bin"),
+        "{:?}",
+        found.problems
+    );
+    assert_eq!(found.strangers, ["shard-00009.bin"]);
+}

@@ -1,0 +1,17 @@
+//! `host filters`
+
+use anyhow::{Context, Result};
+
+use crate::cli::Filters;
+use crate::model;
+use crate::net::state;
+use crate::picture::filters;
+
+pub fn run(options: &Filters) -> Result<()> {
+    let (checkpoint, net) = model::open(&options.checkpoint)?;
+    let joint = state::joint_tensors(&net, &checkpoint.tensors)?;
+    let (info, weights) = joint.first().context("the network has no weights")?;
+    filters::write(&options.out, weights, &info.shape, net.towers.len())?;
+    println!("{}: the filters of {}", options.out.display(), info.name);
+    Ok(())
+}

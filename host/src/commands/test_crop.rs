@@ -1,0 +1,48 @@
+//! `host test-crop`
+
+use anyhow::Result;
+use dataset_pack::Dataset;
+use serde_json::json;
+
+use crate::cli::TestCrop;
+use crate::evaluate::Predictions;
+use crate::model;
+use crate::train::progress::Progress;
+
+pub fn run(options: &TestCrop) -> Result<()> {
+    let data = Dataset::open(&options.data)?;
+    let ten = options.crops == "10";
+    let total = (data.len() * options.checkpoint.len()) as u64;
+    let mut shown = Progress::new(0, total, "images");
+    let mut predictions = Predictions::new(data.len(), data.classes().len());
+    let mut done = 0;
+    for path in &options.checkpoint {
+        let gpus = options.places.gpus.as_deref();
+        let (mut network, checkpoint) = model::load(path, gpus, options.batch)?;
+        model::check_classes(&checkpoint, &data, &options.data)?;
+        predictions.add(&mut network, &data, ten, |images| {
+            done += images as u64;
+            shown.set(done, String::new());
+        })?;
+    }
+    drop(shown);
+    let score = predictions.score(&data);
+    if options.json {
+        let result = json!({
+            "images": score.images,
+            "crops": if ten { 10 } else { 1 },
+            "checkpoints": options.checkpoint.len(),
+            "top1_error": score.top1_error,
+            "top5_error": score.top5_error,
+            "loss": score.loss,
+        });
+        println!("{result}");
+        return Ok(());
+    }
+    let crops = if ten { "ten crops" } else { "centre crop" };
+    println!("images       {} ({crops})", score.images);
+    println!("top-1 error  {:.2} %", 100.0 * score.top1_error);
+    println!("top-5 error  {:.2} %", 100.0 * score.top5_error);
+    println!("loss         {:.4}", score.loss);
+    Ok(())
+}

@@ -1,0 +1,145 @@
+//! A network's numbers as named tensors: what a checkpoint holds.
+//!
+//! | tensor | shape |
+//! |---|---|
+//! | `mean` | [size, size, 3], taken off every image |
+//! | `tower0.conv1.weight` and so on | [inputs, outputs padded], as the device holds it |
+//! | `tower0.conv1.weight.velocity` | the same |
+//! | `tower0.conv1.bias`, `tower0.conv1.bias.velocity` | [outputs padded] |
+
+use anyhow::Result;
+
+use super::shapes::Net;
+use super::weights::Tensor;
+use super::{Network, Weights};
+use crate::device::{Stream, View};
+use crate::export;
+use crate::tensors::{File, Info};
+
+/// The mean image.
+pub fn mean_info(net: &Net) -> Info {
+    Info::f32("mean", [net.input.size, net.input.size, net.input.channels])
+}
+
+/// Name and shape of a layer's tensors, weights and biases.
+fn infos_of(tower: usize, weights: &Weights) -> [Info; 2] {
+    let (p, name) = (&weights.parameters, &weights.name);
+    [
+        Info::f32(format!("tower{tower}.{name}.weight"), [p.inputs, p.padded_outputs()]),
+        Info::f32(format!("tower{tower}.{name}.bias"), [p.padded_outputs()]),
+    ]
+}
+
+/// One tensor of a network that learns: its name and shape, and where it lies.
+struct Place<'a> {
+    info: Info,
+    tensor: Tensor,
+    stream: &'a dyn Stream,
+}
+
+fn places(network: &Network) -> impl Iterator<Item = Place<'_>> {
+    network.weights().flat_map(|(tower, weights, stream)| {
+        let tensors = [weights.weights(), weights.biases()];
+        let pairs = infos_of(tower, weights).into_iter().zip(tensors);
+        pairs.map(move |(info, tensor)| Place { info, tensor, stream })
+    })
+}
+
+fn velocity(info: &Info) -> Info {
+    Info::f32(format!("{}.velocity", info.name), info.shape.clone())
+}
+
+/// All numbers of a network, and of the mean image that belongs to it.
+pub struct State<'a> {
+    views: Vec<(Info, Source<'a>)>,
+}
+
+enum Source<'a> {
+    Host(&'a [f32]),
+    Device(View<f32>, &'a dyn Stream),
+}
+
+impl<'a> State<'a> {
+    /// Of this network.
+    pub fn of(network: &'a Network, mean: &'a [f32]) -> Self {
+        let mut views = vec![(mean_info(network.net()), Source::Host(mean))];
+        for Place { info, tensor, stream } in places(network) {
+            views.push((velocity(&info), Source::Device(tensor.velocity, stream)));
+            views.push((info, Source::Device(tensor.value, stream)));
+        }
+        State { views }
+    }
+
+    /// Their names and shapes.
+    pub fn infos(&self) -> Vec<Info> {
+        self.views.iter().map(|(info, _)| info.clone()).collect()
+    }
+
+    /// One of them.
+    pub fn fetch(&self, wanted: &Info) -> Result<Vec<f32>> {
+        let found = self.views.iter().find(|(info, _)| info.name == wanted.name);
+        match found {
+            Some((_, Source::Host(numbers))) => Ok(numbers.to_vec()),
+            Some((_, Source::Device(view, stream))) => stream.download(*view),
+            None => anyhow::bail!("the network has no tensor {}", wanted.name),
+        }
+    }
+}
+
+/// Sets every weight, and with `momentum` every velocity, from a checkpoint's
+/// file; gives the mean image. Nothing is set unless all fits.
+pub fn restore(network: &Network, file: &File, momentum: bool) -> Result<Vec<f32>> {
+    let mean = mean_info(network.net());
+    let mut wanted: Vec<Info> =
+        places(network).flat_map(|place| [velocity(&place.info), place.info]).collect();
+    wanted.push(mean.clone());
+    file.check(&wanted)?;
+    for Place { info, tensor, stream } in places(network) {
+        stream.upload(&file.f32(&info)?, tensor.value);
+        if momentum {
+            stream.upload(&file.f32(&velocity(&info))?, tensor.velocity);
+        }
+    }
+    let mean = file.f32(&mean)?;
+    network.set_mean(&mean);
+    Ok(mean)
+}
+
+/// Sets every weight from an exported file; see [`export`].
+pub fn import(network: &Network, file: &File) -> Result<()> {
+    let joints = export::joints(network.net());
+    let wanted: Vec<Info> = joints.iter().flat_map(|j| [j.weight.clone(), j.bias.clone()]).collect();
+    file.check(&wanted)?;
+    for joint in joints {
+        let name = &network.net().towers[0][joint.layer].name;
+        let weights = export::split_weights(network.net(), joint.layer, &file.f32(&joint.weight)?)?;
+        let biases = export::split_biases(network.net(), joint.layer, &file.f32(&joint.bias)?)?;
+        for (tower, own, stream) in network.weights().filter(|(_, own, _)| own.name == *name) {
+            stream.upload(&weights[tower], own.weights().value);
+            stream.upload(&biases[tower], own.biases().value);
+        }
+    }
+    Ok(())
+}
+
+/// The joint tensors of [`export`], from a checkpoint's file.
+pub fn joint_tensors(net: &Net, file: &File) -> Result<Vec<(Info, Vec<f32>)>> {
+    let mut all = Vec::new();
+    for joint in export::joints(net) {
+        let part = |kind: &str| -> Result<Vec<Vec<f32>>> {
+            let of_tower = |(tower, layers): (usize, &Vec<super::shapes::Layer>)| {
+                let layer = &layers[joint.layer];
+                let p = layer.parameters().map_or((0, 0), |p| (p.inputs, p.padded_outputs()));
+                let name = format!("tower{tower}.{}.{kind}", layer.name);
+                let shape = if kind == "bias" { vec![p.1] } else { vec![p.0, p.1] };
+                file.f32(&Info::f32(name, shape))
+            };
+            net.towers.iter().enumerate().map(of_tower).collect()
+        };
+        let weights = export::join_weights(net, joint.layer, &part("weight")?)?;
+        let biases = export::join_biases(net, joint.layer, &part("bias")?)?;
+        all.push((joint.weight, weights));
+        all.push((joint.bias, biases));
+    }
+    Ok(all)
+}

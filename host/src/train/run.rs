@@ -1,0 +1,380 @@
+//! A training run, from its options to its last checkpoint.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail, ensure};
+use dataset_pack::Dataset;
+
+use super::checkpoint::{Checkpoint, Folder, Progress};
+use super::config::Config;
+use super::loader::Loader;
+use super::metrics::{Line, Metrics, Running};
+use super::progress;
+use super::sampler::{Place, Sampler};
+use super::schedule::{Schedule, State};
+use super::views::{Colours, Views};
+use crate::cli;
+use crate::evaluate::{self, Score, errors};
+use crate::net::spec::{Spec, Train};
+use crate::net::{Network, Outcome, Rates, state};
+use crate::picture::{curves, filters};
+use crate::tensors::File;
+use crate::{device, model};
+
+/// What a run came to.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// Steps done, of this run and those it went on from.
+    pub step: u64,
+    /// The mean loss of the last steps.
+    pub loss: f64,
+    /// The last validation.
+    pub validation: Option<Score>,
+    /// Whether a signal ended it early.
+    pub stopped: bool,
+}
+
+/// Trains as `host train` was told to.
+pub fn train(options: &cli::Train) -> Result<Report> {
+    let data = Arc::new(open_data(&options.data)?);
+    let validation = options.val.as_deref().map(open_data).transpose()?;
+    if let (Some(val), Some(path)) = (&validation, &options.val) {
+        let same = val.classes().iter().map(|c| &c.name).eq(data.classes().iter().map(|c| &c.name));
+        ensure!(same, "{}: its classes are not those of {}", path.display(), options.data.display());
+    }
+    let folder = Folder::create(&options.out)?;
+    let resumed = match options.resume {
+        true => Some(open_latest(&folder, &options.out)?),
+        false => None,
+    };
+    if resumed.is_none() && folder.latest()?.is_some() {
+        bail!("{}: holds a run already; go on with it with --resume, or name another --out", options.out.display());
+    }
+    let mut run = Run::new(options, data, validation, folder, resumed)?;
+    run.go()
+}
+
+fn open_data(path: &Path) -> Result<Dataset> {
+    let data = Dataset::open(path)?;
+    ensure!(!data.is_empty(), "{}: it has no images", path.display());
+    Ok(data)
+}
+
+fn open_latest(folder: &Folder, out: &Path) -> Result<Checkpoint> {
+    let latest = folder.latest()?;
+    let path = latest.with_context(|| format!("{}: no checkpoint to resume from", out.display()))?;
+    Checkpoint::open(&path)
+}
+
+struct Run<'a> {
+    options: &'a cli::Train,
+    train: Train,
+    schedule: Schedule,
+    data: Arc<Dataset>,
+    validation: Option<Dataset>,
+    network: Network,
+    mean: Vec<f32>,
+    folder: Folder,
+    progress: Progress,
+    metrics: Metrics,
+    last_step: u64,
+    last_saved: Option<u64>,
+    stop: Arc<AtomicBool>,
+}
+
+impl<'a> Run<'a> {
+    fn new(
+        options: &'a cli::Train,
+        data: Arc<Dataset>,
+        validation: Option<Dataset>,
+        folder: Folder,
+        resumed: Option<Checkpoint>,
+    ) -> Result<Self> {
+        let spec = match &resumed {
+            Some(checkpoint) => resumed_spec(options, checkpoint)?,
+            None => Spec::load(&options.network.net, &options.sets())?,
+        };
+        let progress = match &resumed {
+            Some(checkpoint) => Progress { net: spec.to_toml(), ..checkpoint.progress.clone() },
+            None => start(options, &spec, &data),
+        };
+        let net = spec.resolve(progress.width, data.classes().len())?;
+        let places = model::places(options.places.gpus.as_deref(), net.towers.len())?;
+        let devices = device::open(&places, net.towers.len())?;
+        let network = Network::new(&net, &devices, spec.train.batch, progress.seed)?;
+        evaluate::check_data(&network, &data)
+            .with_context(|| options.data.display().to_string())?;
+        let mean = match &resumed {
+            Some(checkpoint) => state::restore(&network, &checkpoint.tensors, true)?,
+            None => begin(options, &network, &data)?,
+        };
+        let steps_of_epochs = (spec.train.epochs * data.len()).div_ceil(spec.train.batch) as u64;
+        let config = config(options, &spec, &progress, &devices, data.classes().len());
+        config.write(&options.out.join("config.toml"))?;
+        let metrics = options.out.join("metrics.jsonl");
+        let metrics = match &resumed {
+            Some(_) => Metrics::resume(&metrics, progress.step)?,
+            None => Metrics::create(&metrics)?,
+        };
+        for device in &devices {
+            eprintln!("{}", device.describe());
+        }
+        Ok(Run {
+            options,
+            schedule: schedule(&spec.train),
+            last_step: options.steps.unwrap_or(steps_of_epochs),
+            last_saved: resumed.map(|_| progress.step),
+            train: spec.train,
+            data,
+            validation,
+            network,
+            mean,
+            folder,
+            progress,
+            metrics,
+            stop: stop_signal()?,
+        })
+    }
+
+    fn go(&mut self) -> Result<Report> {
+        let input = self.network.net().input;
+        let colours = self.data.principal_components().map_or(Colours::default(), |p| {
+            Colours::new(p.eigenvalues, p.eigenvectors)
+        });
+        let seed = self.progress.seed;
+        let views = Views::new(&input, seed, self.options.augment, colours);
+        let sampler = Sampler::new(self.options.order, seed, self.data.len() as u32);
+        let loader =
+            Loader::start(self.data.clone(), sampler, views, self.progress.place, self.train.batch)?;
+        let mut shown = progress::Progress::new(self.progress.step, self.last_step, "steps");
+        let mut loss = Running::new(20);
+        let mut report = Report { step: 0, loss: f64::NAN, validation: None, stopped: false };
+        while self.progress.step < self.last_step && !report.stopped {
+            let before = self.progress.place.epoch_of(self.data.len());
+            let line = self.step(&loader)?;
+            report.loss = loss.add(line.loss);
+            let message = format!(
+                "loss {:.3}, top-1 error {:.0} %, {:.1} images/s",
+                report.loss,
+                100.0 * line.top1_error,
+                line.images_per_second
+            );
+            shown.set(self.progress.step, message);
+            report.stopped = self.stop.load(Ordering::Relaxed);
+            let last = self.progress.step == self.last_step;
+            let epoch_ends = self.progress.place.epoch_of(self.data.len()) > before;
+            let due = match self.options.validate_every {
+                Some(every) => self.progress.step.is_multiple_of(every),
+                None => epoch_ends,
+            };
+            if (due || last) && !report.stopped {
+                report.validation = self.validate(&shown)?.or(report.validation);
+            }
+            let save = match self.options.checkpoint_every {
+                Some(every) => self.progress.step.is_multiple_of(every),
+                None => due,
+            };
+            if save || last || report.stopped {
+                self.save()?;
+            }
+        }
+        drop(shown);
+        report.step = self.progress.step;
+        self.pictures()?;
+        Ok(report)
+    }
+
+    /// One step: a batch forward, back, and down the gradient.
+    fn step(&mut self, loader: &Loader) -> Result<Line> {
+        let begun = Instant::now();
+        let prepared = loader.next()?;
+        let rate = self.rate();
+        let rates = Rates { rate, momentum: self.train.momentum, decay: self.train.decay };
+        self.network.load(&prepared.batch);
+        let outcome = self.network.train(self.progress.step as u32, rates)?;
+        self.progress.step += 1;
+        self.progress.place = prepared.place;
+        let line = self.line(&outcome, rate, begun);
+        if !line.loss.is_finite() {
+            bail!(
+                "{}: the loss became {} at step {}; the last checkpoint is of step {}; a lower --lr may help",
+                self.options.out.display(),
+                line.loss,
+                self.progress.step,
+                self.last_saved.map_or("none".to_owned(), |step| step.to_string())
+            );
+        }
+        self.metrics.write(&line)?;
+        Ok(line)
+    }
+
+    fn rate(&self) -> f64 {
+        let epoch = self.progress.place.epoch_of(self.data.len()) ;
+        self.train.lr * self.schedule.factor(&self.progress.schedule, epoch)
+    }
+
+    fn line(&self, outcome: &Outcome, lr: f64, begun: Instant) -> Line {
+        let images = outcome.loss.len() as f64;
+        Line {
+            step: self.progress.step,
+            epoch: self.progress.place.epochs(self.data.len()),
+            loss: outcome.loss.iter().map(|&loss| f64::from(loss)).sum::<f64>() / images,
+            top1_error: errors(&outcome.better, 1.0) / images,
+            top5_error: errors(&outcome.better, 5.0) / images,
+            lr,
+            images_per_second: images / begun.elapsed().as_secs_f64(),
+            validation: false,
+        }
+    }
+
+    fn validate(&mut self, shown: &progress::Progress) -> Result<Option<Score>> {
+        let Some(data) = &self.validation else { return Ok(None) };
+        let begun = Instant::now();
+        let lr = self.rate();
+        let score = evaluate::validate(&mut self.network, data)?;
+        self.metrics.write(&Line {
+            step: self.progress.step,
+            epoch: self.progress.place.epochs(self.data.len()),
+            loss: score.loss,
+            top1_error: score.top1_error,
+            top5_error: score.top5_error,
+            lr,
+            images_per_second: score.images as f64 / begun.elapsed().as_secs_f64(),
+            validation: true,
+        })?;
+        shown.say(format!(
+            "step {}: validation loss {:.3}, errors top-1 {:.1} %, top-5 {:.1} %",
+            self.progress.step,
+            score.loss,
+            100.0 * score.top1_error,
+            100.0 * score.top5_error
+        ));
+        if self.schedule.validated(&mut self.progress.schedule, score.top1_error) {
+            shown.say(format!("the validation error no longer improves: learning rate {}", self.rate()));
+        }
+        Ok(Some(score))
+    }
+
+    fn save(&mut self) -> Result<()> {
+        if self.last_saved == Some(self.progress.step) {
+            return Ok(());
+        }
+        let state = state::State::of(&self.network, &self.mean);
+        self.folder.save(&self.progress, &state.infos(), |info| {
+            Ok(bytemuck::cast_slice(&state.fetch(info)?).to_vec().into())
+        })?;
+        self.last_saved = Some(self.progress.step);
+        Ok(())
+    }
+
+    /// The curves, and the filters where there are some to show.
+    fn pictures(&self) -> Result<()> {
+        let out = &self.options.out;
+        let lines = super::metrics::read(&out.join("metrics.jsonl"))?;
+        if !lines.is_empty() {
+            let title = format!("{}, width {}", self.network.net().name, self.progress.width);
+            curves::write(&out.join("curves.png"), &title, &lines)?;
+        }
+        let (checkpoint, net) = model::open(out)?;
+        if let Some((info, weights)) = state::joint_tensors(&net, &checkpoint.tensors)?.first()
+            && info.shape.len() == 4
+        {
+            filters::write(&out.join("filters.png"), weights, &info.shape, net.towers.len())?;
+        }
+        Ok(())
+    }
+}
+
+/// A fresh run's place.
+fn start(options: &cli::Train, spec: &Spec, data: &Dataset) -> Progress {
+    Progress {
+        net: spec.to_toml(),
+        width: options.network.width,
+        classes: data.classes().iter().map(|class| class.name.clone()).collect(),
+        seed: options.seed,
+        step: 0,
+        place: Place::default(),
+        schedule: State::START,
+    }
+}
+
+/// The network a run goes on with: the checkpoint's, with what the options change now.
+fn resumed_spec(options: &cli::Train, checkpoint: &Checkpoint) -> Result<Spec> {
+    let (was, now) = (checkpoint.progress.width, options.network.width);
+    ensure!(now == 1.0 || now == was, "--width {now}: the run has width {was}");
+    let (was, now) = (checkpoint.progress.seed, options.seed);
+    ensure!(now == 0 || now == was, "--seed {now}: the run has seed {was}");
+    let path = || checkpoint.tensors.path().display().to_string();
+    Spec::parse(&checkpoint.progress.net).with_context(path)?.with_sets(&options.sets())
+}
+
+/// The first weights of a fresh run, and the mean image.
+fn begin(options: &cli::Train, network: &Network, data: &Dataset) -> Result<Vec<f32>> {
+    let mean = data.mean().with_context(|| {
+        format!("{}: it has no mean image; build it with --split train", options.data.display())
+    })?;
+    network.initialise();
+    if let Some(path) = &options.init_from {
+        let file = File::open(path)?;
+        match file.text("format") {
+            Ok(_) => drop(state::restore(network, &Checkpoint::open(path)?.tensors, false)?),
+            Err(_) => state::import(network, &file)?,
+        }
+    }
+    network.set_mean(mean);
+    Ok(mean.to_vec())
+}
+
+fn config(
+    options: &cli::Train,
+    spec: &Spec,
+    progress: &Progress,
+    devices: &[Arc<dyn device::Device>],
+    classes: usize,
+) -> Config {
+    let default = vec!["cpu"; devices.len()].join(",");
+    let gpus = options.places.gpus.clone().unwrap_or(default);
+    Config {
+        program: concat!("host ", env!("CARGO_PKG_VERSION")).into(),
+        data: options.data.clone(),
+        val: options.val.clone(),
+        gpus: gpus.split(',').map(str::to_owned).collect(),
+        width: progress.width,
+        classes,
+        seed: progress.seed,
+        augment: options.augment,
+        order: options.order,
+        steps: options.steps,
+        init_from: options.init_from.clone(),
+        net: spec.to_table(),
+    }
+}
+
+fn schedule(train: &Train) -> Schedule {
+    Schedule {
+        rule: train.schedule.clone(),
+        divide: train.divide,
+        times: train.times,
+        patience: train.patience,
+        min_delta: train.min_delta,
+    }
+}
+
+/// Set by the first Ctrl-C or SIGTERM; the run then saves and ends. A second one kills.
+fn stop_signal() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let handler = stop.clone();
+    let set = ctrlc::try_set_handler(move || {
+        if handler.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("stopping after this step; once more to stop at once");
+    });
+    match set {
+        Ok(()) | Err(ctrlc::Error::MultipleHandlers) => Ok(stop),
+        Err(error) => Err(error).context("listening for signals"),
+    }
+}
