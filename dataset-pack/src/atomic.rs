@@ -37,15 +37,16 @@ impl Draft {
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file
-            .write_all(bytes)
+        // Past the wrapper, whose errors name the temporary file.
+        let file = self.file.as_file_mut();
+        file.write_all(bytes)
             .map_err(Error::io(&self.path, "write"))
     }
 
     /// Overwrites the beginning of the file.
     pub(crate) fn write_start(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        self.file
-            .seek(SeekFrom::Start(0))
+        let file = self.file.as_file_mut();
+        file.seek(SeekFrom::Start(0))
             .map_err(Error::io(&self.path, "write"))?;
         self.write(bytes)
     }

@@ -1,7 +1,8 @@
 //! The two resize rules.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::U8x3;
+use fast_image_resize::{FilterType, ResizeAlg, ResizeOptions, Resizer};
 use serde::{Deserialize, Serialize};
 
 use crate::geometry::{self, CropBox};
@@ -36,6 +37,11 @@ impl Resize {
         }
     }
 }
+
+// With the pixel's type fixed here, the compiler is spared the resizer's code for all others:
+// minutes of it.
+type Source<'a> = TypedImageRef<'a, U8x3>;
+type Target<'a> = TypedImage<'a, U8x3>;
 
 /// Resizes and crops RGB images; keeps its buffers between images.
 #[derive(Default)]
@@ -91,20 +97,21 @@ impl Scaler {
 
         let row_bytes = width as usize * 3;
         let rgb = &rgb[first as usize * row_bytes..last as usize * row_bytes];
-        let source = ImageRef::new(width, rows, rgb, PixelType::U8x3)?;
         self.narrowed.resize(size * rows as usize * 3, 0);
-        let mut narrowed = Image::from_slice_u8(side, rows, &mut self.narrowed, PixelType::U8x3)?;
         let across = options.crop(crop.left, 0.0, crop.width, f64::from(rows));
-        self.resizer.resize(&source, &mut narrowed, &across)?;
+        let source = Source::from_buffer(width, rows, rgb)?;
+        let mut narrowed = Target::from_buffer(side, rows, &mut self.narrowed)?;
+        self.resizer.resize_typed(&source, &mut narrowed, &across)?;
 
-        let mut target = Image::from_slice_u8(side, side, out, PixelType::U8x3)?;
         let down = options.crop(
             0.0,
             crop.top - f64::from(first),
             f64::from(side),
             crop.height,
         );
-        self.resizer.resize(&narrowed, &mut target, &down)?;
+        let source = Source::from_buffer(side, rows, &self.narrowed)?;
+        let mut target = Target::from_buffer(side, side, out)?;
+        self.resizer.resize_typed(&source, &mut target, &down)?;
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ fn compare(folder: &str, rule: Resize) {
         let expected = expected.expect("there is an expected image").into_rgb8();
         let pixels = load_image(&path, SIZE, rule).unwrap_or_else(|e| panic!("{name}: {e}"));
         let (most, mean) = difference(&pixels, expected.as_raw());
-        let lossless = !path.extension().is_some_and(|e| e == "jpg") || name.starts_with("png");
+        let lossless = path.extension().is_none_or(|e| e != "jpg") || name.starts_with("png");
         good &= if lossless {
             most <= 1 && mean <= 0.1
         } else {

@@ -27,7 +27,7 @@
 
 use crate::device::*;
 use crate::divisor::Divisor;
-use crate::gemm::{Matrix, NativeTile, Source, Straight, Turned};
+use crate::gemm::{Matrix, NativeTile, Source, vectors_if};
 
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,8 +70,14 @@ pub struct Sizes {
 impl Shape {
     /// The shape of these sizes.
     pub const fn new(sizes: Sizes) -> Self {
-        assert!(sizes.images % 32 == 0, "images must be a multiple of 32");
-        assert!(sizes.filters % 16 == 0, "filters must be a multiple of 16");
+        assert!(
+            sizes.images.is_multiple_of(32),
+            "images must be a multiple of 32"
+        );
+        assert!(
+            sizes.filters.is_multiple_of(16),
+            "filters must be a multiple of 16"
+        );
         Shape {
             images: Divisor::new(sizes.images),
             channels: sizes.channels,
@@ -140,8 +146,21 @@ mod launch {
 /// busy, and short enough sums to stay exact. Part of the result's bits.
 pub const CHUNK: u32 = 8192;
 
-/// Images under the moving window: element (row, column) is what filter weight
-/// `row` = (channel, r, q) meets at output `column` = (pixel, image).
+/// Far outside of every image, and still when added to a place in one.
+const OUTSIDE: u32 = 1 << 30;
+
+/// A place in the images: a pixel by its number, row and column, or how far it
+/// is from one to another. Numbers wrap around where it lies outside.
+#[derive(Clone, Copy)]
+struct Place {
+    pixel: u32,
+    y: u32,
+    x: u32,
+    image: u32,
+}
+
+/// Images under the moving window: element (weight, column) is what filter weight
+/// `weight` = (channel, r, q) meets at output `column` = (pixel, image).
 #[derive(Clone, Copy)]
 struct Window {
     shape: Shape,
@@ -149,21 +168,45 @@ struct Window {
 }
 
 impl Window {
+    /// From the window's corner to what weight `weight` meets.
     #[inline(always)]
-    unsafe fn vector<V: Vector>(&self, row: u32, column: u32) -> V {
+    fn weight(&self, weight: u32) -> Place {
+        let s = &self.shape;
+        let (channel, offset) = s.window.div_rem(weight);
+        let (r, q) = s.kernel.div_rem(offset);
+        let pixel = (channel * s.height + r) * s.width.get() + q;
+        let y = if weight < s.depth() { r } else { OUTSIDE };
+        Place {
+            pixel,
+            y,
+            x: q,
+            image: 0,
+        }
+    }
+
+    /// The corner of the window of output `column`.
+    #[inline(always)]
+    fn column(&self, column: u32) -> Place {
         let s = &self.shape;
         let (pixel, image) = s.images.div_rem(column);
         let (i, j) = s.out_width.div_rem(pixel);
-        let (channel, offset) = s.window.div_rem(row);
-        let (r, q) = s.kernel.div_rem(offset);
-        // Left of or above the image the subtraction wraps to beyond its end.
-        let y = (i * s.stride.get() + r).wrapping_sub(s.pad);
-        let x = (j * s.stride.get() + q).wrapping_sub(s.pad);
-        if y >= s.height || x >= s.width.get() || row >= s.depth() || column >= s.out_columns() {
-            return V::splat(0.0);
-        }
-        let pixel = (channel * s.height + y) * s.width.get() + x;
-        self.x.load_vector(pixel as usize * s.images.get() as usize + image as usize)
+        let x = (j * s.stride.get()).wrapping_sub(s.pad);
+        let y = (i * s.stride.get()).wrapping_sub(s.pad);
+        let pixel = y.wrapping_mul(s.width.get()).wrapping_add(x);
+        let y = if column < s.out_columns() { y } else { OUTSIDE };
+        Place { pixel, y, x, image }
+    }
+
+    #[inline(always)]
+    unsafe fn vectors<V: Vector, const N: usize>(&self, weight: Place, column: Place) -> [V; N] {
+        let s = &self.shape;
+        let (y, x) = (
+            column.y.wrapping_add(weight.y),
+            column.x.wrapping_add(weight.x),
+        );
+        let pixel = column.pixel.wrapping_add(weight.pixel);
+        let at = pixel as usize * s.images.get() as usize + column.image as usize;
+        vectors_if(y < s.height && x < s.width.get(), self.x, at)
     }
 }
 
@@ -173,16 +216,44 @@ struct WindowDown(Window);
 struct WindowAcross(Window);
 
 impl<V: Vector> Source<V> for WindowDown {
+    const TURNED: bool = false;
+    type AtK = Place;
+    type AtI = Place;
+
     #[inline(always)]
-    unsafe fn vector(&self, k: u32, i: u32) -> V {
-        self.0.vector(k, i)
+    unsafe fn at_k(&self, k: u32) -> Place {
+        self.0.weight(k)
+    }
+
+    #[inline(always)]
+    unsafe fn at_i(&self, i: u32) -> Place {
+        self.0.column(i)
+    }
+
+    #[inline(always)]
+    unsafe fn vectors<const N: usize>(&self, k: Place, i: Place) -> [V; N] {
+        self.0.vectors(k, i)
     }
 }
 
 impl<V: Vector> Source<V> for WindowAcross {
+    const TURNED: bool = true;
+    type AtK = Place;
+    type AtI = Place;
+
     #[inline(always)]
-    unsafe fn vector(&self, k: u32, i: u32) -> V {
-        self.0.vector(i, k)
+    unsafe fn at_k(&self, k: u32) -> Place {
+        self.0.column(k)
+    }
+
+    #[inline(always)]
+    unsafe fn at_i(&self, i: u32) -> Place {
+        self.0.weight(i)
+    }
+
+    #[inline(always)]
+    unsafe fn vectors<const N: usize>(&self, k: Place, i: Place) -> [V; N] {
+        self.0.vectors(i, k)
     }
 }
 
@@ -196,46 +267,64 @@ struct Reach {
 }
 
 impl<V: Vector> Source<V> for Reach {
+    const TURNED: bool = false;
+    type AtK = Place;
+    type AtI = Place;
+
+    /// Row and column in the window, and the filter's first pixel.
     #[inline(always)]
-    unsafe fn vector(&self, k: u32, column: u32) -> V {
+    unsafe fn at_k(&self, k: u32) -> Place {
+        let s = &self.shape;
+        let (offset, filter) = s.filters.div_rem(k);
+        let (r, q) = s.kernel.div_rem(offset);
+        let x = if offset < s.window.get() { q } else { OUTSIDE };
+        Place {
+            pixel: filter * s.out_height * s.out_width.get(),
+            y: r,
+            x,
+            image: 0,
+        }
+    }
+
+    /// Row and column in the padded image.
+    #[inline(always)]
+    unsafe fn at_i(&self, column: u32) -> Place {
         let s = &self.shape;
         let (pixel, image) = s.images.div_rem(column);
         let (y, x) = s.width.div_rem(pixel);
-        let (offset, filter) = s.filters.div_rem(k);
-        let (r, q) = s.kernel.div_rem(offset);
-        let (down, across) = ((y + s.pad).wrapping_sub(r), (x + s.pad).wrapping_sub(q));
-        // Above and left of the first window the subtraction wraps.
-        let outside = down > s.height + s.pad || across > s.width.get() + s.pad;
-        if outside || offset >= s.window.get() || column >= s.in_columns() {
-            return V::splat(0.0);
+        let y = if column < s.in_columns() {
+            y + s.pad
+        } else {
+            OUTSIDE
+        };
+        Place {
+            pixel: 0,
+            y,
+            x: x + s.pad,
+            image,
         }
-        let ((i, down_rest), (j, across_rest)) = (s.stride.div_rem(down), s.stride.div_rem(across));
-        let between = down_rest != 0 || across_rest != 0;
-        if between || i >= s.out_height || j >= s.out_width.get() {
-            return V::splat(0.0);
-        }
-        let pixel = (filter * s.out_height + i) * s.out_width.get() + j;
-        self.dy.load_vector(pixel as usize * s.images.get() as usize + image as usize)
     }
-}
 
-/// The weights as operand A of the input's gradient: element (k, channel) with
-/// `k` = (r, q, filter), filters being neighbours.
-#[derive(Clone, Copy)]
-struct WeightsOfChannel {
-    shape: Shape,
-    weights: *const f32,
-}
-
-impl<V: Vector> Source<V> for WeightsOfChannel {
     #[inline(always)]
-    unsafe fn vector(&self, k: u32, channel: u32) -> V {
+    unsafe fn vectors<const N: usize>(&self, k: Place, i: Place) -> [V; N] {
         let s = &self.shape;
-        let length = s.window.get() * s.filters.get();
-        if k >= length || channel >= s.channels {
-            return V::splat(0.0);
-        }
-        self.weights.load_vector(channel as usize * length as usize + k as usize)
+        // Above and left of the first window the subtraction wraps, to beyond any
+        // output; a divisor takes 31 bits.
+        const WRAPPED: u32 = u32::MAX >> 1;
+        let (down, across) = (i.y.wrapping_sub(k.y), i.x.wrapping_sub(k.x));
+        let (y, down_rest) = s.stride.div_rem(down & WRAPPED);
+        let (x, across_rest) = s.stride.div_rem(across & WRAPPED);
+        let whole = down_rest == 0 && across_rest == 0;
+        let pixel = k
+            .pixel
+            .wrapping_add(y.wrapping_mul(s.out_width.get()))
+            .wrapping_add(x);
+        let at = pixel as usize * s.images.get() as usize + i.image as usize;
+        vectors_if(
+            whole && y < s.out_height && x < s.out_width.get(),
+            self.dy,
+            at,
+        )
     }
 }
 
@@ -261,16 +350,15 @@ pub unsafe fn convolution_forward(
     y: *mut f32,
 ) {
     let (filters, columns) = (shape.filters.get(), shape.out_columns());
-    let weights = Matrix {
+    let weights = Matrix::<false> {
         data: weights,
         stride: filters as usize,
         depth: shape.depth(),
         width: filters,
-        turned: false,
     };
     NativeTile::product::<V, _, _>(
-        Straight(weights),
-        Straight(WindowDown(Window { shape, x })),
+        weights,
+        WindowDown(Window { shape, x }),
         [0, shape.depth()],
         tile_origin(),
         [filters, columns],
@@ -294,15 +382,22 @@ pub unsafe fn convolution_input_gradient(
     dy: *const f32,
     dx: *mut f32,
 ) {
-    let columns = shape.in_columns();
+    let (columns, length) = (shape.in_columns(), shape.window.get() * shape.filters.get());
+    let weights = Matrix::<true> {
+        data: weights,
+        stride: length as usize,
+        depth: length,
+        width: shape.channels,
+    };
     NativeTile::product::<V, _, _>(
-        Turned(WeightsOfChannel { shape, weights }),
-        Straight(Reach { shape, dy }),
-        [0, shape.window.get() * shape.filters.get()],
+        weights,
+        Reach { shape, dy },
+        [0, length],
         tile_origin(),
         [shape.channels, columns],
         |channel, column, sum: V| {
-            dx.add(channel as usize * columns as usize).store_vector(column as usize, sum)
+            dx.add(channel as usize * columns as usize)
+                .store_vector(column as usize, sum)
         },
     );
 }
@@ -324,23 +419,27 @@ pub unsafe fn convolution_weight_gradient(
 ) {
     let (rows, filters, columns) = (shape.depth(), shape.filters.get(), shape.out_columns());
     let begin = thread::block_idx_z() * CHUNK;
-    let end = if begin + CHUNK < columns { begin + CHUNK } else { columns };
+    let end = if begin + CHUNK < columns {
+        begin + CHUNK
+    } else {
+        columns
+    };
     let part = parts.add(thread::block_idx_z() as usize * rows as usize * filters as usize);
-    let dy = Matrix {
+    let dy = Matrix::<true> {
         data: dy,
         stride: columns as usize,
         depth: columns,
         width: filters,
-        turned: true,
     };
     NativeTile::product::<V, _, _>(
-        Turned(WindowAcross(Window { shape, x })),
-        Turned(dy),
+        WindowAcross(Window { shape, x }),
+        dy,
         [begin, end],
         tile_origin(),
         [rows, filters],
         |row, filter, sum: V| {
-            part.add(row as usize * filters as usize).store_vector(filter as usize, sum)
+            part.add(row as usize * filters as usize)
+                .store_vector(filter as usize, sum)
         },
     );
 }

@@ -1,4 +1,14 @@
-//! All that kernels use of the device they run on.
-pub use cuda_std::launch_bounds;
-pub use cuda_std::simt::{Load, Shared, Store, V, Vector, fma, sqrt};
-pub use cuda_std::{kernel, thread};
+//! All that kernels use of the device they run on: the one place that names the
+//! platform.
+
+#[cfg(not(feature = "rust-cuda"))]
+pub use cuda_std::{
+    kernel, launch_bounds,
+    simt::{Load, Shared, Store, V, Vector, fma, sqrt},
+    thread,
+};
+
+#[cfg(feature = "rust-cuda")]
+mod rust_cuda;
+#[cfg(feature = "rust-cuda")]
+pub use rust_cuda::*;

@@ -19,7 +19,11 @@ impl Divisor {
         let shift = 32 - (value - 1).leading_zeros();
         let value64 = value as u64;
         let multiplier = ((1u64 << 32) * ((1u64 << shift) - value64) / value64 + 1) as u32;
-        Divisor { value, multiplier, shift }
+        Divisor {
+            value,
+            multiplier,
+            shift,
+        }
     }
 
     /// The number itself.

@@ -16,7 +16,7 @@
 //! 128 alone gives a GPU too few tiles to work on.
 
 use crate::device::*;
-use crate::gemm::{Matrix, NativeTile, Straight, Turned};
+use crate::gemm::{Matrix, NativeTile};
 
 /// Terms of one part of a sum. Part of the result's bits.
 pub const CHUNK: u32 = 1024;
@@ -69,7 +69,11 @@ fn place(terms: u32, len: usize) -> ([u32; 2], [u32; 2], usize) {
     let [rows, cols] = [NativeTile::ROWS as u32, NativeTile::COLS as u32];
     let part = thread::block_idx_z();
     let begin = part * CHUNK;
-    let end = if begin + CHUNK < terms { begin + CHUNK } else { terms };
+    let end = if begin + CHUNK < terms {
+        begin + CHUNK
+    } else {
+        terms
+    };
     let origin = [thread::block_idx_y() * rows, thread::block_idx_x() * cols];
     (origin, [begin, end], part as usize * len)
 }
@@ -87,19 +91,22 @@ pub unsafe fn fully_connected_forward(
     weights: *const f32,
     y_parts: *mut f32,
 ) {
-    let Shape { images, inputs, outputs } = shape;
+    let Shape {
+        images,
+        inputs,
+        outputs,
+    } = shape;
     let (origin, range, before) = place(inputs, outputs as usize * images as usize);
     let y = y_parts.add(before);
-    let matrix = |data, width| Matrix {
+    let matrix = |data, width| Matrix::<false> {
         data,
         stride: width as usize,
         depth: inputs,
         width,
-        turned: false,
     };
     NativeTile::product::<V, _, _>(
-        Straight(matrix(weights, outputs)),
-        Straight(matrix(x, images)),
+        matrix(weights, outputs),
+        matrix(x, images),
         range,
         origin,
         [outputs, images],
@@ -121,21 +128,28 @@ pub unsafe fn fully_connected_input_gradient(
     dy: *const f32,
     dx_parts: *mut f32,
 ) {
-    let Shape { images, inputs, outputs } = shape;
+    let Shape {
+        images,
+        inputs,
+        outputs,
+    } = shape;
     let (origin, range, before) = place(outputs, inputs as usize * images as usize);
     let dx = dx_parts.add(before);
-    let weights = Matrix {
+    let weights = Matrix::<true> {
         data: weights,
         stride: outputs as usize,
         depth: outputs,
         width: inputs,
-        turned: true,
     };
-    let dy =
-        Matrix { data: dy, stride: images as usize, depth: outputs, width: images, turned: false };
+    let dy = Matrix::<false> {
+        data: dy,
+        stride: images as usize,
+        depth: outputs,
+        width: images,
+    };
     NativeTile::product::<V, _, _>(
-        Turned(weights),
-        Straight(dy),
+        weights,
+        dy,
         range,
         origin,
         [inputs, images],
@@ -156,18 +170,21 @@ pub unsafe fn fully_connected_weight_gradient(
     dy: *const f32,
     dw: *mut f32,
 ) {
-    let Shape { images, inputs, outputs } = shape;
+    let Shape {
+        images,
+        inputs,
+        outputs,
+    } = shape;
     let (origin, _, _) = place(images, 0);
-    let matrix = |data, width| Matrix {
+    let matrix = |data, width| Matrix::<true> {
         data,
         stride: images as usize,
         depth: images,
         width,
-        turned: true,
     };
     NativeTile::product::<V, _, _>(
-        Turned(matrix(x, inputs)),
-        Turned(matrix(dy, outputs)),
+        matrix(x, inputs),
+        matrix(dy, outputs),
         [0, images],
         origin,
         [inputs, outputs],

@@ -13,7 +13,12 @@ pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
     let mut round = 0;
     while round < 10 {
         let (x, y) = (a as u64 * MULTIPLIERS[0], c as u64 * MULTIPLIERS[1]);
-        (a, b, c, d) = ((y >> 32) as u32 ^ b ^ k, y as u32, (x >> 32) as u32 ^ d ^ l, x as u32);
+        (a, b, c, d) = (
+            (y >> 32) as u32 ^ b ^ k,
+            y as u32,
+            (x >> 32) as u32 ^ d ^ l,
+            x as u32,
+        );
         (k, l) = (k.wrapping_add(WEYL[0]), l.wrapping_add(WEYL[1]));
         round += 1;
     }
@@ -44,7 +49,10 @@ mod tests {
     /// The known answers that come with the authors' Random123 library.
     #[test]
     fn known_answers() {
-        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(
+            philox([0; 4], [0; 2]),
+            [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]
+        );
         assert_eq!(
             philox([u32::MAX; 4], [u32::MAX; 2]),
             [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]
@@ -67,6 +75,9 @@ mod tests {
                 moments[1] += v * v / 100_000.0;
             }
         }
-        assert!(moments[0].abs() < 0.01 && (moments[1] - 1.0).abs() < 0.02, "{moments:?}");
+        assert!(
+            moments[0].abs() < 0.01 && (moments[1] - 1.0).abs() < 0.02,
+            "{moments:?}"
+        );
     }
 }

@@ -104,7 +104,10 @@ pub unsafe fn sum_maps(columns: u32, x: *const f32, y: *mut f32) {
     let mut half = LINES / 2;
     while half >= V::LANES {
         if line < half {
-            sums.store_vector(line, sums.load_vector::<V>(line) + sums.load_vector(line + half));
+            sums.store_vector(
+                line,
+                sums.load_vector::<V>(line) + sums.load_vector(line + half),
+            );
         }
         thread::sync_threads();
         half /= 2;

@@ -44,7 +44,11 @@ impl Target {
             ),
         };
         cuda_std::simt::Launch {
-            grid: [cols.div_ceil(tile[1] as u32), rows.div_ceil(tile[0] as u32), parts],
+            grid: [
+                cols.div_ceil(tile[1] as u32),
+                rows.div_ceil(tile[0] as u32),
+                parts,
+            ],
             block: [threads as u32, 1, 1],
             shared: shared as u32,
         }

@@ -74,6 +74,9 @@ pub struct Places {
     /// 0 with one, cpu,cpu with none]
     #[arg(long, value_name = "PLACES")]
     pub gpus: Option<String>,
+    /// CPU threads that the virtual GPUs share; the results are the same for any number [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub threads: Option<u32>,
 }
 
 /// `host train`
@@ -101,7 +104,7 @@ pub struct Train {
     #[arg(long, value_name = "N", conflicts_with = "steps")]
     pub epochs: Option<usize>,
     /// Ends after so many steps
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub steps: Option<u64>,
     /// Initial learning rate [default: the network's, 0.01]
     #[arg(long, value_name = "RATE")]
@@ -193,6 +196,9 @@ pub struct Features {
     /// The file: `features` (f32, a row for each image) and `labels` (i64)
     #[arg(long, value_name = "FILE.safetensors")]
     pub out: PathBuf,
+    /// Also writes `images` (u8, [n, size, size, 3]) and `mean` (f32), so that another program can compute the same
+    #[arg(long)]
+    pub with_images: bool,
     /// Images at a time
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub batch: usize,

@@ -32,7 +32,8 @@ pub struct Predictions {
 
 /// Whether an image at this place among the classes counts as an error.
 pub fn errors(better: &[f32], top: f32) -> f64 {
-    better.iter().filter(|&&place| !(place < top)).count() as f64
+    let hits = better.iter().filter(|&&place| place < top).count();
+    (better.len() - hits) as f64
 }
 
 /// That the data is what the network reads.
@@ -55,12 +56,19 @@ pub fn check_data(network: &Network, data: &Dataset) -> Result<()> {
 /// Scores the centre crop of every image, as validation while training does.
 pub fn validate(network: &mut Network, data: &Dataset) -> Result<Score> {
     let centre = test_views(&network.net().input, false)[0];
-    let mut score = Score { images: data.len(), ..Score::default() };
+    let mut score = Score {
+        images: data.len(),
+        ..Score::default()
+    };
     for batch in batches(network, data) {
-        load(network, data, &batch, centre);
+        load(network, data, &batch, centre)?;
         network.forward(Mode::Test);
         let outcome = network.outcome()?;
-        score.loss += outcome.loss.iter().map(|&loss| f64::from(loss)).sum::<f64>();
+        score.loss += outcome
+            .loss
+            .iter()
+            .map(|&loss| f64::from(loss))
+            .sum::<f64>();
         score.top1_error += errors(&outcome.better, 1.0);
         score.top5_error += errors(&outcome.better, 5.0);
     }
@@ -76,7 +84,11 @@ pub fn validate(network: &mut Network, data: &Dataset) -> Result<Score> {
 impl Predictions {
     /// None yet, for a set of `images` images.
     pub fn new(images: usize, classes: usize) -> Self {
-        Predictions { classes, sums: vec![0.0; images * classes], terms: 0 }
+        Predictions {
+            classes,
+            sums: vec![0.0; images * classes],
+            terms: 0,
+        }
     }
 
     /// Adds what a network makes of ten crops of every image, or of the centre.
@@ -91,12 +103,14 @@ impl Predictions {
         let views = test_views(&network.net().input, ten);
         for batch in batches(network, data) {
             for &view in &views {
-                load(network, data, &batch, view);
+                load(network, data, &batch, view)?;
                 network.forward(Mode::Test);
                 let probabilities = network.probabilities()?;
                 let begin = batch.images.start as usize * self.classes;
                 let sums = &mut self.sums[begin..begin + probabilities.len()];
-                sums.iter_mut().zip(probabilities).for_each(|(sum, p)| *sum += p);
+                sums.iter_mut()
+                    .zip(probabilities)
+                    .for_each(|(sum, p)| *sum += p);
             }
             done(batch.valid());
         }
@@ -113,11 +127,18 @@ impl Predictions {
     /// Scores them. Of classes that tie with the label, those before it count as better.
     pub fn score(&self, data: &Dataset) -> Score {
         let images = data.len();
-        let mut score = Score { images, ..Score::default() };
+        let mut score = Score {
+            images,
+            ..Score::default()
+        };
         for image in 0..images {
-            let (label, p) = (data.label(image) as usize, self.of(image).collect::<Vec<_>>());
+            let (label, p) = (
+                data.label(image) as usize,
+                self.of(image).collect::<Vec<_>>(),
+            );
             let own = p[label];
-            let ahead = |(class, &other): (usize, &f32)| other > own || (other == own && class < label);
+            let ahead =
+                |(class, &other): (usize, &f32)| other > own || (other == own && class < label);
             let better = p.iter().enumerate().filter(|&one| ahead(one)).count();
             let lost = own.is_nan();
             score.loss -= f64::from(own.max(f32::MIN_POSITIVE)).ln() / images as f64;
@@ -134,8 +155,9 @@ pub fn batches(network: &Network, data: &Dataset) -> Vec<WholeBatch> {
 }
 
 /// Loads a batch with the same view of every image.
-pub fn load(network: &mut Network, data: &Dataset, batch: &WholeBatch, view: View) {
+pub fn load(network: &mut Network, data: &Dataset, batch: &WholeBatch, view: View) -> Result<()> {
     let images: Vec<u32> = batch.padded().collect();
     let views = vec![view; images.len()];
-    network.load(&gather(data, &images, views, batch.valid()));
+    network.load(&gather(data, &images, views, batch.valid())?);
+    Ok(())
 }

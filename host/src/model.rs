@@ -1,11 +1,13 @@
 //! A trained network, from a checkpoint to its devices.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use dataset_pack::Dataset;
 
-use crate::device::{self, Place};
+use crate::cli::Places;
+use crate::device::{self, Device, Place};
 use crate::net::shapes::Net;
 use crate::net::{Network, state};
 use crate::train::checkpoint::Checkpoint;
@@ -18,25 +20,33 @@ pub fn open(named: &Path) -> Result<(Checkpoint, Net)> {
 }
 
 /// Puts a checkpoint's network on devices, for batches of `batch` images.
-pub fn load(named: &Path, gpus: Option<&str>, batch: usize) -> Result<(Network, Checkpoint)> {
+pub fn load(named: &Path, places: &Places, batch: usize) -> Result<(Network, Checkpoint)> {
     let (checkpoint, net) = open(named)?;
-    let devices = device::open(&places(gpus, net.towers.len())?, net.towers.len())?;
+    let devices = devices(places, net.towers.len())?;
     let network = Network::new(&net, &devices, batch, checkpoint.progress.seed)?;
     state::restore(&network, &checkpoint.tensors, false)?;
     Ok((network, checkpoint))
 }
 
-/// What `--gpus` says, or what suits this machine.
-pub fn places(gpus: Option<&str>, towers: usize) -> Result<Vec<Place>> {
-    match gpus {
-        Some(list) => Place::parse_list(list),
-        None => Ok(vec![Place::Cpu; towers]),
+/// A device for each tower: what `--gpus` and `--threads` say, or what suits this machine.
+pub fn devices(places: &Places, towers: usize) -> Result<Vec<Arc<dyn Device>>> {
+    let list = match &places.gpus {
+        Some(list) => Place::parse_list(list)?,
+        None => vec![Place::Cpu; towers],
+    };
+    match places.threads {
+        Some(threads) => device::open_with(&list, towers, threads as usize),
+        None => device::open(&list, towers),
     }
 }
 
 /// That a set has the classes, in the order, that a network was trained on.
 pub fn check_classes(checkpoint: &Checkpoint, data: &Dataset, path: &Path) -> Result<()> {
-    let same = data.classes().iter().map(|class| &class.name).eq(&checkpoint.progress.classes);
+    let same = data
+        .classes()
+        .iter()
+        .map(|class| &class.name)
+        .eq(&checkpoint.progress.classes);
     ensure!(
         same,
         "{}: its classes are not those that {} was trained on",

@@ -21,7 +21,9 @@ struct State {
 impl State {
     fn open(name: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reference");
-        State { file: File::open(&folder.join(name)).unwrap() }
+        State {
+            file: File::open(&folder.join(name)).unwrap(),
+        }
     }
 
     fn get(&self, name: &str) -> (Vec<usize>, Vec<f32>) {
@@ -68,14 +70,20 @@ fn each_element(shape: &[usize], weights: &Weights, mut pair: impl FnMut(usize, 
     assert_eq!(shape[1..].iter().product::<usize>(), inputs);
     for input in 0..inputs {
         for output in 0..p.outputs {
-            pair((p.first_output + output) * inputs + input, input * padded + output);
+            pair(
+                (p.first_output + output) * inputs + input,
+                input * padded + output,
+            );
         }
     }
 }
 
 fn write(network: &Network, state: &State, prefix: &str) {
     for (_, weights, stream) in network.weights() {
-        for (kind, to) in [("weight", weights.weights().value), ("bias", weights.biases().value)] {
+        for (kind, to) in [
+            ("weight", weights.weights().value),
+            ("bias", weights.biases().value),
+        ] {
             let (shape, joint) = state.get(&format!("{prefix}.{}.{kind}", weights.name));
             let mut own = vec![0.0; to.len()];
             each_element(&shape, weights, |from, to| own[to] = joint[from]);
@@ -114,14 +122,20 @@ fn worst(
 fn relative(found: &[f32], expected: &[f32]) -> f64 {
     assert_eq!(found.len(), expected.len());
     let norm = |x: &mut dyn Iterator<Item = f64>| x.map(|x| x * x).sum::<f64>().sqrt();
-    let differences = found.iter().zip(expected).map(|(&a, &b)| f64::from(a) - f64::from(b));
+    let differences = found
+        .iter()
+        .zip(expected)
+        .map(|(&a, &b)| f64::from(a) - f64::from(b));
     let error = norm(&mut { differences }) / norm(&mut expected.iter().map(|&b| f64::from(b)));
     if error.is_nan() { f64::INFINITY } else { error }
 }
 
 fn check(preset: &str, file: &str, sets: &[(&str, usize)]) {
     let state = State::open(file);
-    let sets: Vec<String> = sets.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let sets: Vec<String> = sets
+        .iter()
+        .map(|(key, value)| format!("{key}={value}"))
+        .collect();
     let net = Spec::load(preset, &sets).unwrap().resolve(1.0, 10).unwrap();
     let devices = open(&[Place::Cpu], net.towers.len()).unwrap();
     let mut network = Network::new(&net, &devices, BATCH, 1).unwrap();
@@ -131,7 +145,10 @@ fn check(preset: &str, file: &str, sets: &[(&str, usize)]) {
 
     network.load_floats(&images(), &labels);
     network.forward(Mode::Test);
-    let error = relative(&network.values(logits).unwrap().0, &state.get("test_logits").1);
+    let error = relative(
+        &network.values(logits).unwrap().0,
+        &state.get("test_logits").1,
+    );
     assert!(error <= TOLERANCE, "logits of the test: {error:.1e}");
 
     // The state's training has no dropout.
@@ -142,7 +159,10 @@ fn check(preset: &str, file: &str, sets: &[(&str, usize)]) {
     network.load_floats(&images(), &labels);
     let mode = Mode::Train { step: 0 };
     network.forward(mode);
-    let error = relative(&network.values(logits).unwrap().0, &state.get("train_logits").1);
+    let error = relative(
+        &network.values(logits).unwrap().0,
+        &state.get("train_logits").1,
+    );
     assert!(error <= TOLERANCE, "logits of training: {error:.1e}");
     network.backward(mode);
     let gradient = |weights: &Weights, kind: &str| match kind {

@@ -4,8 +4,8 @@
     python tests/reference/check_export.py EXPORT.safetensors LOGITS.safetensors
 
 EXPORT is what `host export` wrote. LOGITS holds `images` u8 [n,256,256,3] (rows, columns,
-RGB), `mean` f32 [256,256,3] and `logits` f32 [n,classes], the program's own for the centre
-crops. Exit status 1 where they differ by more than the limit, 2 where a file is unfit.
+RGB), `mean` f32 [256,256,3] and `features` f32 [n,classes], the logits of the centre
+crops, as `host features --layer fc8 --with-images` writes them. Exit status 1 where they differ by more than the limit, 2 where a file is unfit.
 """
 
 import argparse
@@ -35,16 +35,16 @@ def read(path):
 
 def read_logits(path, classes):
     tensors = read(path)
-    for name in ("images", "mean", "logits"):
+    for name in ("images", "mean", "features"):
         if name not in tensors:
             unfit(f"{path}: no tensor `{name}`")
-    images, mean, logits = tensors["images"], tensors["mean"], tensors["logits"]
+    images, mean, logits = tensors["images"], tensors["mean"], tensors["features"]
     if images.dtype != np.uint8 or images.shape[1:] != (256, 256, 3) or len(images) == 0:
         unfit(f"{path}: `images` is {images.dtype} {images.shape}, expected uint8 [n,256,256,3], n > 0")
     if mean.shape != (256, 256, 3):
         unfit(f"{path}: `mean` is {mean.shape}, expected [256,256,3]")
     if logits.shape != (len(images), classes):
-        unfit(f"{path}: `logits` is {logits.shape}, expected {(len(images), classes)}")
+        unfit(f"{path}: `features` is {logits.shape}, expected {(len(images), classes)}")
     return images, mean, logits
 
 

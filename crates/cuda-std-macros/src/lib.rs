@@ -22,13 +22,20 @@ use syn::{FnArg, ItemFn, Pat, ReturnType, Signature, parse_macro_input};
 #[proc_macro_attribute]
 pub fn kernel(_hints: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as ItemFn);
-    expand(item).unwrap_or_else(|error| error.to_compile_error()).into()
+    expand(item)
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
 }
 
 fn expand(item: ItemFn) -> syn::Result<Tokens> {
     check(&item.sig)?;
     let (names, types) = parameters(&item.sig)?;
-    let ItemFn { attrs, vis, sig, block } = &item;
+    let ItemFn {
+        attrs,
+        vis,
+        sig,
+        block,
+    } = &item;
     let name = &sig.ident;
     let body = &block.stmts;
     let text = name.to_string();
@@ -100,7 +107,16 @@ fn parameters(sig: &Signature) -> syn::Result<(Vec<Tokens>, Vec<Tokens>)> {
             let (pattern, ty) = (&typed.pat, &typed.ty);
             Ok((quote!(#pattern), quote!(#ty)))
         }
-        other => Err(syn::Error::new_spanned(other, "a kernel's parameter is `name: Type`")),
+        other => Err(syn::Error::new_spanned(
+            other,
+            "a kernel's parameter is `name: Type`",
+        )),
     };
-    Ok(sig.inputs.iter().map(one).collect::<syn::Result<Vec<_>>>()?.into_iter().unzip())
+    Ok(sig
+        .inputs
+        .iter()
+        .map(one)
+        .collect::<syn::Result<Vec<_>>>()?
+        .into_iter()
+        .unzip())
 }

@@ -10,10 +10,7 @@
 //! | [`thread`] | the same names |
 //! | [`simt`] | not there: vectors, checked memory access, shared memory as a handle |
 #![no_std]
-#![cfg_attr(
-    target_arch = "nvptx64",
-    feature(asm_experimental_arch, stdarch_nvptx)
-)]
+#![cfg_attr(target_arch = "nvptx64", feature(asm_experimental_arch, stdarch_nvptx))]
 
 pub mod simt;
 pub mod thread;

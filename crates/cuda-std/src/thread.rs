@@ -16,18 +16,90 @@ macro_rules! index {
         }
     };
 }
-index!(thread_idx_x, _thread_idx_x, thread_idx, 0, "Index of this thread in its block, along x.");
-index!(thread_idx_y, _thread_idx_y, thread_idx, 1, "Index of this thread in its block, along y.");
-index!(thread_idx_z, _thread_idx_z, thread_idx, 2, "Index of this thread in its block, along z.");
-index!(block_idx_x, _block_idx_x, block_idx, 0, "Index of this block in the grid, along x.");
-index!(block_idx_y, _block_idx_y, block_idx, 1, "Index of this block in the grid, along y.");
-index!(block_idx_z, _block_idx_z, block_idx, 2, "Index of this block in the grid, along z.");
-index!(block_dim_x, _block_dim_x, block_dim, 0, "Threads in a block along x.");
-index!(block_dim_y, _block_dim_y, block_dim, 1, "Threads in a block along y.");
-index!(block_dim_z, _block_dim_z, block_dim, 2, "Threads in a block along z.");
-index!(grid_dim_x, _grid_dim_x, grid_dim, 0, "Blocks in the grid along x.");
-index!(grid_dim_y, _grid_dim_y, grid_dim, 1, "Blocks in the grid along y.");
-index!(grid_dim_z, _grid_dim_z, grid_dim, 2, "Blocks in the grid along z.");
+index!(
+    thread_idx_x,
+    _thread_idx_x,
+    thread_idx,
+    0,
+    "Index of this thread in its block, along x."
+);
+index!(
+    thread_idx_y,
+    _thread_idx_y,
+    thread_idx,
+    1,
+    "Index of this thread in its block, along y."
+);
+index!(
+    thread_idx_z,
+    _thread_idx_z,
+    thread_idx,
+    2,
+    "Index of this thread in its block, along z."
+);
+index!(
+    block_idx_x,
+    _block_idx_x,
+    block_idx,
+    0,
+    "Index of this block in the grid, along x."
+);
+index!(
+    block_idx_y,
+    _block_idx_y,
+    block_idx,
+    1,
+    "Index of this block in the grid, along y."
+);
+index!(
+    block_idx_z,
+    _block_idx_z,
+    block_idx,
+    2,
+    "Index of this block in the grid, along z."
+);
+index!(
+    block_dim_x,
+    _block_dim_x,
+    block_dim,
+    0,
+    "Threads in a block along x."
+);
+index!(
+    block_dim_y,
+    _block_dim_y,
+    block_dim,
+    1,
+    "Threads in a block along y."
+);
+index!(
+    block_dim_z,
+    _block_dim_z,
+    block_dim,
+    2,
+    "Threads in a block along z."
+);
+index!(
+    grid_dim_x,
+    _grid_dim_x,
+    grid_dim,
+    0,
+    "Blocks in the grid along x."
+);
+index!(
+    grid_dim_y,
+    _grid_dim_y,
+    grid_dim,
+    1,
+    "Blocks in the grid along y."
+);
+index!(
+    grid_dim_z,
+    _grid_dim_z,
+    grid_dim,
+    2,
+    "Blocks in the grid along z."
+);
 
 /// This thread's index in a grid and blocks that extend along x alone.
 #[inline(always)]

@@ -108,7 +108,11 @@ impl Block {
         Block {
             thread: [0; 3],
             block: [0; 3],
-            launch: Launch { grid: [1; 3], block: [1; 3], shared: 0 },
+            launch: Launch {
+                grid: [1; 3],
+                block: [1; 3],
+                shared: 0,
+            },
             entry: |_| (),
             arguments: ptr::null(),
             shared: Vec::new(),
@@ -167,7 +171,11 @@ impl Block {
                 "divergent barrier: this thread reached sync_threads {} times, thread {:?} {} times",
                 slot.barriers, first.thread, first.barriers
             );
-            self.failure = Some(Failure { block: self.block, thread: slot.thread, cause });
+            self.failure = Some(Failure {
+                block: self.block,
+                thread: slot.thread,
+                cause,
+            });
         }
         slot.barriers > 0
     }
@@ -180,7 +188,11 @@ impl Block {
         let n = self.begun as u32;
         let [x, y, _] = self.launch.block;
         self.thread = [n % x, n / x % y, n / (x * y)];
-        self.slots[self.running] = Slot { thread: self.thread, barriers: 0, done: false };
+        self.slots[self.running] = Slot {
+            thread: self.thread,
+            barriers: 0,
+            done: false,
+        };
         self.begun += 1;
         self.live += 1;
         true
@@ -233,7 +245,11 @@ impl Block {
 
     /// Where to go when the running fiber has nothing more to do.
     fn after_end(&mut self) -> Target {
-        if self.live == 0 { Target::Caller } else { self.next_live() }
+        if self.live == 0 {
+            Target::Caller
+        } else {
+            self.next_live()
+        }
     }
 
     fn next_live(&self) -> Target {
@@ -258,10 +274,17 @@ impl Block {
             Ok(stop) => stop.0,
             Err(panic) => match panic.downcast_ref::<&str>() {
                 Some(text) => (*text).to_owned(),
-                None => panic.downcast_ref::<String>().cloned().unwrap_or("panic".into()),
+                None => panic
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .unwrap_or("panic".into()),
             },
         };
-        self.failure = Some(Failure { block: self.block, thread: self.thread, cause });
+        self.failure = Some(Failure {
+            block: self.block,
+            thread: self.thread,
+            cause,
+        });
     }
 }
 

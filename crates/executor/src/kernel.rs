@@ -20,7 +20,11 @@ pub struct Launch {
 impl Launch {
     /// Enough blocks of `threads` threads for `count` of them, along x.
     pub fn cover(count: usize, threads: u32) -> Launch {
-        Launch { grid: [count.div_ceil(threads as usize) as u32, 1, 1], block: [threads, 1, 1], shared: 0 }
+        Launch {
+            grid: [count.div_ceil(threads as usize) as u32, 1, 1],
+            block: [threads, 1, 1],
+            shared: 0,
+        }
     }
 
     /// Threads in a block.
@@ -57,7 +61,11 @@ impl<A> Kernel<A> {
         name: &'static str,
         entries: &'static [(InstructionSet, Entry)],
     ) -> Self {
-        Kernel { name, entries, arguments: PhantomData }
+        Kernel {
+            name,
+            entries,
+            arguments: PhantomData,
+        }
     }
 
     /// The name, which is also that of the entry in PTX.
@@ -158,7 +166,12 @@ impl Call {
         launch: Launch,
         arguments: A,
     ) -> Call {
-        Call { name: kernel.name(), entry: kernel.entry(), launch, arguments: Box::new(arguments) }
+        Call {
+            name: kernel.name(),
+            entry: kernel.entry(),
+            launch,
+            arguments: Box::new(arguments),
+        }
     }
 
     /// Where the arguments lie, as an [`Entry`] takes them.

@@ -15,14 +15,20 @@ static BUFFERS: RwLock<BTreeMap<usize, usize>> = RwLock::new(BTreeMap::new());
 /// Makes `len` bytes at `base` known as a buffer that kernels may use.
 pub fn register(base: *const u8, len: usize) {
     #[cfg(feature = "checked")]
-    BUFFERS.write().unwrap_or_else(|e| e.into_inner()).insert(base.addr(), len);
+    BUFFERS
+        .write()
+        .unwrap_or_else(|e| e.into_inner())
+        .insert(base.addr(), len);
     let _ = (base, len);
 }
 
 /// Takes a buffer back.
 pub fn unregister(base: *const u8) {
     #[cfg(feature = "checked")]
-    BUFFERS.write().unwrap_or_else(|e| e.into_inner()).remove(&base.addr());
+    BUFFERS
+        .write()
+        .unwrap_or_else(|e| e.into_inner())
+        .remove(&base.addr());
     let _ = base;
 }
 
@@ -67,9 +73,14 @@ fn check_address(address: usize, bytes: usize, align: usize) {
     let inside = before.is_some_and(|(base, len)| address + bytes <= base + len);
     if !inside {
         let near = before.map_or("no buffer lies below it".to_owned(), |(base, len)| {
-            format!("the nearest buffer below has {len} bytes and this begins at byte {}", address - base)
+            format!(
+                "the nearest buffer below has {len} bytes and this begins at byte {}",
+                address - base
+            )
         });
         drop(buffers);
-        crate::block::fail(format!("out of bounds: {bytes} bytes at {address:#x}; {near}"));
+        crate::block::fail(format!(
+            "out of bounds: {bytes} bytes at {address:#x}; {near}"
+        ));
     }
 }

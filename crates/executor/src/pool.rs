@@ -75,28 +75,45 @@ impl Pool {
     pub unsafe fn run_call(&self, call: &Call) -> Result<(), Fault> {
         let (launch, entry, blocks) = (call.launch, call.entry, call.launch.blocks());
         let (name, pointer) = (call.name, Pointer(call.arguments()));
-        let fault = |block, thread, cause| Fault { kernel: name, block, thread, cause };
+        let fault = |block, thread, cause| Fault {
+            kernel: name,
+            block,
+            thread,
+            cause,
+        };
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let first_fault = Mutex::new(None);
         let work = |_: rayon::BroadcastContext<'_>| {
-            let done = block::with_block(launch, entry, { pointer }.0, |runner| -> Result<(), block::Failure> {
-                while !stop.load(Ordering::Relaxed) {
-                    let n = next.fetch_add(1, Ordering::Relaxed);
-                    if n >= blocks {
-                        return Ok(());
+            let done = block::with_block(
+                launch,
+                entry,
+                { pointer }.0,
+                |runner| -> Result<(), block::Failure> {
+                    while !stop.load(Ordering::Relaxed) {
+                        let n = next.fetch_add(1, Ordering::Relaxed);
+                        if n >= blocks {
+                            return Ok(());
+                        }
+                        // SAFETY: the caller keeps the kernel's contract.
+                        unsafe { runner.run(block_index(n, launch.grid)) }?;
                     }
-                    // SAFETY: the caller keeps the kernel's contract.
-                    unsafe { runner.run(block_index(n, launch.grid)) }?;
-                }
-                Ok(())
-            });
+                    Ok(())
+                },
+            );
             let failure = match done {
                 Ok(Ok(())) => return,
                 Ok(Err(f)) => fault(f.block, f.thread, f.cause),
-                Err(e) => fault([0; 3], [0; 3], format!("no memory for the threads' stacks: {e}")),
+                Err(e) => fault(
+                    [0; 3],
+                    [0; 3],
+                    format!("no memory for the threads' stacks: {e}"),
+                ),
             };
             stop.store(true, Ordering::Relaxed);
-            first_fault.lock().unwrap_or_else(|e| e.into_inner()).get_or_insert(failure);
+            first_fault
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .get_or_insert(failure);
         };
         if blocks > 0 && launch.threads() > 0 {
             self.threads.broadcast(work);

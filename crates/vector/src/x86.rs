@@ -121,8 +121,22 @@ impl Vector for Avx2 {
         // Written out: a closure passed on through `core` would be compiled
         // apart, without this type's instructions.
         [
-            row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7),
-            row(8), row(9), row(10), row(11), row(12), row(13), row(14), row(15),
+            row(0),
+            row(1),
+            row(2),
+            row(3),
+            row(4),
+            row(5),
+            row(6),
+            row(7),
+            row(8),
+            row(9),
+            row(10),
+            row(11),
+            row(12),
+            row(13),
+            row(14),
+            row(15),
         ]
     }
 
@@ -239,8 +253,22 @@ impl Vector for Avx512 {
         // Written out: a closure passed on through `core` would be compiled
         // apart, without this type's instructions.
         [
-            row(0), row(1), row(2), row(3), row(4), row(5), row(6), row(7),
-            row(8), row(9), row(10), row(11), row(12), row(13), row(14), row(15),
+            row(0),
+            row(1),
+            row(2),
+            row(3),
+            row(4),
+            row(5),
+            row(6),
+            row(7),
+            row(8),
+            row(9),
+            row(10),
+            row(11),
+            row(12),
+            row(13),
+            row(14),
+            row(15),
         ]
     }
 
@@ -263,7 +291,12 @@ unsafe fn transpose16(r: [__m512; 16]) -> [__m512; 16] {
             pairs[2 * i + 1] = _mm512_unpackhi_ps(r[2 * i], r[2 * i + 1]);
         }
         for i in 0..4 {
-            let [p, s, q, t] = [pairs[4 * i], pairs[4 * i + 1], pairs[4 * i + 2], pairs[4 * i + 3]];
+            let [p, s, q, t] = [
+                pairs[4 * i],
+                pairs[4 * i + 1],
+                pairs[4 * i + 2],
+                pairs[4 * i + 3],
+            ];
             fours[4 * i] = _mm512_shuffle_ps::<0x44>(p, q);
             fours[4 * i + 1] = _mm512_shuffle_ps::<0xee>(p, q);
             fours[4 * i + 2] = _mm512_shuffle_ps::<0x44>(s, t);
@@ -271,10 +304,16 @@ unsafe fn transpose16(r: [__m512; 16]) -> [__m512; 16] {
         }
         for i in 0..4 {
             let [a, b, c, d] = [fours[i], fours[4 + i], fours[8 + i], fours[12 + i]];
-            let (ab, cd) = (_mm512_shuffle_f32x4::<0x44>(a, b), _mm512_shuffle_f32x4::<0x44>(c, d));
+            let (ab, cd) = (
+                _mm512_shuffle_f32x4::<0x44>(a, b),
+                _mm512_shuffle_f32x4::<0x44>(c, d),
+            );
             out[i] = _mm512_shuffle_f32x4::<0x88>(ab, cd);
             out[4 + i] = _mm512_shuffle_f32x4::<0xdd>(ab, cd);
-            let (ab, cd) = (_mm512_shuffle_f32x4::<0xee>(a, b), _mm512_shuffle_f32x4::<0xee>(c, d));
+            let (ab, cd) = (
+                _mm512_shuffle_f32x4::<0xee>(a, b),
+                _mm512_shuffle_f32x4::<0xee>(c, d),
+            );
             out[8 + i] = _mm512_shuffle_f32x4::<0x88>(ab, cd);
             out[12 + i] = _mm512_shuffle_f32x4::<0xdd>(ab, cd);
         }

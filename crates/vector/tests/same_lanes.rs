@@ -3,15 +3,48 @@
 use simt_vector::{Lanes, Vector, fma};
 
 const A: [f32; 16] = [
-    1.5, -2.25, 0.0, -0.0, 1e-38, 3e38, f32::INFINITY, 7.0, 0.1, 0.3, -0.7, 1e-3, 5.5, -9.0, 2.0, 0.9,
+    1.5,
+    -2.25,
+    0.0,
+    -0.0,
+    1e-38,
+    3e38,
+    f32::INFINITY,
+    7.0,
+    0.1,
+    0.3,
+    -0.7,
+    1e-3,
+    5.5,
+    -9.0,
+    2.0,
+    0.9,
 ];
 const B: [f32; 16] = [
-    0.1, 2.0, -0.0, 0.0, 1e-7, 10.0, 1.0, 7.0, 0.2, -0.3, -0.7, 1e3, 5.4, -9.1, 2.0, f32::NAN,
+    0.1,
+    2.0,
+    -0.0,
+    0.0,
+    1e-7,
+    10.0,
+    1.0,
+    7.0,
+    0.2,
+    -0.3,
+    -0.7,
+    1e3,
+    5.4,
+    -9.1,
+    2.0,
+    f32::NAN,
 ];
 
 fn bits(lanes: impl IntoIterator<Item = f32>) -> Vec<u32> {
     // A NaN's payload is nobody's promise.
-    lanes.into_iter().map(|x| if x.is_nan() { u32::MAX } else { x.to_bits() }).collect()
+    lanes
+        .into_iter()
+        .map(|x| if x.is_nan() { u32::MAX } else { x.to_bits() })
+        .collect()
 }
 
 /// # Safety
@@ -28,8 +61,14 @@ unsafe fn check<V: Vector>() {
     assert_eq!(lanes(a / b), expect(&|x, y| x / y));
     assert_eq!(lanes(a.sqrt()), expect(&|x, _| x.sqrt()));
     assert_eq!(lanes(a.fma(b, a)), expect(&|x, y| fma(x, y, x)));
-    assert_eq!(lanes(a.select_gt(b, a, b)), expect(&|x, y| if x > y { x } else { y }));
-    assert_eq!(lanes(a.select_eq(b, a, b)), expect(&|x, y| if x == y { x } else { y }));
+    assert_eq!(
+        lanes(a.select_gt(b, a, b)),
+        expect(&|x, y| if x > y { x } else { y })
+    );
+    assert_eq!(
+        lanes(a.select_eq(b, a, b)),
+        expect(&|x, y| if x == y { x } else { y })
+    );
     assert_eq!(lanes(a.map(|x| x + 1.0)), expect(&|x, _| x + 1.0));
 
     let cell = |row: usize, column: usize| (100 * row + column) as f32;

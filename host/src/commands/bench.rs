@@ -7,24 +7,26 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::cli::Bench;
+use crate::model;
 use crate::net::layer::Mode;
 use crate::net::spec::Spec;
 use crate::net::{Batch, Network, Rates};
 use crate::train::views::test_views;
-use crate::{device, model};
 
 const CLASSES: usize = 1000;
 
 pub fn run(options: &Bench) -> Result<()> {
     let spec = Spec::load(&options.network.net, &options.network.set)?;
     let net = spec.resolve(options.network.width, CLASSES)?;
-    let places = model::places(options.places.gpus.as_deref(), net.towers.len())?;
-    let devices = device::open(&places, net.towers.len())?;
+    let devices = model::devices(&options.places, net.towers.len())?;
     let mut network = Network::new(&net, &devices, options.batch, 0)?;
     network.initialise();
     let batch = batch(&network);
-    let rates =
-        Rates { rate: spec.train.lr, momentum: spec.train.momentum, decay: spec.train.decay };
+    let rates = Rates {
+        rate: spec.train.lr,
+        momentum: spec.train.momentum,
+        decay: spec.train.decay,
+    };
     let mut train = |step| -> Result<f64> {
         let begun = Instant::now();
         network.load(&batch);
@@ -32,7 +34,9 @@ pub fn run(options: &Bench) -> Result<()> {
         Ok(begun.elapsed().as_secs_f64())
     };
     train(0)?;
-    let training = (1..=options.steps).map(&mut train).collect::<Result<Vec<_>>>()?;
+    let training = (1..=options.steps)
+        .map(&mut train)
+        .collect::<Result<Vec<_>>>()?;
     let mut test = || -> Result<f64> {
         let begun = Instant::now();
         network.load(&batch);
@@ -40,7 +44,9 @@ pub fn run(options: &Bench) -> Result<()> {
         network.outcome()?;
         Ok(begun.elapsed().as_secs_f64())
     };
-    let testing = (0..options.steps).map(|_| test()).collect::<Result<Vec<_>>>()?;
+    let testing = (0..options.steps)
+        .map(|_| test())
+        .collect::<Result<Vec<_>>>()?;
     let layers = match options.layers {
         true => Some(layers(&mut network, &batch, options.steps)?),
         false => None,
@@ -66,14 +72,25 @@ pub fn run(options: &Bench) -> Result<()> {
     for (tower, device) in devices.iter().enumerate() {
         println!("tower {tower}      {}", device.describe());
     }
-    println!("batch        {} images, median of {} steps", options.batch, options.steps);
-    println!("training     {:.1} images/s, {:.3} s a step", rate(step), step);
+    println!(
+        "batch        {} images, median of {} steps",
+        options.batch, options.steps
+    );
+    println!(
+        "training     {:.1} images/s, {:.3} s a step",
+        rate(step),
+        step
+    );
     println!("inference    {:.1} images/s", rate(forward));
     if let Some(bytes) = memory {
         println!("memory       {:.0} MiB at most", bytes as f64 / 1_048_576.0);
     }
     for (name, [forward, backward]) in layers.into_iter().flatten() {
-        println!("{name:12} {:8.1} ms forward {:8.1} ms backward", 1e3 * forward, 1e3 * backward);
+        println!(
+            "{name:12} {:8.1} ms forward {:8.1} ms backward",
+            1e3 * forward,
+            1e3 * backward
+        );
     }
     Ok(())
 }
@@ -83,7 +100,9 @@ fn batch(network: &Network) -> Batch {
     let (images, input) = (network.batch(), network.net().input);
     let pixels = images * input.size * input.size * input.channels;
     Batch {
-        pixels: (0..pixels).map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect(),
+        pixels: (0..pixels)
+            .map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0])
+            .collect(),
         views: vec![test_views(&input, false)[0]; images],
         labels: (0..images).map(|i| (i % CLASSES) as u32).collect(),
         valid: images,
@@ -97,11 +116,7 @@ fn median(mut seconds: Vec<f64>) -> f64 {
 
 /// Seconds of each layer forward and backward, waited for one by one, so their
 /// sum is more than a step's.
-fn layers(
-    network: &mut Network,
-    batch: &Batch,
-    steps: u32,
-) -> Result<BTreeMap<String, [f64; 2]>> {
+fn layers(network: &mut Network, batch: &Batch, steps: u32) -> Result<BTreeMap<String, [f64; 2]>> {
     let mut all: BTreeMap<String, Vec<[f64; 2]>> = BTreeMap::new();
     for step in 0..steps {
         network.load(batch);
@@ -120,7 +135,9 @@ fn layers(
 /// The most memory that this process has had resident.
 fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kilobytes * 1024)
 }

@@ -4,11 +4,11 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::cli::CheckGradients;
+use crate::model;
 use crate::net::layer::Mode;
 use crate::net::spec::Spec;
 use crate::net::{IMAGES, Network, Weights};
 use crate::train::random::{Purpose, words};
-use crate::{device, model};
 
 const CLASSES: usize = 10;
 /// The loss is a float: smaller differences drown in its rounding.
@@ -28,8 +28,7 @@ pub fn run(options: &CheckGradients) -> Result<()> {
     let sets = [vec!["dropout.p=0".to_owned()], options.network.set.clone()].concat();
     let spec = Spec::load(&options.network.net, &sets)?;
     let net = spec.resolve(options.network.width, CLASSES)?;
-    let places = model::places(options.places.gpus.as_deref(), net.towers.len())?;
-    let devices = device::open(&places, net.towers.len())?;
+    let devices = model::devices(&options.places, net.towers.len())?;
     let mut network = Network::new(&net, &devices, IMAGES, options.seed)?;
     network.initialise();
     let (image, labels) = input(&network, options.seed);
@@ -45,15 +44,27 @@ pub fn run(options: &CheckGradients) -> Result<()> {
         }
     }
     show(&checked, options.json);
-    let wrong: Vec<&str> = checked.iter().filter(|c| !c.holds()).map(|c| c.name.as_str()).collect();
-    ensure!(wrong.is_empty(), "the gradients of {} do not hold", wrong.join(", "));
+    let wrong: Vec<&str> = checked
+        .iter()
+        .filter(|c| !c.holds())
+        .map(|c| c.name.as_str())
+        .collect();
+    ensure!(
+        wrong.is_empty(),
+        "the gradients of {} do not hold",
+        wrong.join(", ")
+    );
     Ok(())
 }
 
 impl Checked {
     fn error(&self) -> f64 {
         let scale = self.gradient.abs().max(self.difference.abs());
-        if scale == 0.0 { 0.0 } else { (self.gradient - self.difference).abs() / scale }
+        if scale == 0.0 {
+            0.0
+        } else {
+            (self.gradient - self.difference).abs() / scale
+        }
     }
 
     fn holds(&self) -> bool {
@@ -87,7 +98,10 @@ fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {
         anyhow::bail!("no tensor {index}")
     };
     let tensor = pick(weights, kind);
-    let (value, gradient) = (stream.download(tensor.value)?, stream.download(tensor.gradient)?);
+    let (value, gradient) = (
+        stream.download(tensor.value)?,
+        stream.download(tensor.gradient)?,
+    );
     let square: f64 = gradient.iter().map(|&g| f64::from(g).powi(2)).sum();
     // Enough for the loss to change by a thousandth, and no more.
     let step = if square > 0.0 { 1e-3 / square } else { 0.0 };
@@ -104,7 +118,11 @@ fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {
     };
     let change = loss_at(step)? - loss_at(-step)?;
     stream.upload(&value, tensor.value);
-    let difference = if step > 0.0 { change / (2.0 * step) } else { 0.0 };
+    let difference = if step > 0.0 {
+        change / (2.0 * step)
+    } else {
+        0.0
+    };
     Ok(Checked {
         name: format!("tower{tower}.{}.{kind}", weights.name),
         gradient: square,
@@ -113,7 +131,11 @@ fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {
 }
 
 fn pick(weights: &Weights, kind: &str) -> crate::net::weights::Tensor {
-    if kind == "weight" { weights.weights() } else { weights.biases() }
+    if kind == "weight" {
+        weights.weights()
+    } else {
+        weights.biases()
+    }
 }
 
 /// Smooth made-up images, `[colour][row][column][image]`, and their labels.

@@ -23,7 +23,9 @@ pub fn run(options: &Doctor) -> Result<()> {
     }
     println!("CPU   {cores} threads, kernels for {}", set.name());
     if set == InstructionSet::Baseline {
-        println!("      without AVX2 and FMA each fused multiply-add is computed in software, slowly");
+        println!(
+            "      without AVX2 and FMA each fused multiply-add is computed in software, slowly"
+        );
     }
     match alexnet::PTX_MISSING {
         None => println!("PTX   in this build, for {}", targets.join(", ")),

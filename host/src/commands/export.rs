@@ -3,9 +3,9 @@
 use anyhow::{Context, Result};
 
 use crate::cli::Export;
+use crate::model;
 use crate::net::state;
 use crate::tensors::{self, Text};
-use crate::model;
 
 pub fn run(options: &Export) -> Result<()> {
     let (checkpoint, net) = model::open(&options.checkpoint)?;
@@ -16,6 +16,11 @@ pub fn run(options: &Export) -> Result<()> {
         let (_, numbers) = found.context("a tensor that was not joined")?;
         Ok(bytemuck::cast_slice(numbers).into())
     })?;
-    println!("{}: {} tensors, {} parameters", options.out.display(), infos.len(), net.parameter_count());
+    println!(
+        "{}: {} tensors, {} parameters",
+        options.out.display(),
+        infos.len(),
+        net.parameter_count()
+    );
     Ok(())
 }

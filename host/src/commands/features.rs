@@ -5,7 +5,8 @@ use dataset_pack::Dataset;
 
 use crate::cli::Features;
 use crate::net::layer::Mode;
-use crate::tensors::{self, Info, Text};
+use crate::net::state;
+use crate::tensors::{self, Dtype, Info, Text};
 use crate::train::progress::Progress;
 use crate::train::views::test_views;
 use crate::{evaluate, model};
@@ -13,15 +14,17 @@ use crate::{evaluate, model};
 pub fn run(options: &Features) -> Result<()> {
     let data = Dataset::open(&options.data)?;
     let (mut network, checkpoint) =
-        model::load(&options.checkpoint, options.places.gpus.as_deref(), options.batch)?;
+        model::load(&options.checkpoint, &options.places, options.batch)?;
     model::check_classes(&checkpoint, &data, &options.data)?;
     evaluate::check_data(&network, &data)?;
-    let layer = network.net().last_in_place(network.net().position(&options.layer)?);
+    let layer = network
+        .net()
+        .last_in_place(network.net().position(&options.layer)?);
     let centre = test_views(&network.net().input, false)[0];
     let mut shown = Progress::new(0, data.len() as u64, "images");
     let (mut features, mut width): (Vec<f32>, _) = (Vec::new(), 0);
     for batch in evaluate::batches(&network, &data) {
-        evaluate::load(&mut network, &data, &batch, centre);
+        evaluate::load(&mut network, &data, &batch, centre)?;
         network.forward(Mode::Test);
         let (values, columns) = network.values(layer)?;
         width = columns;
@@ -30,17 +33,40 @@ pub fn run(options: &Features) -> Result<()> {
     }
     drop(shown);
     let labels: Vec<i64> = (0..data.len()).map(|i| i64::from(data.label(i))).collect();
-    let infos = [
+    let mean = state::mean_info(network.net());
+    let mut infos = vec![
         Info::f32("features", [data.len(), width]),
         Info::i64("labels", [data.len()]),
     ];
+    if options.with_images {
+        let shape = [&[data.len()], mean.shape.as_slice()].concat();
+        infos.extend([
+            Info {
+                name: "images".into(),
+                shape,
+                dtype: Dtype::U8,
+            },
+            mean.clone(),
+        ]);
+    }
     tensors::write(&options.out, &Text::new(), &infos, |info| {
-        let bytes: &[u8] = match info.name.as_str() {
-            "features" => bytemuck::cast_slice(&features),
-            _ => bytemuck::cast_slice(&labels),
-        };
-        Ok(bytes.into())
+        Ok(match info.name.as_str() {
+            "features" => bytemuck::cast_slice(&features).into(),
+            "labels" => bytemuck::cast_slice(&labels).into(),
+            "images" => (0..data.len())
+                .flat_map(|i| data.image(i))
+                .copied()
+                .collect::<Vec<_>>()
+                .into(),
+            _ => bytemuck::cast_slice(&checkpoint.tensors.f32(&mean)?)
+                .to_vec()
+                .into(),
+        })
     })?;
-    println!("{}: features [{}, {width}] and labels", options.out.display(), data.len());
+    println!(
+        "{}: features [{}, {width}] and labels",
+        options.out.display(),
+        data.len()
+    );
     Ok(())
 }

@@ -9,12 +9,14 @@ mod filters;
 mod test_crop;
 mod train;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use simt_executor::InstructionSet;
 
 use crate::cli::Command;
 
 /// Carries a command out.
 pub fn run(command: Command) -> Result<()> {
+    check_instruction_set()?;
     match command {
         Command::Train(options) => train::run(&options),
         Command::TestCrop(options) => test_crop::run(&options),
@@ -25,4 +27,26 @@ pub fn run(command: Command) -> Result<()> {
         Command::Bench(options) => bench::run(&options),
         Command::Doctor(options) => doctor::run(&options),
     }
+}
+
+/// A misspelt wish would go unnoticed: the kernels just take the best there is.
+fn check_instruction_set() -> Result<()> {
+    let Some(asked) = std::env::var_os(InstructionSet::VARIABLE) else {
+        return Ok(());
+    };
+    let sets = [
+        InstructionSet::Baseline,
+        InstructionSet::Avx2,
+        InstructionSet::Avx512,
+    ];
+    let names = sets.map(InstructionSet::name);
+    if names.iter().all(|name| asked != *name) {
+        let variable = InstructionSet::VARIABLE;
+        bail!(
+            "{variable}={}: it is not one of {}",
+            asked.display(),
+            names.join(", ")
+        );
+    }
+    Ok(())
 }

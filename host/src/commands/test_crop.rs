@@ -17,8 +17,7 @@ pub fn run(options: &TestCrop) -> Result<()> {
     let mut predictions = Predictions::new(data.len(), data.classes().len());
     let mut done = 0;
     for path in &options.checkpoint {
-        let gpus = options.places.gpus.as_deref();
-        let (mut network, checkpoint) = model::load(path, gpus, options.batch)?;
+        let (mut network, checkpoint) = model::load(path, &options.places, options.batch)?;
         model::check_classes(&checkpoint, &data, &options.data)?;
         predictions.add(&mut network, &data, ten, |images| {
             done += images as u64;

@@ -8,7 +8,11 @@ use crate::train::run;
 pub fn run(options: &Train) -> Result<()> {
     let report = run::train(options)?;
     let out = options.out.display();
-    let stopped = if report.stopped { " (stopped; go on with --resume)" } else { "" };
+    let stopped = if report.stopped {
+        " (stopped; go on with --resume)"
+    } else {
+        ""
+    };
     println!("steps        {}{stopped}", report.step);
     println!("loss         {:.4}", report.loss);
     if let Some(score) = report.validation {

@@ -39,11 +39,22 @@ impl<T: Pod> Buffer<T> {
     /// `len` zeros.
     pub fn new(device: &Arc<dyn Device>, len: usize) -> Result<Self> {
         let bytes = len * size_of::<T>();
-        let ptr = device
-            .allocate(bytes)
-            .with_context(|| format!("{}: {:.1} MB of memory", device.describe(), bytes as f64 / 1e6))?;
-        let view = View { ptr: ptr.cast(), len, element: PhantomData };
-        Ok(Buffer { device: device.clone(), view })
+        let ptr = device.allocate(bytes).with_context(|| {
+            format!(
+                "{}: {:.1} MB of memory",
+                device.describe(),
+                bytes as f64 / 1e6
+            )
+        })?;
+        let view = View {
+            ptr: ptr.cast(),
+            len,
+            element: PhantomData,
+        };
+        Ok(Buffer {
+            device: device.clone(),
+            view,
+        })
     }
 }
 
@@ -57,7 +68,10 @@ impl<T> Buffer<T> {
 impl<T> Drop for Buffer<T> {
     fn drop(&mut self) {
         // SAFETY: from `allocate` with this length; no work is queued on it, as the type says.
-        unsafe { self.device.release(self.view.ptr.cast(), self.view.len * size_of::<T>()) }
+        unsafe {
+            self.device
+                .release(self.view.ptr.cast(), self.view.len * size_of::<T>())
+        }
     }
 }
 
@@ -89,8 +103,16 @@ impl<T> View<T> {
 
     /// The elements in `range`.
     pub fn slice(self, range: Range<usize>) -> View<T> {
-        assert!(range.start <= range.end && range.end <= self.len, "{range:?} of {}", self.len);
+        assert!(
+            range.start <= range.end && range.end <= self.len,
+            "{range:?} of {}",
+            self.len
+        );
         // Within the buffer, as just checked; not an access.
-        View { ptr: self.ptr.wrapping_add(range.start), len: range.len(), element: PhantomData }
+        View {
+            ptr: self.ptr.wrapping_add(range.start),
+            len: range.len(),
+            element: PhantomData,
+        }
     }
 }

@@ -1,40 +1,47 @@
 //! A virtual GPU: the executor's cores, the host's memory, a thread for each stream.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc};
+use std::collections::HashMap;
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use gpu_kernels::target::Target;
+use memmap2::{MmapMut, MmapOptions};
 use simt_executor::{Call, InstructionSet, Pool, memory};
 
 use super::{Device, Event, Stream};
 
-/// Large enough for every vector, and what cudaMalloc gives.
-const ALIGN: usize = 256;
-
 /// A virtual GPU on some of the machine's cores.
 pub struct CpuDevice {
     pool: Pool,
+    memory: Mutex<HashMap<usize, MmapMut>>,
 }
 
 impl CpuDevice {
     /// A virtual GPU with so many worker threads.
     pub fn new(threads: usize) -> Result<Arc<CpuDevice>> {
         let pool = Pool::new(threads).context("starting a virtual GPU's threads")?;
-        Ok(Arc::new(CpuDevice { pool }))
+        Ok(Arc::new(CpuDevice {
+            pool,
+            memory: Mutex::default(),
+        }))
     }
 }
 
-fn layout(bytes: usize) -> Result<Layout> {
-    Layout::from_size_align(bytes.max(1), ALIGN).map_err(|_| anyhow!("more than can be addressed"))
+impl CpuDevice {
+    fn maps(&self) -> MutexGuard<'_, HashMap<usize, MmapMut>> {
+        self.memory.lock().unwrap_or_else(|e| e.into_inner())
+    }
 }
 
 impl Device for CpuDevice {
     fn describe(&self) -> String {
         let (threads, set) = (self.pool.threads(), InstructionSet::current().name());
-        format!("virtual GPU on {threads} CPU thread{} ({set})", if threads == 1 { "" } else { "s" })
+        format!(
+            "virtual GPU on {threads} CPU thread{} ({set})",
+            if threads == 1 { "" } else { "s" }
+        )
     }
 
     fn target(&self) -> Target {
@@ -42,19 +49,23 @@ impl Device for CpuDevice {
     }
 
     fn allocate(&self, bytes: usize) -> Result<*mut u8> {
-        // SAFETY: the layout is not empty.
-        let memory = unsafe { alloc_zeroed(layout(bytes)?) };
-        anyhow::ensure!(!memory.is_null(), "out of memory");
+        let mut map = MmapOptions::new()
+            .len(bytes.max(1))
+            .map_anon()
+            .context("out of memory")?;
+        // A kernel strides through images by megabytes: with small pages it would
+        // wait for their addresses more than for the images. Only advice.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        let memory = map.as_mut_ptr();
         memory::register(memory, bytes);
+        self.maps().insert(memory.addr(), map);
         Ok(memory)
     }
 
-    unsafe fn release(&self, memory: *mut u8, bytes: usize) {
+    unsafe fn release(&self, memory: *mut u8, _bytes: usize) {
         memory::unregister(memory);
-        if let Ok(layout) = layout(bytes) {
-            // SAFETY: from `allocate` with the same layout.
-            unsafe { dealloc(memory, layout) }
-        }
+        self.maps().remove(&memory.addr());
     }
 
     fn stream(self: Arc<Self>) -> Result<Box<dyn Stream>> {
@@ -114,7 +125,11 @@ impl CpuStream {
             .name("stream".into())
             .spawn(run)
             .context("starting a stream's thread")?;
-        Ok(CpuStream { device, queue: Some(queue), thread: Some(thread) })
+        Ok(CpuStream {
+            device,
+            queue: Some(queue),
+            thread: Some(thread),
+        })
     }
 
     fn send(&self, command: Command) {
@@ -138,9 +153,7 @@ fn execute(pool: &Pool, command: Command, state: &mut Result<(), simt_executor::
         Command::Upload(from, to) => unsafe {
             to.0.copy_from_nonoverlapping(from.as_ptr(), from.len())
         },
-        Command::Copy(from, to, bytes) => unsafe {
-            to.0.copy_from_nonoverlapping(from.0, bytes)
-        },
+        Command::Copy(from, to, bytes) => unsafe { to.0.copy_from_nonoverlapping(from.0, bytes) },
     }
 }
 

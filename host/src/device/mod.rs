@@ -17,7 +17,7 @@ use simt_executor::{Arguments, Call, Kernel, Launch};
 
 pub use buffer::{Buffer, View};
 pub use cpu::CpuDevice;
-pub use places::{Place, open};
+pub use places::{Place, open, open_with};
 
 /// A device with memory of its own.
 pub trait Device: Send + Sync {

@@ -18,7 +18,9 @@ pub enum Place {
 impl Place {
     /// Reads `0,1`, `cpu`, `cpu,cpu` and the like.
     pub fn parse_list(text: &str) -> Result<Vec<Place>> {
-        text.split(',').map(|one| Place::parse(one.trim(), text)).collect()
+        text.split(',')
+            .map(|one| Place::parse(one.trim(), text))
+            .collect()
     }
 
     fn parse(one: &str, text: &str) -> Result<Place> {
@@ -30,8 +32,17 @@ impl Place {
     }
 }
 
-/// A device for each of `towers` towers: one place each, or one for all.
+/// A device for each of `towers` towers: one place each, or one for all. All cores work for the virtual GPUs.
 pub fn open(places: &[Place], towers: usize) -> Result<Vec<Arc<dyn Device>>> {
+    open_with(
+        places,
+        towers,
+        std::thread::available_parallelism().map_or(1, |n| n.get()),
+    )
+}
+
+/// The same with so many CPU threads, which the virtual GPUs share; each has at least one.
+pub fn open_with(places: &[Place], towers: usize, threads: usize) -> Result<Vec<Arc<dyn Device>>> {
     ensure!(
         places.len() == 1 || places.len() == towers,
         "--gpus lists {} places for {towers} tower{}: list one for each, or one for all",
@@ -39,11 +50,14 @@ pub fn open(places: &[Place], towers: usize) -> Result<Vec<Arc<dyn Device>>> {
         if towers == 1 { "" } else { "s" }
     );
     if let Some(Place::Gpu(number)) = places.iter().find(|place| matches!(place, Place::Gpu(_))) {
-        bail!("--gpus: GPU {number} cannot be used: this build has no CUDA support; `--gpus cpu,cpu` runs on the CPU");
+        bail!(
+            "--gpus: GPU {number} cannot be used: this build has no CUDA support; `--gpus cpu,cpu` runs on the CPU"
+        );
     }
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let threads = |i: usize| (cores + i) / places.len();
-    let devices = (0..places.len()).map(|i| Ok(CpuDevice::new(threads(i))? as Arc<dyn Device>));
+    let share = |i: usize| (threads + i) / places.len();
+    let devices = (0..places.len()).map(|i| Ok(CpuDevice::new(share(i))? as Arc<dyn Device>));
     let devices = devices.collect::<Result<Vec<_>>>()?;
-    Ok((0..towers).map(|tower| devices[tower % devices.len()].clone()).collect())
+    Ok((0..towers)
+        .map(|tower| devices[tower % devices.len()].clone())
+        .collect())
 }

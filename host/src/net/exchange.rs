@@ -12,8 +12,10 @@ impl Network {
     pub(super) fn gather(&self, i: usize) {
         self.swap(i, |to, from| {
             let part = from.exchange.parts[from.tower.index].clone();
-            let (source, target) =
-                (from.exchange.whole.slice(part.clone()), to.exchange.whole.slice(part));
+            let (source, target) = (
+                from.exchange.whole.slice(part.clone()),
+                to.exchange.whole.slice(part),
+            );
             stream(to.tower).copy(source, target);
         });
     }
@@ -22,7 +24,10 @@ impl Network {
     /// fetches the others' gradients to its part and adds them up.
     pub(super) fn scatter(&self, i: usize) {
         let backward = |tower: &Tower| {
-            tower.steps[i].exchange.as_ref().is_some_and(|exchange| exchange.gradients.is_some())
+            tower.steps[i]
+                .exchange
+                .as_ref()
+                .is_some_and(|exchange| exchange.gradients.is_some())
         };
         if !backward(&self.towers[0]) {
             return;
@@ -67,7 +72,10 @@ impl Network {
     fn ends(&self, i: usize) -> Vec<End<'_>> {
         let end = |tower| -> Option<End> {
             let tower: &Tower = tower;
-            Some(End { tower, exchange: tower.steps[i].exchange.as_ref()? })
+            Some(End {
+                tower,
+                exchange: tower.steps[i].exchange.as_ref()?,
+            })
         };
         self.towers.iter().filter_map(end).collect()
     }

@@ -26,8 +26,8 @@ use gpu_kernels::transpose::{transpose, transpose_launch};
 
 use crate::device::{Buffer, Device, Stream, View as Memory};
 use crate::train::views::View;
-use layer::{Mode, Pass};
 pub use layer::softmax::Outcome;
+use layer::{Mode, Pass};
 use shapes::{Net, Op};
 pub use tower::Tower;
 pub use weights::{Rates, Weights};
@@ -105,7 +105,9 @@ impl Network {
     pub fn initialise(&self) {
         for tower in &self.towers {
             let pass = tower.pass(Mode::Test, self.seed);
-            tower.weights().for_each(|weights| weights.initialise(&pass));
+            tower
+                .weights()
+                .for_each(|weights| weights.initialise(&pass));
         }
     }
 
@@ -124,7 +126,11 @@ impl Network {
         for (tower, input) in self.towers.iter().zip(&self.inputs) {
             let stream = stream(tower);
             // SAFETY: the buffer has the size of the batch's pixels, as `upload` checks for the rest.
-            assert_eq!(batch.pixels.len(), input.pixels.view().len(), "a batch of another size");
+            assert_eq!(
+                batch.pixels.len(),
+                input.pixels.view().len(),
+                "a batch of another size"
+            );
             unsafe {
                 stream.upload_bytes(batch.pixels.clone(), input.pixels.view().ptr());
             }
@@ -196,8 +202,11 @@ impl Network {
 
     /// Seconds that each layer takes, forward and backward, with what it exchanges.
     pub fn time_layers(&self, mode: Mode) -> Result<Vec<(String, [f64; 2])>> {
-        let mut times: Vec<(String, [f64; 2])> =
-            self.towers[0].steps.iter().map(|step| (step.name.clone(), [0.0; 2])).collect();
+        let mut times: Vec<(String, [f64; 2])> = self.towers[0]
+            .steps
+            .iter()
+            .map(|step| (step.name.clone(), [0.0; 2]))
+            .collect();
         self.synchronize()?;
         for (i, (_, [forward, _])) in times.iter_mut().enumerate() {
             let begun = Instant::now();
@@ -218,7 +227,9 @@ impl Network {
     pub fn update(&self, rates: Rates) {
         for tower in &self.towers {
             let pass = tower.pass(Mode::Test, self.seed);
-            tower.weights().for_each(|weights| weights.update(&pass, rates));
+            tower
+                .weights()
+                .for_each(|weights| weights.update(&pass, rates));
         }
     }
 
@@ -252,7 +263,12 @@ impl Network {
     /// images that count. Later layers must not have worked in place on it unless
     /// theirs is wanted.
     pub fn values(&self, layer: usize) -> Result<(Vec<f32>, usize)> {
-        let widths: Vec<usize> = self.net.towers.iter().map(|t| t[layer].output.len()).collect();
+        let widths: Vec<usize> = self
+            .net
+            .towers
+            .iter()
+            .map(|t| t[layer].output.len())
+            .collect();
         let total = widths.iter().sum();
         let mut joined = vec![0.0; self.valid * total];
         let mut begin = 0;
@@ -272,7 +288,12 @@ impl Network {
         let stream = stream(tower);
         let turned = Buffer::new(&tower.device, rows * self.batch)?;
         let launch = transpose_launch(rows as u32, self.batch as u32, stream.device().target());
-        let arguments = (rows as u32, self.batch as u32, from.read(), turned.view().ptr());
+        let arguments = (
+            rows as u32,
+            self.batch as u32,
+            from.read(),
+            turned.view().ptr(),
+        );
         // SAFETY: both views hold rows · batch floats; the download waits for the kernel.
         unsafe { stream.launch(&transpose, launch, arguments) };
         stream.download(turned.view().slice(0..self.valid * rows))
@@ -281,13 +302,17 @@ impl Network {
     /// The weights of every layer, each with its tower's number and a stream for its device.
     pub fn weights(&self) -> impl Iterator<Item = (usize, &Weights, &dyn Stream)> {
         self.towers.iter().flat_map(|tower| {
-            tower.weights().map(move |weights| (tower.index, weights, &*tower.stream))
+            tower
+                .weights()
+                .map(move |weights| (tower.index, weights, &*tower.stream))
         })
     }
 
     /// Waits for all that is queued.
     pub fn synchronize(&self) -> Result<()> {
-        self.towers.iter().try_for_each(|tower| tower.stream.synchronize())
+        self.towers
+            .iter()
+            .try_for_each(|tower| tower.stream.synchronize())
     }
 
     fn steps(&self) -> usize {

@@ -200,7 +200,8 @@ impl Net {
     /// The last of the layers that work in place on what layer `i` gives: what
     /// there is to see of it once the network has run.
     pub fn last_in_place(&self, i: usize) -> usize {
-        let in_place = |layer: &&Layer| matches!(layer.op, Op::Relu | Op::Tanh | Op::Dropout { .. });
+        let in_place =
+            |layer: &&Layer| matches!(layer.op, Op::Relu | Op::Tanh | Op::Dropout { .. });
         i + self.towers[0][i + 1..].iter().take_while(in_place).count()
     }
 

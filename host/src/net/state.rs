@@ -25,7 +25,10 @@ pub fn mean_info(net: &Net) -> Info {
 fn infos_of(tower: usize, weights: &Weights) -> [Info; 2] {
     let (p, name) = (&weights.parameters, &weights.name);
     [
-        Info::f32(format!("tower{tower}.{name}.weight"), [p.inputs, p.padded_outputs()]),
+        Info::f32(
+            format!("tower{tower}.{name}.weight"),
+            [p.inputs, p.padded_outputs()],
+        ),
         Info::f32(format!("tower{tower}.{name}.bias"), [p.padded_outputs()]),
     ]
 }
@@ -41,7 +44,11 @@ fn places(network: &Network) -> impl Iterator<Item = Place<'_>> {
     network.weights().flat_map(|(tower, weights, stream)| {
         let tensors = [weights.weights(), weights.biases()];
         let pairs = infos_of(tower, weights).into_iter().zip(tensors);
-        pairs.map(move |(info, tensor)| Place { info, tensor, stream })
+        pairs.map(move |(info, tensor)| Place {
+            info,
+            tensor,
+            stream,
+        })
     })
 }
 
@@ -63,7 +70,12 @@ impl<'a> State<'a> {
     /// Of this network.
     pub fn of(network: &'a Network, mean: &'a [f32]) -> Self {
         let mut views = vec![(mean_info(network.net()), Source::Host(mean))];
-        for Place { info, tensor, stream } in places(network) {
+        for Place {
+            info,
+            tensor,
+            stream,
+        } in places(network)
+        {
             views.push((velocity(&info), Source::Device(tensor.velocity, stream)));
             views.push((info, Source::Device(tensor.value, stream)));
         }
@@ -90,11 +102,17 @@ impl<'a> State<'a> {
 /// file; gives the mean image. Nothing is set unless all fits.
 pub fn restore(network: &Network, file: &File, momentum: bool) -> Result<Vec<f32>> {
     let mean = mean_info(network.net());
-    let mut wanted: Vec<Info> =
-        places(network).flat_map(|place| [velocity(&place.info), place.info]).collect();
+    let mut wanted: Vec<Info> = places(network)
+        .flat_map(|place| [velocity(&place.info), place.info])
+        .collect();
     wanted.push(mean.clone());
     file.check(&wanted)?;
-    for Place { info, tensor, stream } in places(network) {
+    for Place {
+        info,
+        tensor,
+        stream,
+    } in places(network)
+    {
         stream.upload(&file.f32(&info)?, tensor.value);
         if momentum {
             stream.upload(&file.f32(&velocity(&info))?, tensor.velocity);
@@ -108,7 +126,10 @@ pub fn restore(network: &Network, file: &File, momentum: bool) -> Result<Vec<f32
 /// Sets every weight from an exported file; see [`export`].
 pub fn import(network: &Network, file: &File) -> Result<()> {
     let joints = export::joints(network.net());
-    let wanted: Vec<Info> = joints.iter().flat_map(|j| [j.weight.clone(), j.bias.clone()]).collect();
+    let wanted: Vec<Info> = joints
+        .iter()
+        .flat_map(|j| [j.weight.clone(), j.bias.clone()])
+        .collect();
     file.check(&wanted)?;
     for joint in joints {
         let name = &network.net().towers[0][joint.layer].name;
@@ -129,9 +150,15 @@ pub fn joint_tensors(net: &Net, file: &File) -> Result<Vec<(Info, Vec<f32>)>> {
         let part = |kind: &str| -> Result<Vec<Vec<f32>>> {
             let of_tower = |(tower, layers): (usize, &Vec<super::shapes::Layer>)| {
                 let layer = &layers[joint.layer];
-                let p = layer.parameters().map_or((0, 0), |p| (p.inputs, p.padded_outputs()));
+                let p = layer
+                    .parameters()
+                    .map_or((0, 0), |p| (p.inputs, p.padded_outputs()));
                 let name = format!("tower{tower}.{}.{kind}", layer.name);
-                let shape = if kind == "bias" { vec![p.1] } else { vec![p.0, p.1] };
+                let shape = if kind == "bias" {
+                    vec![p.1]
+                } else {
+                    vec![p.0, p.1]
+                };
                 file.f32(&Info::f32(name, shape))
             };
             net.towers.iter().enumerate().map(of_tower).collect()

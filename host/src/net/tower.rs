@@ -66,10 +66,20 @@ impl Tower {
         device: &Arc<dyn Device>,
         batch: usize,
     ) -> Result<Tower> {
-        let mut builder = Builder { net, index, device, batch, memory: Vec::new() };
+        let mut builder = Builder {
+            net,
+            index,
+            device,
+            batch,
+            memory: Vec::new(),
+        };
         let image = builder.floats(net.input.channels * net.input.crop * net.input.crop)?;
         let steps = builder.steps(image)?;
-        let scratch = steps.iter().filter_map(|step| step.layer.as_ref()).map(|l| l.scratch()).max();
+        let scratch = steps
+            .iter()
+            .filter_map(|step| step.layer.as_ref())
+            .map(|l| l.scratch())
+            .max();
         Ok(Tower {
             index,
             steps,
@@ -83,12 +93,19 @@ impl Tower {
     }
 
     pub(super) fn pass(&self, mode: Mode, seed: [u32; 2]) -> Pass<'_> {
-        Pass { stream: &*self.stream, scratch: self.scratch.view(), mode, seed }
+        Pass {
+            stream: &*self.stream,
+            scratch: self.scratch.view(),
+            mode,
+            seed,
+        }
     }
 
     /// Layers with weights, first to last.
     pub(super) fn weights(&self) -> impl Iterator<Item = &super::Weights> {
-        self.steps.iter().filter_map(|step| step.layer.as_ref()?.weights())
+        self.steps
+            .iter()
+            .filter_map(|step| step.layer.as_ref()?.weights())
     }
 
     pub(super) fn forward(&self, i: usize, pass: &Pass) {
@@ -101,8 +118,15 @@ impl Tower {
 
     pub(super) fn backward(&self, i: usize, pass: &Pass) {
         let step = &self.steps[i];
-        let (Some(layer), Some(dy)) = (&step.layer, step.y.gradient) else { return };
-        let at = Backward { x: step.x.value, y: step.y.value, dy, dx: step.x.gradient };
+        let (Some(layer), Some(dy)) = (&step.layer, step.y.gradient) else {
+            return;
+        };
+        let at = Backward {
+            x: step.x.value,
+            y: step.y.value,
+            dy,
+            dx: step.x.gradient,
+        };
         layer.backward(pass, at);
     }
 }
@@ -135,7 +159,10 @@ impl Builder<'_> {
 
     fn steps(&mut self, image: View<f32>) -> Result<Vec<Step>> {
         let layers = &self.net.towers[self.index];
-        let mut x = Slot { value: image, gradient: None };
+        let mut x = Slot {
+            value: image,
+            gradient: None,
+        };
         let mut exchange = None;
         let mut steps = Vec::with_capacity(layers.len());
         for (i, layer) in layers.iter().enumerate() {
@@ -144,16 +171,29 @@ impl Builder<'_> {
                 Op::Softmax => (x, None),
                 _ => self.output(i)?,
             };
-            let exchange_here = if layer.exchanges { exchange.take() } else { None };
+            let exchange_here = if layer.exchanges {
+                exchange.take()
+            } else {
+                None
+            };
             if let Some(e) = &exchange_here {
-                x = Slot { value: e.whole, gradient: e.gradients };
+                x = Slot {
+                    value: e.whole,
+                    gradient: e.gradients,
+                };
             }
             let id = (i * self.net.towers.len() + self.index) as u32;
             let runs = match &layer.op {
                 Op::Softmax => None,
                 _ => Some(layer::build(layer, self.device, self.batch, id)?),
             };
-            steps.push(Step { name: layer.name.clone(), layer: runs, x, y, exchange: exchange_here });
+            steps.push(Step {
+                name: layer.name.clone(),
+                layer: runs,
+                x,
+                y,
+                exchange: exchange_here,
+            });
             x = y;
             exchange = next_exchange;
         }
@@ -164,11 +204,19 @@ impl Builder<'_> {
     /// next layer reads those of all towers.
     fn output(&mut self, i: usize) -> Result<(Slot, Option<Exchange>)> {
         let layers = &self.net.towers[self.index];
-        let next = layers[i + 1..].iter().find(|layer| !layer::in_place(&layer.op));
+        let next = layers[i + 1..]
+            .iter()
+            .find(|layer| !layer::in_place(&layer.op));
         let padded = stored(&layers[i]);
         let gradient = Some(self.floats(padded)?);
         let Some(next) = next.filter(|layer| layer.exchanges) else {
-            return Ok((Slot { value: self.floats(padded)?, gradient }, None));
+            return Ok((
+                Slot {
+                    value: self.floats(padded)?,
+                    gradient,
+                },
+                None,
+            ));
         };
         let parts = self.parts(i);
         let last = parts.last().map_or(0, |part| part.end);
@@ -185,7 +233,13 @@ impl Builder<'_> {
             shares = Some(self.floats(own.len() * self.net.towers.len())?);
         }
         let own_gradient = gradient;
-        let exchange = Exchange { whole, gradients, shares, own_gradient, parts: parts_in_floats };
+        let exchange = Exchange {
+            whole,
+            gradients,
+            shares,
+            own_gradient,
+            parts: parts_in_floats,
+        };
         Ok((Slot { value, gradient }, Some(exchange)))
     }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use gpu_kernels::fill::{constant_fill, constant_fill_launch, gaussian_fill, gaussian_fill_launch};
-use gpu_kernels::sgd::{sgd_update, sgd_launch};
+use gpu_kernels::sgd::{sgd_launch, sgd_update};
 
 use super::layer::Pass;
 use super::shapes::Parameters;
@@ -45,6 +45,7 @@ pub struct Rates {
 }
 
 impl Weights {
+    /// Zeros on `device`; `id` tells their random numbers from others'.
     pub fn new(
         name: &str,
         parameters: Parameters,
@@ -53,10 +54,20 @@ impl Weights {
     ) -> Result<Self> {
         let padded = parameters.padded_outputs();
         let three = |len| -> Result<[Buffer<f32>; 3]> {
-            Ok([Buffer::new(device, len)?, Buffer::new(device, len)?, Buffer::new(device, len)?])
+            Ok([
+                Buffer::new(device, len)?,
+                Buffer::new(device, len)?,
+                Buffer::new(device, len)?,
+            ])
         };
         let (weights, biases) = (three(parameters.inputs * padded)?, three(padded)?);
-        Ok(Weights { name: name.to_owned(), parameters, weights, biases, id })
+        Ok(Weights {
+            name: name.to_owned(),
+            parameters,
+            weights,
+            biases,
+            id,
+        })
     }
 
     /// The weights.
@@ -88,14 +99,20 @@ impl Weights {
 
     /// Queues a step down the gradient.
     pub fn update(&self, pass: &Pass, rates: Rates) {
-        let Parameters { rates: rate, decay, .. } = self.parameters;
+        let Parameters {
+            rates: rate, decay, ..
+        } = self.parameters;
         step(pass, rates, rate.weights, decay.weights, self.weights());
         step(pass, rates, rate.biases, decay.biases, self.biases());
     }
 }
 
 fn tensor([value, velocity, gradient]: &[Buffer<f32>; 3]) -> Tensor {
-    Tensor { value: value.view(), velocity: velocity.view(), gradient: gradient.view() }
+    Tensor {
+        value: value.view(),
+        velocity: velocity.view(),
+        gradient: gradient.view(),
+    }
 }
 
 fn step(pass: &Pass, rates: Rates, times_rate: f64, times_decay: f64, t: Tensor) {
@@ -106,6 +123,7 @@ fn step(pass: &Pass, rates: Rates, times_rate: f64, times_decay: f64, t: Tensor)
     let arguments = (len, rate, rates.momentum as f32, decay, g, v, w);
     // SAFETY: all three views have `len` floats.
     unsafe {
-        pass.stream.launch(&sgd_update, sgd_launch(len, pass.target()), arguments);
+        pass.stream
+            .launch(&sgd_update, sgd_launch(len, pass.target()), arguments);
     }
 }

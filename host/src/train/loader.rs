@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use dataset_pack::Dataset;
 
 use super::sampler::{Place, Sampler};
@@ -23,7 +23,7 @@ pub struct Prepared {
 
 /// An endless row of training batches.
 pub struct Loader {
-    batches: Receiver<Prepared>,
+    batches: Receiver<Result<Prepared>>,
 }
 
 impl Loader {
@@ -40,10 +40,15 @@ impl Loader {
             loop {
                 let draws = sampler.deal(&mut place, size);
                 let images: Vec<u32> = draws.iter().map(|draw| draw.image).collect();
-                let crops = draws.iter().map(|draw| views.training(draw.number)).collect();
+                let crops = draws
+                    .iter()
+                    .map(|draw| views.training(draw.number))
+                    .collect();
                 let batch = gather(&data, &images, crops, size);
-                if send.send(Prepared { batch, place }).is_err() {
-                    return; // nobody wants more
+                let damaged = batch.is_err();
+                let prepared = batch.map(|batch| Prepared { batch, place });
+                if send.send(prepared).is_err() || damaged {
+                    return; // nobody wants more, or there is no more
                 }
             }
         };
@@ -56,16 +61,31 @@ impl Loader {
 
     /// The next batch.
     pub fn next(&self) -> Result<Prepared> {
-        self.batches.recv().context("the loader's thread has died")
+        self.batches
+            .recv()
+            .context("the loader's thread has died")?
     }
 }
 
-/// Copies images out of the shards; the first `valid` of them count.
-pub fn gather(data: &Dataset, images: &[u32], views: Vec<View>, valid: usize) -> Batch {
+/// Copies images out of the shards, where they must be whole; the first `valid` of them count.
+pub fn gather(data: &Dataset, images: &[u32], views: Vec<View>, valid: usize) -> Result<Batch> {
     let mut pixels = Vec::with_capacity(images.len() * data.size() * data.size() * 3);
-    for &image in images {
-        pixels.extend_from_slice(data.image(image as usize));
+    for image in images.iter().map(|&image| image as usize) {
+        let shard = data.shard_file(image).display();
+        ensure!(
+            data.is_intact(image),
+            "{shard}: image {image} of the set does not match its checksum"
+        );
+        pixels.extend_from_slice(data.image(image));
     }
-    let labels = images.iter().map(|&image| data.label(image as usize)).collect();
-    Batch { pixels: pixels.into(), views, labels, valid }
+    let labels = images
+        .iter()
+        .map(|&image| data.label(image as usize))
+        .collect();
+    Ok(Batch {
+        pixels: pixels.into(),
+        views,
+        labels,
+        valid,
+    })
 }

@@ -29,7 +29,11 @@ impl Progress {
             bar.set_style(style);
         }
         bar.reset_eta();
-        Progress { bar, plain, last: Instant::now() }
+        Progress {
+            bar,
+            plain,
+            last: Instant::now(),
+        }
     }
 
     /// `done` is reached; `message` says how it goes.

@@ -42,18 +42,32 @@ pub fn train(options: &cli::Train) -> Result<Report> {
     let data = Arc::new(open_data(&options.data)?);
     let validation = options.val.as_deref().map(open_data).transpose()?;
     if let (Some(val), Some(path)) = (&validation, &options.val) {
-        let same = val.classes().iter().map(|c| &c.name).eq(data.classes().iter().map(|c| &c.name));
-        ensure!(same, "{}: its classes are not those of {}", path.display(), options.data.display());
+        let same = val
+            .classes()
+            .iter()
+            .map(|c| &c.name)
+            .eq(data.classes().iter().map(|c| &c.name));
+        ensure!(
+            same,
+            "{}: its classes are not those of {}",
+            path.display(),
+            options.data.display()
+        );
     }
-    let folder = Folder::create(&options.out)?;
-    let resumed = match options.resume {
-        true => Some(open_latest(&folder, &options.out)?),
-        false => None,
+    let latest = Folder::of(&options.out).latest()?;
+    let resumed = match (options.resume, latest) {
+        (true, Some(path)) => Some(Checkpoint::open(&path)?),
+        (true, None) => bail!("{}: no checkpoint to resume from", options.out.display()),
+        (false, None) => None,
+        (false, Some(_)) => bail!(
+            "{}: holds a run already; go on with it with --resume, or name another --out",
+            options.out.display()
+        ),
     };
-    if resumed.is_none() && folder.latest()?.is_some() {
-        bail!("{}: holds a run already; go on with it with --resume, or name another --out", options.out.display());
+    if let Some(checkpoint) = &resumed {
+        model::check_classes(checkpoint, &data, &options.data)?;
     }
-    let mut run = Run::new(options, data, validation, folder, resumed)?;
+    let mut run = Run::new(options, data, validation, resumed)?;
     run.go()
 }
 
@@ -61,12 +75,6 @@ fn open_data(path: &Path) -> Result<Dataset> {
     let data = Dataset::open(path)?;
     ensure!(!data.is_empty(), "{}: it has no images", path.display());
     Ok(data)
-}
-
-fn open_latest(folder: &Folder, out: &Path) -> Result<Checkpoint> {
-    let latest = folder.latest()?;
-    let path = latest.with_context(|| format!("{}: no checkpoint to resume from", out.display()))?;
-    Checkpoint::open(&path)
 }
 
 struct Run<'a> {
@@ -90,7 +98,6 @@ impl<'a> Run<'a> {
         options: &'a cli::Train,
         data: Arc<Dataset>,
         validation: Option<Dataset>,
-        folder: Folder,
         resumed: Option<Checkpoint>,
     ) -> Result<Self> {
         let spec = match &resumed {
@@ -98,20 +105,25 @@ impl<'a> Run<'a> {
             None => Spec::load(&options.network.net, &options.sets())?,
         };
         let progress = match &resumed {
-            Some(checkpoint) => Progress { net: spec.to_toml(), ..checkpoint.progress.clone() },
+            Some(checkpoint) => Progress {
+                net: spec.to_toml(),
+                ..checkpoint.progress.clone()
+            },
             None => start(options, &spec, &data),
         };
         let net = spec.resolve(progress.width, data.classes().len())?;
-        let places = model::places(options.places.gpus.as_deref(), net.towers.len())?;
-        let devices = device::open(&places, net.towers.len())?;
+        let devices = model::devices(&options.places, net.towers.len())?;
         let network = Network::new(&net, &devices, spec.train.batch, progress.seed)?;
-        evaluate::check_data(&network, &data)
-            .with_context(|| options.data.display().to_string())?;
+        for data in [Some(&*data), validation.as_ref()].into_iter().flatten() {
+            evaluate::check_data(&network, data)
+                .with_context(|| data.folder().display().to_string())?;
+        }
         let mean = match &resumed {
             Some(checkpoint) => state::restore(&network, &checkpoint.tensors, true)?,
             None => begin(options, &network, &data)?,
         };
         let steps_of_epochs = (spec.train.epochs * data.len()).div_ceil(spec.train.batch) as u64;
+        let folder = Folder::create(&options.out)?;
         let config = config(options, &spec, &progress, &devices, data.classes().len());
         config.write(&options.out.join("config.toml"))?;
         let metrics = options.out.join("metrics.jsonl");
@@ -141,17 +153,30 @@ impl<'a> Run<'a> {
 
     fn go(&mut self) -> Result<Report> {
         let input = self.network.net().input;
-        let colours = self.data.principal_components().map_or(Colours::default(), |p| {
-            Colours::new(p.eigenvalues, p.eigenvectors)
-        });
+        let colours = self
+            .data
+            .principal_components()
+            .map_or(Colours::default(), |p| {
+                Colours::new(p.eigenvalues, p.eigenvectors)
+            });
         let seed = self.progress.seed;
         let views = Views::new(&input, seed, self.options.augment, colours);
         let sampler = Sampler::new(self.options.order, seed, self.data.len() as u32);
-        let loader =
-            Loader::start(self.data.clone(), sampler, views, self.progress.place, self.train.batch)?;
+        let loader = Loader::start(
+            self.data.clone(),
+            sampler,
+            views,
+            self.progress.place,
+            self.train.batch,
+        )?;
         let mut shown = progress::Progress::new(self.progress.step, self.last_step, "steps");
         let mut loss = Running::new(20);
-        let mut report = Report { step: 0, loss: f64::NAN, validation: None, stopped: false };
+        let mut report = Report {
+            step: 0,
+            loss: f64::NAN,
+            validation: None,
+            stopped: false,
+        };
         while self.progress.step < self.last_step && !report.stopped {
             let before = self.progress.place.epoch_of(self.data.len());
             let line = self.step(&loader)?;
@@ -163,16 +188,17 @@ impl<'a> Run<'a> {
                 line.images_per_second
             );
             shown.set(self.progress.step, message);
-            report.stopped = self.stop.load(Ordering::Relaxed);
             let last = self.progress.step == self.last_step;
             let epoch_ends = self.progress.place.epoch_of(self.data.len()) > before;
             let due = match self.options.validate_every {
                 Some(every) => self.progress.step.is_multiple_of(every),
                 None => epoch_ends,
             };
-            if (due || last) && !report.stopped {
-                report.validation = self.validate(&shown)?.or(report.validation);
+            if due || last {
+                report.validation = self.validate(&shown, due)?.or(report.validation);
             }
+            // Only now: a validation that is due belongs to the step, or the schedule would miss it.
+            report.stopped = self.stop.load(Ordering::Relaxed);
             let save = match self.options.checkpoint_every {
                 Some(every) => self.progress.step.is_multiple_of(every),
                 None => due,
@@ -192,7 +218,11 @@ impl<'a> Run<'a> {
         let begun = Instant::now();
         let prepared = loader.next()?;
         let rate = self.rate();
-        let rates = Rates { rate, momentum: self.train.momentum, decay: self.train.decay };
+        let rates = Rates {
+            rate,
+            momentum: self.train.momentum,
+            decay: self.train.decay,
+        };
         self.network.load(&prepared.batch);
         let outcome = self.network.train(self.progress.step as u32, rates)?;
         self.progress.step += 1;
@@ -204,7 +234,8 @@ impl<'a> Run<'a> {
                 self.options.out.display(),
                 line.loss,
                 self.progress.step,
-                self.last_saved.map_or("none".to_owned(), |step| step.to_string())
+                self.last_saved
+                    .map_or("none".to_owned(), |step| step.to_string())
             );
         }
         self.metrics.write(&line)?;
@@ -212,7 +243,7 @@ impl<'a> Run<'a> {
     }
 
     fn rate(&self) -> f64 {
-        let epoch = self.progress.place.epoch_of(self.data.len()) ;
+        let epoch = self.progress.place.epoch_of(self.data.len());
         self.train.lr * self.schedule.factor(&self.progress.schedule, epoch)
     }
 
@@ -221,7 +252,12 @@ impl<'a> Run<'a> {
         Line {
             step: self.progress.step,
             epoch: self.progress.place.epochs(self.data.len()),
-            loss: outcome.loss.iter().map(|&loss| f64::from(loss)).sum::<f64>() / images,
+            loss: outcome
+                .loss
+                .iter()
+                .map(|&loss| f64::from(loss))
+                .sum::<f64>()
+                / images,
             top1_error: errors(&outcome.better, 1.0) / images,
             top5_error: errors(&outcome.better, 5.0) / images,
             lr,
@@ -230,8 +266,12 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn validate(&mut self, shown: &progress::Progress) -> Result<Option<Score>> {
-        let Some(data) = &self.validation else { return Ok(None) };
+    /// A validation that is `due` counts for the schedule; one more at a run's end does not, so that going on
+    /// afterwards is as if the run had never ended.
+    fn validate(&mut self, shown: &progress::Progress, due: bool) -> Result<Option<Score>> {
+        let Some(data) = &self.validation else {
+            return Ok(None);
+        };
         let begun = Instant::now();
         let lr = self.rate();
         let score = evaluate::validate(&mut self.network, data)?;
@@ -252,8 +292,15 @@ impl<'a> Run<'a> {
             100.0 * score.top1_error,
             100.0 * score.top5_error
         ));
-        if self.schedule.validated(&mut self.progress.schedule, score.top1_error) {
-            shown.say(format!("the validation error no longer improves: learning rate {}", self.rate()));
+        if due
+            && self
+                .schedule
+                .validated(&mut self.progress.schedule, score.top1_error)
+        {
+            shown.say(format!(
+                "the validation error no longer improves: learning rate {}",
+                self.rate()
+            ));
         }
         Ok(Some(score))
     }
@@ -282,7 +329,12 @@ impl<'a> Run<'a> {
         if let Some((info, weights)) = state::joint_tensors(&net, &checkpoint.tensors)?.first()
             && info.shape.len() == 4
         {
-            filters::write(&out.join("filters.png"), weights, &info.shape, net.towers.len())?;
+            filters::write(
+                &out.join("filters.png"),
+                weights,
+                &info.shape,
+                net.towers.len(),
+            )?;
         }
         Ok(())
     }
@@ -293,7 +345,11 @@ fn start(options: &cli::Train, spec: &Spec, data: &Dataset) -> Progress {
     Progress {
         net: spec.to_toml(),
         width: options.network.width,
-        classes: data.classes().iter().map(|class| class.name.clone()).collect(),
+        classes: data
+            .classes()
+            .iter()
+            .map(|class| class.name.clone())
+            .collect(),
         seed: options.seed,
         step: 0,
         place: Place::default(),
@@ -304,23 +360,40 @@ fn start(options: &cli::Train, spec: &Spec, data: &Dataset) -> Progress {
 /// The network a run goes on with: the checkpoint's, with what the options change now.
 fn resumed_spec(options: &cli::Train, checkpoint: &Checkpoint) -> Result<Spec> {
     let (was, now) = (checkpoint.progress.width, options.network.width);
-    ensure!(now == 1.0 || now == was, "--width {now}: the run has width {was}");
+    ensure!(
+        now == 1.0 || now == was,
+        "--width {now}: the run has width {was}"
+    );
     let (was, now) = (checkpoint.progress.seed, options.seed);
-    ensure!(now == 0 || now == was, "--seed {now}: the run has seed {was}");
+    ensure!(
+        now == 0 || now == was,
+        "--seed {now}: the run has seed {was}"
+    );
     let path = || checkpoint.tensors.path().display().to_string();
-    Spec::parse(&checkpoint.progress.net).with_context(path)?.with_sets(&options.sets())
+    let spec = Spec::parse(&checkpoint.progress.net).with_context(path)?;
+    let now = &options.network.net;
+    let same = now == "paper" || Spec::load(now, &[])?.name == spec.name;
+    ensure!(same, "--net {now}: the run has net {}", spec.name);
+    spec.with_sets(&options.sets())
 }
 
 /// The first weights of a fresh run, and the mean image.
 fn begin(options: &cli::Train, network: &Network, data: &Dataset) -> Result<Vec<f32>> {
     let mean = data.mean().with_context(|| {
-        format!("{}: it has no mean image; build it with --split train", options.data.display())
+        format!(
+            "{}: it has no mean image; build it with --split train",
+            options.data.display()
+        )
     })?;
     network.initialise();
     if let Some(path) = &options.init_from {
         let file = File::open(path)?;
         match file.text("format") {
-            Ok(_) => drop(state::restore(network, &Checkpoint::open(path)?.tensors, false)?),
+            Ok(_) => drop(state::restore(
+                network,
+                &Checkpoint::open(path)?.tensors,
+                false,
+            )?),
             Err(_) => state::import(network, &file)?,
         }
     }

@@ -37,7 +37,9 @@ mod ptx {
     #[inline(always)]
     pub unsafe fn load(address: u32) -> f32 {
         let x;
-        unsafe { asm!("ld.shared.f32 {}, [{}];", out(reg32) x, in(reg32) address, options(nostack)) };
+        unsafe {
+            asm!("ld.shared.f32 {}, [{}];", out(reg32) x, in(reg32) address, options(nostack))
+        };
         x
     }
 
@@ -57,7 +59,9 @@ mod ptx {
 
     #[inline(always)]
     pub unsafe fn store(address: u32, x: f32) {
-        unsafe { asm!("st.shared.f32 [{}], {};", in(reg32) address, in(reg32) x, options(nostack)) };
+        unsafe {
+            asm!("st.shared.f32 [{}], {};", in(reg32) address, in(reg32) x, options(nostack))
+        };
     }
 
     #[inline(always)]
@@ -78,13 +82,17 @@ impl Shared {
     /// The shared memory that the launch asked for.
     #[inline(always)]
     pub fn dynamic() -> Self {
-        Shared { address: ptx::base() }
+        Shared {
+            address: ptx::base(),
+        }
     }
 
     /// The part from float `offset` on.
     #[inline(always)]
     pub fn from(self, offset: usize) -> Self {
-        Shared { address: self.address + 4 * offset as u32 }
+        Shared {
+            address: self.address + 4 * offset as u32,
+        }
     }
 
     /// The float at `i`.
@@ -157,13 +165,17 @@ impl Shared {
     /// The shared memory that the launch asked for.
     #[inline(always)]
     pub fn dynamic() -> Self {
-        Shared { base: simt_executor::shared_memory().cast() }
+        Shared {
+            base: simt_executor::shared_memory().cast(),
+        }
     }
 
     /// The part from float `offset` on.
     #[inline(always)]
     pub fn from(self, offset: usize) -> Self {
-        Shared { base: self.base.wrapping_add(offset) }
+        Shared {
+            base: self.base.wrapping_add(offset),
+        }
     }
 
     #[inline(always)]

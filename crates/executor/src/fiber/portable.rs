@@ -17,7 +17,12 @@ pub(crate) struct Fibers {
 
 impl Fibers {
     pub(crate) fn new(entry: extern "C" fn() -> !) -> Self {
-        Fibers { stacks: Vec::new(), routines: Vec::new(), yielders: Vec::new(), entry }
+        Fibers {
+            stacks: Vec::new(),
+            routines: Vec::new(),
+            yielders: Vec::new(),
+            entry,
+        }
     }
 
     /// Provides `count` stacks.
@@ -26,7 +31,8 @@ impl Fibers {
         while self.stacks.len() < count {
             self.stacks.push(DefaultStack::new(STACK)?);
         }
-        self.routines.resize_with(self.routines.len().max(count), || None);
+        self.routines
+            .resize_with(self.routines.len().max(count), || None);
         self.yielders.resize(self.routines.len(), std::ptr::null());
         Ok(())
     }

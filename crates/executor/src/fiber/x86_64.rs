@@ -17,7 +17,12 @@ pub(crate) struct Fibers {
 
 impl Fibers {
     pub(crate) fn new(entry: extern "C" fn() -> !) -> Self {
-        Fibers { stacks: Vec::new(), saved: Vec::new(), caller: 0, entry }
+        Fibers {
+            stacks: Vec::new(),
+            saved: Vec::new(),
+            caller: 0,
+            entry,
+        }
     }
 
     /// Provides `count` stacks.

@@ -18,7 +18,10 @@ macro_rules! activation {
                 let len = y.len() as u32;
                 let launch = $module::$launch(len, pass.target());
                 // SAFETY: both views have `len` floats.
-                unsafe { pass.stream.launch(&$module::$forward, launch, (len, x.read(), y.ptr())) }
+                unsafe {
+                    pass.stream
+                        .launch(&$module::$forward, launch, (len, x.read(), y.ptr()))
+                }
             }
 
             fn backward(&self, pass: &Pass, at: Backward) {

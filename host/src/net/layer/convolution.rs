@@ -25,7 +25,13 @@ impl Convolution {
         batch: usize,
         id: u32,
     ) -> Result<Self> {
-        let Op::Convolution { kernel, stride, pad, parameters } = &layer.op else {
+        let Op::Convolution {
+            kernel,
+            stride,
+            pad,
+            parameters,
+        } = &layer.op
+        else {
             bail!("layer {}: not a convolution", layer.name)
         };
         let shape = Shape::new(Sizes {
@@ -38,14 +44,23 @@ impl Convolution {
             pad: *pad as u32,
             output: [layer.output.height as u32, layer.output.width as u32],
         });
-        Ok(Convolution { shape, weights: Weights::new(&layer.name, *parameters, device, id)? })
+        Ok(Convolution {
+            shape,
+            weights: Weights::new(&layer.name, *parameters, device, id)?,
+        })
     }
 }
 
 impl Layer for Convolution {
     fn forward(&self, pass: &Pass, x: View<f32>, y: View<f32>) {
         let (w, b) = (self.weights.weights(), self.weights.biases());
-        let arguments = (self.shape, x.read(), w.value.read(), b.value.read(), y.ptr());
+        let arguments = (
+            self.shape,
+            x.read(),
+            w.value.read(),
+            b.value.read(),
+            y.ptr(),
+        );
         // SAFETY: the tower made the views for this shape.
         unsafe {
             let launch = self.shape.forward(pass.target());
@@ -61,14 +76,26 @@ impl Layer for Convolution {
         // holds what `scratch` asks for.
         unsafe {
             let arguments = (shape, at.x.read(), at.dy.read(), parts.ptr());
-            stream.launch(&convolution_weight_gradient, shape.weight_gradient(target), arguments);
+            stream.launch(
+                &convolution_weight_gradient,
+                shape.weight_gradient(target),
+                arguments,
+            );
             let arguments = (len, shape.parts(), parts.read(), w.gradient.ptr());
             stream.launch(&sum_parts, sum_parts_launch(len, target), arguments);
             let arguments = (shape.out_columns(), at.dy.read(), b.gradient.ptr());
-            stream.launch(&sum_maps, sum_maps_launch(b.gradient.len() as u32, target), arguments);
+            stream.launch(
+                &sum_maps,
+                sum_maps_launch(b.gradient.len() as u32, target),
+                arguments,
+            );
             if let Some(dx) = at.dx {
                 let arguments = (shape, w.value.read(), at.dy.read(), dx.ptr());
-                stream.launch(&convolution_input_gradient, shape.input_gradient(target), arguments);
+                stream.launch(
+                    &convolution_input_gradient,
+                    shape.input_gradient(target),
+                    arguments,
+                );
             }
         }
     }

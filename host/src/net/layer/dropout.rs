@@ -18,20 +18,38 @@ impl Layer for Dropout {
             Mode::Train { step } => unsafe {
                 let launch = dropout::dropout_launch(len, target);
                 let arguments = (len, self.p, pass.seed, self.id, step, x.read(), y.ptr());
-                pass.stream.launch(&dropout::dropout_forward, launch, arguments)
+                pass.stream
+                    .launch(&dropout::dropout_forward, launch, arguments)
             },
             Mode::Test => unsafe {
                 let launch = dropout::dropout_launch(len, target);
-                pass.stream.launch(&dropout::scale, launch, (len, 1.0 - self.p, x.read(), y.ptr()))
+                pass.stream.launch(
+                    &dropout::scale,
+                    launch,
+                    (len, 1.0 - self.p, x.read(), y.ptr()),
+                )
             },
         }
     }
 
     fn backward(&self, pass: &Pass, at: Backward) {
-        let (Some(dx), Mode::Train { step }) = (at.dx, pass.mode) else { return };
+        let (Some(dx), Mode::Train { step }) = (at.dx, pass.mode) else {
+            return;
+        };
         let len = dx.len() as u32;
         let launch = dropout::dropout_launch(len, pass.target());
-        let arguments = (len, self.p, pass.seed, self.id, step, at.dy.read(), dx.ptr());
-        unsafe { pass.stream.launch(&dropout::dropout_backward, launch, arguments) }
+        let arguments = (
+            len,
+            self.p,
+            pass.seed,
+            self.id,
+            step,
+            at.dy.read(),
+            dx.ptr(),
+        );
+        unsafe {
+            pass.stream
+                .launch(&dropout::dropout_backward, launch, arguments)
+        }
     }
 }

@@ -37,7 +37,10 @@ impl FullyConnected {
             inputs: parameters.inputs as u32,
             outputs: parameters.padded_outputs() as u32,
         };
-        Ok(FullyConnected { shape, weights: Weights::new(&layer.name, *parameters, device, id)? })
+        Ok(FullyConnected {
+            shape,
+            weights: Weights::new(&layer.name, *parameters, device, id)?,
+        })
     }
 }
 
@@ -53,7 +56,11 @@ impl Layer for FullyConnected {
             let arguments = (shape, x.read(), w.value.read(), sums.ptr());
             stream.launch(&fully_connected_forward, shape.forward(target), arguments);
             let arguments = (len, images, count, sums.read(), b.value.read(), y.ptr());
-            stream.launch(&sum_parts_with_bias, sum_parts_launch(len, target), arguments);
+            stream.launch(
+                &sum_parts_with_bias,
+                sum_parts_launch(len, target),
+                arguments,
+            );
         }
     }
 
@@ -80,7 +87,11 @@ impl Layer for FullyConnected {
     }
 
     fn scratch(&self) -> usize {
-        let Shape { images, inputs, outputs } = self.shape;
+        let Shape {
+            images,
+            inputs,
+            outputs,
+        } = self.shape;
         let forward = parts(inputs) * outputs;
         let backward = parts(outputs) * inputs;
         forward.max(backward) as usize * images as usize

@@ -11,7 +11,11 @@ pub struct Lrn(lrn::Lrn);
 
 impl Lrn {
     pub fn new(spec: &spec::Lrn, layer: &shapes::Layer, batch: usize) -> Self {
-        let alpha = if spec.alpha_over_n { spec.alpha / spec.n as f64 } else { spec.alpha };
+        let alpha = if spec.alpha_over_n {
+            spec.alpha / spec.n as f64
+        } else {
+            spec.alpha
+        };
         Lrn(lrn::Lrn {
             maps: layer.input.channels as u32,
             columns: (layer.input.height * layer.input.width * batch) as u32,
@@ -27,7 +31,10 @@ impl Layer for Lrn {
     fn forward(&self, pass: &Pass, x: View<f32>, y: View<f32>) {
         let launch = lrn::lrn_forward_launch(self.0, pass.target());
         // SAFETY: the tower made the views for this shape.
-        unsafe { pass.stream.launch(&lrn::lrn_forward, launch, (self.0, x.read(), y.ptr())) }
+        unsafe {
+            pass.stream
+                .launch(&lrn::lrn_forward, launch, (self.0, x.read(), y.ptr()))
+        }
     }
 
     fn backward(&self, pass: &Pass, at: Backward) {

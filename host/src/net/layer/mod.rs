@@ -92,10 +92,12 @@ pub fn build(
     id: u32,
 ) -> Result<Box<dyn Layer>> {
     Ok(match &layer.op {
-        Op::Convolution { .. } => Box::new(convolution::Convolution::new(layer, device, batch, id)?),
-        Op::FullyConnected { .. } => {
-            Box::new(fully_connected::FullyConnected::new(layer, device, batch, id)?)
+        Op::Convolution { .. } => {
+            Box::new(convolution::Convolution::new(layer, device, batch, id)?)
         }
+        Op::FullyConnected { .. } => Box::new(fully_connected::FullyConnected::new(
+            layer, device, batch, id,
+        )?),
         Op::Relu => Box::new(activation::Relu),
         Op::Tanh => Box::new(activation::Tanh),
         Op::Lrn(lrn) => Box::new(lrn::Lrn::new(lrn, layer, batch)),

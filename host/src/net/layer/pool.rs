@@ -16,7 +16,12 @@ pub struct MaxPool {
 
 impl MaxPool {
     pub fn new(layer: &shapes::Layer, device: &Arc<dyn Device>, batch: usize) -> Result<Self> {
-        let Op::MaxPool { kernel, stride, pad } = layer.op else {
+        let Op::MaxPool {
+            kernel,
+            stride,
+            pad,
+        } = layer.op
+        else {
             bail!("layer {}: not a pooling", layer.name)
         };
         ensure!(pad == 0, "layer {}: pooling has no pad", layer.name);
@@ -27,7 +32,10 @@ impl MaxPool {
             stride as u32,
             batch as u32,
         );
-        Ok(MaxPool { shape, winner: Buffer::new(device, layer.output.len() * batch)? })
+        Ok(MaxPool {
+            shape,
+            winner: Buffer::new(device, layer.output.len() * batch)?,
+        })
     }
 }
 
@@ -36,14 +44,25 @@ impl Layer for MaxPool {
         let launch = pool::max_pool_forward_launch(self.shape, pass.target());
         let arguments = (self.shape, x.read(), y.ptr(), self.winner.view().ptr());
         // SAFETY: the views were made for this shape.
-        unsafe { pass.stream.launch(&pool::max_pool_forward, launch, arguments) }
+        unsafe {
+            pass.stream
+                .launch(&pool::max_pool_forward, launch, arguments)
+        }
     }
 
     fn backward(&self, pass: &Pass, at: Backward) {
         let Some(dx) = at.dx else { return };
         let launch = pool::max_pool_backward_launch(self.shape, pass.target());
-        let arguments = (self.shape, self.winner.view().read(), at.dy.read(), dx.ptr());
+        let arguments = (
+            self.shape,
+            self.winner.view().read(),
+            at.dy.read(),
+            dx.ptr(),
+        );
         // SAFETY: as for `forward`.
-        unsafe { pass.stream.launch(&pool::max_pool_backward, launch, arguments) }
+        unsafe {
+            pass.stream
+                .launch(&pool::max_pool_backward, launch, arguments)
+        }
     }
 }

@@ -29,6 +29,7 @@ pub struct Outcome {
 }
 
 impl Softmax {
+    /// For so many classes and images.
     pub fn new(classes: usize, device: &Arc<dyn Device>, batch: usize) -> Result<Self> {
         Ok(Softmax {
             classes: classes as u32,
@@ -60,9 +61,16 @@ impl Softmax {
             pass.stream.launch(&softmax::softmax, launch, arguments);
             let launch = softmax::cross_entropy_launch(images, target);
             let (loss, better) = (self.loss.view().ptr(), self.better.view().ptr());
-            let arguments =
-                (classes, images, logits.read(), self.labels().read(), loss, better);
-            pass.stream.launch(&softmax::cross_entropy, launch, arguments);
+            let arguments = (
+                classes,
+                images,
+                logits.read(),
+                self.labels().read(),
+                loss,
+                better,
+            );
+            pass.stream
+                .launch(&softmax::cross_entropy, launch, arguments);
         }
     }
 
@@ -84,7 +92,10 @@ impl Softmax {
             dy.ptr(),
         );
         // SAFETY: `dy` has `padded` rows of so many images.
-        unsafe { pass.stream.launch(&softmax::softmax_gradient, launch, arguments) }
+        unsafe {
+            pass.stream
+                .launch(&softmax::softmax_gradient, launch, arguments)
+        }
     }
 
     /// Waits for the batch.

@@ -43,6 +43,7 @@ impl Spec {
 impl Train {
     fn check(&self) -> Result<()> {
         ensure!(self.batch >= 1, "train: batch must be at least 1");
+        ensure!(self.epochs >= 1, "train: epochs must be at least 1");
         ensure!(
             self.lr > 0.0 && self.lr.is_finite(),
             "train: lr must be positive, found {}",

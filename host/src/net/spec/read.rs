@@ -23,7 +23,9 @@ impl Spec {
 
     /// The network with each of `sets` applied, in order; see [`Spec::load`].
     pub fn with_sets(self, sets: &[String]) -> Result<Self> {
-        sets.iter().try_fold(self, |spec, set| spec.with(set).with_context(|| format!("--set {set}")))
+        sets.iter().try_fold(self, |spec, set| {
+            spec.with(set).with_context(|| format!("--set {set}"))
+        })
     }
 
     /// Reads the TOML text of a network.

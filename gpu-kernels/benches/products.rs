@@ -1,0 +1,203 @@
+//! Speed of the matrix products on this CPU, at the sizes of AlexNet's layers:
+//! billions of operations per second of processor time, which other programs on
+//! the machine disturb little.
+//!
+//! `cargo bench -p gpu-kernels --bench products [-- NAME]`
+
+use gpu_kernels::convolution::{
+    Shape, Sizes, convolution_forward, convolution_input_gradient, convolution_weight_gradient,
+};
+use gpu_kernels::fully_connected::{
+    self, fully_connected_forward, fully_connected_input_gradient, fully_connected_weight_gradient,
+};
+use gpu_kernels::target::Target::Cpu;
+use simt_executor::{Arguments, Kernel, Launch, Pool};
+
+const IMAGES: u32 = 128;
+const ROUNDS: usize = 5;
+
+fn main() {
+    let wanted = std::env::args().skip(1).find(|word| !word.starts_with('-'));
+    let wanted = wanted.unwrap_or_default();
+    let pool = Pool::new(std::thread::available_parallelism().map_or(1, Into::into))
+        .expect("threads for the pool");
+    println!(
+        "{:8} {:>8} {:>8} {:>8}  GFLOP/s a core, median of {ROUNDS}",
+        "", "forward", "dx", "dw"
+    );
+    let layers: [(&str, [u32; 7]); 5] = [
+        ("conv1", [3, 224, 48, 11, 4, 0, 55]),
+        ("conv2", [48, 27, 128, 5, 1, 2, 27]),
+        ("conv3", [256, 13, 192, 3, 1, 1, 13]),
+        ("conv4", [192, 13, 192, 3, 1, 1, 13]),
+        ("conv5", [192, 13, 128, 3, 1, 1, 13]),
+    ];
+    for (name, layer) in layers.iter().filter(|(name, _)| name.contains(&wanted)) {
+        report(name, convolution(&pool, *layer));
+    }
+    let layers = [("fc6", [9216, 2048]), ("fc7", [4096, 2048])];
+    for (name, layer) in layers.iter().filter(|(name, _)| name.contains(&wanted)) {
+        report(name, fully_connected(&pool, *layer));
+    }
+}
+
+fn report(name: &str, [forward, dx, dw]: [f64; 3]) {
+    println!("{name:8} {forward:8.1} {dx:8.1} {dw:8.1}");
+}
+
+fn convolution(pool: &Pool, layer: [u32; 7]) -> [f64; 3] {
+    let [channels, input, filters, kernel, stride, pad, output] = layer;
+    let s = Shape::new(Sizes {
+        images: IMAGES,
+        channels,
+        input: [input; 2],
+        filters,
+        kernel,
+        stride,
+        pad,
+        output: [output; 2],
+    });
+    let weights = s.depth() * filters;
+    let x = floats(channels * s.in_columns());
+    let (w, bias) = (floats(weights), floats(filters));
+    let (mut y, mut dx) = (
+        floats(filters * s.out_columns()),
+        floats(channels * s.in_columns()),
+    );
+    let mut dw = floats(s.parts() * weights);
+    let operations = 2.0 * weights as f64 * s.out_columns() as f64;
+    let (x, w, bias, y, dx, dw) = (
+        at(&x),
+        at(&w),
+        at(&bias),
+        at_mut(&mut y),
+        at_mut(&mut dx),
+        at_mut(&mut dw),
+    );
+    // SAFETY: the buffers are of the shape's sizes.
+    unsafe {
+        [
+            rate(
+                pool,
+                operations,
+                &convolution_forward,
+                s.forward(Cpu),
+                (s, x, w, bias, y),
+            ),
+            rate(
+                pool,
+                operations,
+                &convolution_input_gradient,
+                s.input_gradient(Cpu),
+                (s, w, y.cast_const(), dx),
+            ),
+            rate(
+                pool,
+                operations,
+                &convolution_weight_gradient,
+                s.weight_gradient(Cpu),
+                (s, x, y.cast_const(), dw),
+            ),
+        ]
+    }
+}
+
+fn fully_connected(pool: &Pool, [inputs, outputs]: [u32; 2]) -> [f64; 3] {
+    let s = fully_connected::Shape {
+        images: IMAGES,
+        inputs,
+        outputs,
+    };
+    let parts = fully_connected::parts;
+    let (x, w) = (floats(inputs * IMAGES), floats(inputs * outputs));
+    let mut y = floats(outputs * IMAGES * parts(inputs));
+    let mut dx = floats(inputs * IMAGES * parts(outputs));
+    let mut dw = floats(inputs * outputs);
+    let operations = 2.0 * inputs as f64 * outputs as f64 * IMAGES as f64;
+    let (x, w, y, dx, dw) = (
+        at(&x),
+        at(&w),
+        at_mut(&mut y),
+        at_mut(&mut dx),
+        at_mut(&mut dw),
+    );
+    let dy = y.cast_const();
+    let (dx_launch, dw_launch) = (s.input_gradient(Cpu), s.weight_gradient(Cpu));
+    // SAFETY: the buffers are of the shape's sizes.
+    unsafe {
+        [
+            rate(
+                pool,
+                operations,
+                &fully_connected_forward,
+                s.forward(Cpu),
+                (s, x, w, y),
+            ),
+            rate(
+                pool,
+                operations,
+                &fully_connected_input_gradient,
+                dx_launch,
+                (s, w, dy, dx),
+            ),
+            rate(
+                pool,
+                operations,
+                &fully_connected_weight_gradient,
+                dw_launch,
+                (s, x, dy, dw),
+            ),
+        ]
+    }
+}
+
+/// Billions of operations per second of processor time.
+///
+/// # Safety
+/// The kernel's own contract.
+unsafe fn rate<A: Arguments + 'static>(
+    pool: &Pool,
+    operations: f64,
+    kernel: &Kernel<A>,
+    launch: Launch,
+    arguments: A,
+) -> f64 {
+    let mut rates: Vec<f64> = (0..ROUNDS)
+        .map(|_| {
+            let begin = processor_seconds();
+            // SAFETY: the caller's.
+            unsafe { pool.run(kernel, launch, arguments) }
+                .unwrap_or_else(|fault| panic!("{fault}"));
+            operations / (processor_seconds() - begin) / 1e9
+        })
+        .collect();
+    rates.sort_by(f64::total_cmp);
+    rates[ROUNDS / 2]
+}
+
+/// Time that this process's threads have run so far, as Linux counts it.
+fn processor_seconds() -> f64 {
+    let of_task = |task: std::io::Result<std::fs::DirEntry>| {
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split(' ').next()?.parse::<f64>().ok()
+    };
+    let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+    tasks.filter_map(of_task).sum::<f64>() / 1e9
+}
+
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f32; 16]);
+
+fn floats(len: u32) -> Vec<Line> {
+    let line = |i: u32| Line(std::array::from_fn(|l| (i % 7) as f32 - l as f32 / 8.0));
+    (0..len.div_ceil(16)).map(line).collect()
+}
+
+fn at(lines: &[Line]) -> *const f32 {
+    lines.as_ptr().cast()
+}
+
+fn at_mut(lines: &mut [Line]) -> *mut f32 {
+    lines.as_mut_ptr().cast()
+}
