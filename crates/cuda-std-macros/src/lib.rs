@@ -17,7 +17,7 @@ use syn::{FnArg, ItemFn, Pat, ReturnType, Signature, parse_macro_input};
 ///
 /// ```ignore
 /// #[kernel]
-/// pub unsafe fn scale(n: u32, factor: f32, x: *mut f32) { … }
+/// pub unsafe fn scale(n: u32, factor: f32, x: *mut f32) { /* … */ }
 /// ```
 #[proc_macro_attribute]
 pub fn kernel(_hints: TokenStream, item: TokenStream) -> TokenStream {
