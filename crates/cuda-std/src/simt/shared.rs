@@ -180,13 +180,11 @@ impl Shared {
 
     #[inline(always)]
     fn check(self, i: usize, count: usize, align: usize) {
-        #[cfg(feature = "checked")]
-        {
+        if cfg!(feature = "checked") {
             let start = simt_executor::shared_memory().addr();
             let offset = self.base.wrapping_add(i).addr().wrapping_sub(start);
             check_shared(offset, 4 * count, align);
         }
-        let _ = (i, count, align, check_shared as fn(usize, usize, usize));
     }
 
     /// The float at `i`.
