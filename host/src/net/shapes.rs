@@ -143,6 +143,13 @@ impl Parameters {
     }
 }
 
+impl Op {
+    /// Whether such a layer overwrites its input.
+    pub fn in_place(&self) -> bool {
+        matches!(self, Op::Relu | Op::Tanh | Op::Dropout { .. })
+    }
+}
+
 impl Layer {
     /// The layer's weights and biases, if it has any.
     pub fn parameters(&self) -> Option<&Parameters> {
@@ -200,9 +207,8 @@ impl Net {
     /// The last of the layers that work in place on what layer `i` gives: what
     /// there is to see of it once the network has run.
     pub fn last_in_place(&self, i: usize) -> usize {
-        let in_place =
-            |layer: &&Layer| matches!(layer.op, Op::Relu | Op::Tanh | Op::Dropout { .. });
-        i + self.towers[0][i + 1..].iter().take_while(in_place).count()
+        let after = self.towers[0][i + 1..].iter();
+        i + after.take_while(|layer| layer.op.in_place()).count()
     }
 
     /// The place of a layer in every tower's list.

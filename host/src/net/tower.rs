@@ -167,7 +167,7 @@ impl Builder<'_> {
         let mut steps = Vec::with_capacity(layers.len());
         for (i, layer) in layers.iter().enumerate() {
             let (y, next_exchange) = match &layer.op {
-                op if layer::in_place(op) => (x, exchange.take()),
+                op if op.in_place() => (x, exchange.take()),
                 Op::Softmax => (x, None),
                 _ => self.output(i)?,
             };
@@ -204,9 +204,7 @@ impl Builder<'_> {
     /// next layer reads those of all towers.
     fn output(&mut self, i: usize) -> Result<(Slot, Option<Exchange>)> {
         let layers = &self.net.towers[self.index];
-        let next = layers[i + 1..]
-            .iter()
-            .find(|layer| !layer::in_place(&layer.op));
+        let next = layers[i + 1..].iter().find(|layer| !layer.op.in_place());
         let padded = stored(&layers[i]);
         let gradient = Some(self.floats(padded)?);
         let Some(next) = next.filter(|layer| layer.exchanges) else {

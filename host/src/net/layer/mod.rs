@@ -79,11 +79,6 @@ pub trait Layer: Send {
     }
 }
 
-/// Whether such a layer overwrites its input.
-pub fn in_place(op: &Op) -> bool {
-    matches!(op, Op::Relu | Op::Tanh | Op::Dropout { .. })
-}
-
 /// Makes a layer; `id` tells its random numbers from those of others.
 pub fn build(
     layer: &shapes::Layer,
