@@ -27,7 +27,7 @@
 
 use crate::device::*;
 use crate::divisor::Divisor;
-use crate::gemm::{Matrix, NativeTile, Source, vectors_if};
+use crate::gemm::{Matrix, NativeTile, Source};
 
 /// The sizes of a convolution.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,10 @@ pub struct Shape {
     pad: u32,
     out_height: u32,
     out_width: Divisor,
+}
+
+const fn numbers(maps: u32, [height, width]: [u32; 2], images: u32) -> u64 {
+    maps as u64 * height as u64 * width as u64 * images as u64
 }
 
 /// A convolution's sizes by name, to make a [`Shape`] of.
@@ -77,6 +81,11 @@ impl Shape {
         assert!(
             sizes.filters.is_multiple_of(16),
             "filters must be a multiple of 16"
+        );
+        assert!(
+            numbers(sizes.channels, sizes.input, sizes.images) < 1 << 31
+                && numbers(sizes.filters, sizes.output, sizes.images) < 1 << 31,
+            "input and output must each have fewer than 2³¹ numbers"
         );
         Shape {
             images: Divisor::new(sizes.images),
@@ -149,14 +158,15 @@ pub const CHUNK: u32 = 8192;
 /// Far outside of every image, and still when added to a place in one.
 const OUTSIDE: u32 = 1 << 30;
 
-/// A place in the images: a pixel by its number, row and column, or how far it
-/// is from one to another. Numbers wrap around where it lies outside.
+/// A place in the images: floats before it, row and column; or how far it is
+/// from one to another. Numbers wrap around where it lies outside.
 #[derive(Clone, Copy)]
 struct Place {
-    pixel: u32,
+    offset: u32,
     y: u32,
     x: u32,
-    image: u32,
+    /// How many more are in a row like this one.
+    left: u32,
 }
 
 /// Images under the moving window: element (weight, column) is what filter weight
@@ -176,11 +186,12 @@ impl Window {
         let (r, q) = s.kernel.div_rem(offset);
         let pixel = (channel * s.height + r) * s.width.get() + q;
         let y = if weight < s.depth() { r } else { OUTSIDE };
+        let offset = pixel.wrapping_mul(s.images.get());
         Place {
-            pixel,
+            offset,
             y,
             x: q,
-            image: 0,
+            left: s.kernel.get() - 1 - q,
         }
     }
 
@@ -194,19 +205,24 @@ impl Window {
         let y = (i * s.stride.get()).wrapping_sub(s.pad);
         let pixel = y.wrapping_mul(s.width.get()).wrapping_add(x);
         let y = if column < s.out_columns() { y } else { OUTSIDE };
-        Place { pixel, y, x, image }
+        let offset = pixel.wrapping_mul(s.images.get()).wrapping_add(image);
+        Place {
+            offset,
+            y,
+            x,
+            left: 0,
+        }
     }
 
     #[inline(always)]
-    unsafe fn vectors<V: Vector, const N: usize>(&self, weight: Place, column: Place) -> [V; N] {
+    unsafe fn find(&self, weight: Place, column: Place) -> Option<*const f32> {
         let s = &self.shape;
         let (y, x) = (
             column.y.wrapping_add(weight.y),
             column.x.wrapping_add(weight.x),
         );
-        let pixel = column.pixel.wrapping_add(weight.pixel);
-        let at = pixel as usize * s.images.get() as usize + column.image as usize;
-        vectors_if(y < s.height && x < s.width.get(), self.x, at)
+        let at = column.offset.wrapping_add(weight.offset);
+        (y < s.height && x < s.width.get()).then(|| self.x.add(at as usize))
     }
 }
 
@@ -226,13 +242,26 @@ impl<V: Vector> Source<V> for WindowDown {
     }
 
     #[inline(always)]
+    unsafe fn next(&self, before: Place, k: u32) -> Place {
+        if before.left == 0 {
+            return self.0.weight(k);
+        }
+        Place {
+            offset: before.offset.wrapping_add(self.0.shape.images.get()),
+            x: before.x + 1,
+            left: before.left - 1,
+            ..before
+        }
+    }
+
+    #[inline(always)]
     unsafe fn at_i(&self, i: u32) -> Place {
         self.0.column(i)
     }
 
     #[inline(always)]
-    unsafe fn vectors<const N: usize>(&self, k: Place, i: Place) -> [V; N] {
-        self.0.vectors(k, i)
+    unsafe fn find(&self, k: Place, i: Place) -> Option<*const f32> {
+        self.0.find(k, i)
     }
 }
 
@@ -252,8 +281,8 @@ impl<V: Vector> Source<V> for WindowAcross {
     }
 
     #[inline(always)]
-    unsafe fn vectors<const N: usize>(&self, k: Place, i: Place) -> [V; N] {
-        self.0.vectors(i, k)
+    unsafe fn find(&self, k: Place, i: Place) -> Option<*const f32> {
+        self.0.find(i, k)
     }
 }
 
@@ -279,10 +308,22 @@ impl<V: Vector> Source<V> for Reach {
         let (r, q) = s.kernel.div_rem(offset);
         let x = if offset < s.window.get() { q } else { OUTSIDE };
         Place {
-            pixel: filter * s.out_height * s.out_width.get(),
+            offset: filter.wrapping_mul(s.out_columns()),
             y: r,
             x,
-            image: 0,
+            left: s.filters.get() - 1 - filter,
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn next(&self, before: Place, k: u32) -> Place {
+        if before.left == 0 {
+            return Source::<V>::at_k(self, k);
+        }
+        Place {
+            offset: before.offset.wrapping_add(self.shape.out_columns()),
+            left: before.left - 1,
+            ..before
         }
     }
 
@@ -298,33 +339,31 @@ impl<V: Vector> Source<V> for Reach {
             OUTSIDE
         };
         Place {
-            pixel: 0,
+            offset: image,
             y,
             x: x + s.pad,
-            image,
+            left: 0,
         }
     }
 
     #[inline(always)]
-    unsafe fn vectors<const N: usize>(&self, k: Place, i: Place) -> [V; N] {
+    unsafe fn find(&self, k: Place, i: Place) -> Option<*const f32> {
         let s = &self.shape;
         // Above and left of the first window the subtraction wraps, to beyond any
         // output; a divisor takes 31 bits.
         const WRAPPED: u32 = u32::MAX >> 1;
         let (down, across) = (i.y.wrapping_sub(k.y), i.x.wrapping_sub(k.x));
-        let (y, down_rest) = s.stride.div_rem(down & WRAPPED);
-        let (x, across_rest) = s.stride.div_rem(across & WRAPPED);
-        let whole = down_rest == 0 && across_rest == 0;
-        let pixel = k
-            .pixel
-            .wrapping_add(y.wrapping_mul(s.out_width.get()))
-            .wrapping_add(x);
-        let at = pixel as usize * s.images.get() as usize + i.image as usize;
-        vectors_if(
-            whole && y < s.out_height && x < s.out_width.get(),
-            self.dy,
-            at,
-        )
+        let (mut y, mut x, mut whole) = (down, across, true);
+        if s.stride.get() > 1 {
+            let (quotient_y, rest_y) = s.stride.div_rem(down & WRAPPED);
+            let (quotient_x, rest_x) = s.stride.div_rem(across & WRAPPED);
+            (y, x, whole) = (quotient_y, quotient_x, rest_y == 0 && rest_x == 0);
+        }
+        let pixel = y.wrapping_mul(s.out_width.get()).wrapping_add(x);
+        let offset = pixel.wrapping_mul(s.images.get());
+        let at = offset.wrapping_add(k.offset).wrapping_add(i.offset) as usize;
+        let inside = whole && y < s.out_height && x < s.out_width.get();
+        inside.then(|| self.dy.add(at))
     }
 }
 
@@ -352,7 +391,7 @@ pub unsafe fn convolution_forward(
     let (filters, columns) = (shape.filters.get(), shape.out_columns());
     let weights = Matrix::<false> {
         data: weights,
-        stride: filters as usize,
+        stride: filters,
         depth: shape.depth(),
         width: filters,
     };
@@ -385,7 +424,7 @@ pub unsafe fn convolution_input_gradient(
     let (columns, length) = (shape.in_columns(), shape.window.get() * shape.filters.get());
     let weights = Matrix::<true> {
         data: weights,
-        stride: length as usize,
+        stride: length,
         depth: length,
         width: shape.channels,
     };
@@ -427,7 +466,7 @@ pub unsafe fn convolution_weight_gradient(
     let part = parts.add(thread::block_idx_z() as usize * rows as usize * filters as usize);
     let dy = Matrix::<true> {
         data: dy,
-        stride: columns as usize,
+        stride: columns,
         depth: columns,
         width: filters,
     };

@@ -4,7 +4,7 @@
 #[cfg(not(feature = "rust-cuda"))]
 pub use cuda_std::{
     kernel, launch_bounds,
-    simt::{Load, Shared, Store, V, Vector, fma, sqrt},
+    simt::{Load, Shared, Store, V, Vector, fma, prefetch, sqrt},
     thread,
 };
 

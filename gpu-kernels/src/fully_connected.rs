@@ -100,7 +100,7 @@ pub unsafe fn fully_connected_forward(
     let y = y_parts.add(before);
     let matrix = |data, width| Matrix::<false> {
         data,
-        stride: width as usize,
+        stride: width,
         depth: inputs,
         width,
     };
@@ -137,13 +137,13 @@ pub unsafe fn fully_connected_input_gradient(
     let dx = dx_parts.add(before);
     let weights = Matrix::<true> {
         data: weights,
-        stride: outputs as usize,
+        stride: outputs,
         depth: outputs,
         width: inputs,
     };
     let dy = Matrix::<false> {
         data: dy,
-        stride: images as usize,
+        stride: images,
         depth: outputs,
         width: images,
     };
@@ -178,7 +178,7 @@ pub unsafe fn fully_connected_weight_gradient(
     let (origin, _, _) = place(images, 0);
     let matrix = |data, width| Matrix::<true> {
         data,
-        stride: images as usize,
+        stride: images,
         depth: images,
         width,
     };

@@ -23,21 +23,21 @@
 
 use crate::device::*;
 
+mod ahead;
 mod slab;
 mod source;
 
+use ahead::Ahead;
 use slab::{Layout, Staged, bring};
-pub use source::{Matrix, Source, vectors_if};
+pub use source::{Matrix, Source};
 
 /// k is padded with zeros to a multiple of this, on every device alike.
-pub const K_STEP: u32 = 32;
-
-/// Steps of k written out in the innermost loop.
-const UNROLL: usize = 2;
+pub const K_STEP: u32 = 16;
 
 /// How a block's tile of C is cut. Only speed depends on it.
 ///
 /// Rows of a thread come in groups of `GROUP`, a group's rows are neighbours.
+/// `PASSES` is how often a thread goes over a slab, with other rows each time.
 /// `STAGE` is the number of vectors of each operand a thread holds in registers
 /// on their way to shared memory; 0 where loads need no hiding (a CPU).
 pub struct Tile<
@@ -47,13 +47,15 @@ pub struct Tile<
     const THREAD_ROWS: usize,
     const GROUP: usize,
     const THREAD_VECTORS: usize,
+    const PASSES: usize,
     const STAGE: usize,
 >;
 
-/// The tile of a CPU: up to 96 threads with 8×32 accumulators each.
-pub type CpuTile = Tile<192, 128, 128, 8, 8, 2, 0>;
+/// The tile of a CPU: 8 threads, each with all rows of 32 columns, of which it
+/// has 8 in registers at a time.
+pub type CpuTile = Tile<192, 256, 128, 8, 8, 2, 24, 0>;
 /// The tile of a GPU: 256 threads with 8×8 accumulators each.
-pub type GpuTile = Tile<128, 128, 16, 8, 4, 2, 2>;
+pub type GpuTile = Tile<128, 128, 16, 8, 4, 2, 1, 2>;
 
 /// The tile of the device this is compiled for.
 #[cfg(target_arch = "nvptx64")]
@@ -69,26 +71,28 @@ impl<
     const THREAD_ROWS: usize,
     const GROUP: usize,
     const THREAD_VECTORS: usize,
+    const PASSES: usize,
     const STAGE: usize,
-> Tile<ROWS, COLS, DEPTH, THREAD_ROWS, GROUP, THREAD_VECTORS, STAGE>
+> Tile<ROWS, COLS, DEPTH, THREAD_ROWS, GROUP, THREAD_VECTORS, PASSES, STAGE>
 {
     /// Rows of C that a block computes.
     pub const ROWS: usize = ROWS;
     /// Columns of C that a block computes.
     pub const COLS: usize = COLS;
-    /// Bytes of shared memory: two slabs of each operand.
-    pub const SHARED: usize = 2 * Self::SLABS * size_of::<f32>();
+    /// Bytes of shared memory: a slab of each operand, two where one is brought
+    /// while the other is multiplied.
+    pub const SHARED: usize = Self::SLABS * size_of::<f32>() * if STAGE > 0 { 2 } else { 1 };
 
     /// Floats of one slab of A, and of one slab of each.
     const SLAB_A: usize = DEPTH * (ROWS + Self::PAD);
     const SLABS: usize = Self::SLAB_A + DEPTH * (COLS + Self::PAD);
     const PAD: usize = slab::pad(STAGE > 0);
+    /// Steps of k written out in the innermost loop.
+    const UNROLL: usize = if STAGE > 0 { 2 } else { 4 };
 
-    /// Threads of a block, for vectors of `lanes` lanes and a product of `rows`
-    /// rows: on a CPU no more than those rows keep busy.
-    pub const fn threads(lanes: usize, rows: usize) -> usize {
-        let rows = if STAGE > 0 || rows > ROWS { ROWS } else { rows };
-        rows.div_ceil(THREAD_ROWS) * Self::threads_across(lanes)
+    /// Threads of a block, for vectors of `lanes` lanes.
+    pub const fn threads(lanes: usize) -> usize {
+        ROWS / (THREAD_ROWS * PASSES) * Self::threads_across(lanes)
     }
 
     const fn threads_across(lanes: usize) -> usize {
@@ -98,7 +102,8 @@ impl<
     /// Computes this block's tile of C, whose first row and column are `row` and
     /// `col`, for k in `begin..end`, and gives it to `store(row, col, vector)`.
     ///
-    /// C has `rows` rows and `cols` columns; `store` sees none beyond.
+    /// C has `rows` rows and `cols` columns; `store` sees none beyond. `cols` is a
+    /// multiple of 16, and of 32 unless B is turned.
     ///
     /// # Safety
     /// All threads of a block of `Self::threads` call this with the same
@@ -112,50 +117,123 @@ impl<
         [rows, cols]: [u32; 2],
         mut store: impl FnMut(u32, u32, V),
     ) {
+        const { assert!(STAGE > 0 || ROWS == THREAD_ROWS * PASSES) };
         let end = begin + (end - begin).div_ceil(K_STEP) * K_STEP;
-        let (layout_a, layout_b) = (Self::layout_a::<V, A>(), Self::layout_b());
-        let width = [
-            width(ROWS, rows - row, STAGE),
-            width(COLS, cols - col, STAGE),
-        ];
-        let t = thread::thread_idx_x() as usize;
-        let threads = match STAGE {
-            0 => thread::block_dim_x() as usize,
-            _ => Self::threads(V::LANES, ROWS),
-        };
-        let share = Self::share(t, threads, V::LANES);
-        // Threads wholly outside C only help to load.
-        let active = row + (share.row as u32) < rows && col + (share.col as u32) < cols;
-        let mut sums = [[V::splat(0.0); THREAD_VECTORS]; THREAD_ROWS];
-        let mut staged_a = Staged::<V, A, STAGE>::new(&a, layout_a, [t, threads], row, ROWS);
-        let mut staged_b = Staged::<V, B, STAGE>::new(&b, layout_b, [t, threads], col, COLS);
+        let share = Self::share(thread::thread_idx_x() as usize, V::LANES);
+        let mut sums = [[[V::splat(0.0); THREAD_VECTORS]; THREAD_ROWS]; PASSES];
+        if STAGE == 0 {
+            let corner = [row, col];
+            Self::walk(a, b, [begin, end], corner, [rows, cols], share, &mut sums);
+        } else {
+            Self::walk_staged(a, b, [begin, end], [row, col], share, &mut sums[0]);
+        }
+        let mut pass = 0;
+        while pass < PASSES {
+            let row = row + (pass * THREAD_ROWS) as u32;
+            Self::finish(share, &sums[pass], [row, col], [rows, cols], &mut store);
+            pass += 1;
+        }
+    }
 
+    /// Slab by slab, each brought and then multiplied.
+    ///
+    /// Unless B is turned, a thread brings its own columns of it while it
+    /// multiplies them for the first time.
+    #[inline(always)]
+    unsafe fn walk<V: Vector, A: Source<V>, B: Source<V>>(
+        a: A,
+        b: B,
+        [begin, end]: [u32; 2],
+        [row, col]: [u32; 2],
+        [rows, cols]: [u32; 2],
+        share: Share,
+        sums: &mut [[[V; THREAD_VECTORS]; THREAD_ROWS]; PASSES],
+    ) {
+        let (layout_a, layout_b) = (Self::layout_a::<V, A>(), Self::layout_b());
+        let thread = [thread::thread_idx_x() as usize, Self::threads(V::LANES)];
+        let (high, wide) = (extent(ROWS, rows - row), extent(COLS, cols - col));
+        let left = cols.saturating_sub(col + share.col as u32) as usize;
+        let shared = Shared::dynamic();
+        let slab_b = shared.from(Self::SLAB_A);
+        let mut ahead = Ahead::<V, B, DEPTH>::new(&b, begin, col + share.col as u32);
+        let mut k = begin;
+        while k < end {
+            let depth = Self::depth(k, end);
+            bring(&a, shared, layout_a, thread, [k, row], [depth, high]);
+            if B::TURNED {
+                bring(&b, slab_b, layout_b, thread, [k, col], [depth, wide]);
+            }
+            thread::sync_threads();
+            k += DEPTH as u32;
+            let mut pass = 0;
+            while left > 0 && pass * THREAD_ROWS < high {
+                let share = Share {
+                    row: pass * THREAD_ROWS,
+                    ..share
+                };
+                let sums = &mut *sums.as_mut_ptr().add(pass);
+                if B::TURNED && left <= V::LANES {
+                    let across = |step: usize| Self::across::<V, 1>(shared, share, step);
+                    Self::multiply(shared, layout_a, share, depth, sums, across);
+                } else if B::TURNED {
+                    let across = |step: usize| Self::across(shared, share, step);
+                    Self::multiply::<V, THREAD_VECTORS>(
+                        shared, layout_a, share, depth, sums, across,
+                    );
+                } else if pass == 0 {
+                    let across = |step: usize| {
+                        let vectors = ahead.take(&b, step, k);
+                        let at = layout_b.at(step, share.col, V::LANES);
+                        slab::store::<V, THREAD_VECTORS>(slab_b, at, vectors);
+                        vectors
+                    };
+                    Self::multiply(shared, layout_a, share, depth, sums, across);
+                } else {
+                    let across = |step: usize| {
+                        ahead.hint(pass, step);
+                        Self::across(shared, share, step)
+                    };
+                    Self::multiply::<V, THREAD_VECTORS>(
+                        shared, layout_a, share, depth, sums, across,
+                    );
+                }
+                pass += 1;
+            }
+            thread::sync_threads();
+        }
+    }
+
+    /// Slab by slab, the next one on its way while one is multiplied.
+    #[inline(always)]
+    unsafe fn walk_staged<V: Vector, A: Source<V>, B: Source<V>>(
+        a: A,
+        b: B,
+        [begin, end]: [u32; 2],
+        [row, col]: [u32; 2],
+        share: Share,
+        sums: &mut [[V; THREAD_VECTORS]; THREAD_ROWS],
+    ) {
+        let (layout_a, layout_b) = (Self::layout_a::<V, A>(), Self::layout_b());
+        let thread = [thread::thread_idx_x() as usize, Self::threads(V::LANES)];
+        let mut staged_a = Staged::<V, A, STAGE>::new(&a, layout_a, thread, row, ROWS);
+        let mut staged_b = Staged::<V, B, STAGE>::new(&b, layout_b, thread, col, COLS);
         let shared = Shared::dynamic();
         let (mut now, mut then) = (shared, shared.from(Self::SLABS));
-        let mut k = begin;
-        if STAGE == 0 {
-            Self::bring((&a, &b), now, [t, threads], [begin, end], [row, col], width);
-        } else {
-            staged_a.fetch(&a, k);
-            staged_b.fetch(&b, k);
-            staged_a.put(now, layout_a);
-            staged_b.put(now.from(Self::SLAB_A), layout_b);
-        }
+        staged_a.fetch(&a, begin);
+        staged_b.fetch(&b, begin);
+        staged_a.put(now, layout_a);
+        staged_b.put(now.from(Self::SLAB_A), layout_b);
         thread::sync_threads();
+        let mut k = begin;
         while k < end {
             let next = k + DEPTH as u32;
             if next < end {
-                if STAGE == 0 {
-                    Self::bring((&a, &b), then, [t, threads], [next, end], [row, col], width);
-                } else {
-                    staged_a.fetch(&a, next);
-                    staged_b.fetch(&b, next);
-                }
+                staged_a.fetch(&a, next);
+                staged_b.fetch(&b, next);
             }
-            if active {
-                Self::multiply(now, layout_a, share, Self::depth(k, end), &mut sums);
-            }
-            if STAGE > 0 && next < end {
+            let across = |step: usize| Self::across(now, share, step);
+            Self::multiply::<V, THREAD_VECTORS>(now, layout_a, share, DEPTH, sums, across);
+            if next < end {
                 staged_a.put(then, layout_a);
                 staged_b.put(then.from(Self::SLAB_A), layout_b);
             }
@@ -163,38 +241,6 @@ impl<
             (now, then) = (then, now);
             k = next;
         }
-        if active {
-            Self::finish(share, &sums, [row, col], [rows, cols], &mut store);
-        }
-    }
-
-    /// Brings thread `t`'s part of the slabs at `k` straight to shared memory.
-    #[inline(always)]
-    unsafe fn bring<V: Vector, A: Source<V>, B: Source<V>>(
-        (a, b): (&A, &B),
-        slabs: Shared,
-        t: [usize; 2],
-        [k, end]: [u32; 2],
-        [row, col]: [u32; 2],
-        [rows, cols]: [usize; 2],
-    ) {
-        let depth = Self::depth(k, end);
-        bring(
-            a,
-            slabs,
-            Self::layout_a::<V, A>(),
-            t,
-            [k, row],
-            [depth, rows],
-        );
-        bring(
-            b,
-            slabs.from(Self::SLAB_A),
-            Self::layout_b(),
-            t,
-            [k, col],
-            [depth, cols],
-        );
     }
 
     /// How deep the slab at `k` is: the last one of a CPU may be shallower.
@@ -232,10 +278,9 @@ impl<
     }
 
     /// Which share of the tile is thread `t`'s. On a GPU neighbours read
-    /// neighbouring columns; on a CPU they read the same ones, which then stay in
-    /// the nearest cache.
+    /// neighbouring columns.
     #[inline(always)]
-    fn share(t: usize, threads: usize, lanes: usize) -> Share {
+    fn share(t: usize, lanes: usize) -> Share {
         let across = Self::threads_across(lanes);
         if STAGE > 0 {
             return Share {
@@ -245,51 +290,60 @@ impl<
                 vector_step: COLS / THREAD_VECTORS,
             };
         }
-        let down = threads / across;
         Share {
-            row: t % down * THREAD_ROWS,
-            col: t / down * THREAD_VECTORS * lanes,
+            row: 0,
+            col: t * THREAD_VECTORS * lanes,
             group_step: GROUP,
             vector_step: lanes,
         }
     }
 
-    /// One slab's worth of this thread's sums.
+    /// Row `k` of this thread's columns of a slab of B.
     #[inline(always)]
-    unsafe fn multiply<V: Vector>(
+    unsafe fn across<V: Vector, const N: usize>(slabs: Shared, share: Share, k: usize) -> [V; N] {
+        let layout = Self::layout_b();
+        let b = slabs.from(Self::SLAB_A + layout.at(0, share.col, V::LANES));
+        let mut across = [V::splat(0.0); N];
+        let mut j = 0;
+        while j < N {
+            across[j] = b.load_vector(k * layout.step(V::LANES) + j * share.vector_step);
+            j += 1;
+        }
+        across
+    }
+
+    /// One slab's worth of this thread's sums, of `N` vectors across, whose row k
+    /// of B is `across(k)`.
+    #[inline(always)]
+    unsafe fn multiply<V: Vector, const N: usize>(
         slab: Shared,
         layout_a: Layout,
         share: Share,
         depth: usize,
         sums: &mut [[V; THREAD_VECTORS]; THREAD_ROWS],
+        mut across: impl FnMut(usize) -> [V; N],
     ) {
-        let b = slab.from(Self::SLAB_A + Self::layout_b().at(0, share.col, V::LANES));
-        let b_step = Self::layout_b().step(V::LANES);
-        let mut acc = *sums;
+        let mut acc = [[V::splat(0.0); N]; THREAD_ROWS];
+        copy(&*sums, &mut acc);
         let mut k = 0;
         while k < depth {
             // A few steps at once, for loads to run ahead of their use.
             let mut step = 0;
-            while step < UNROLL {
-                let mut across = [V::splat(0.0); THREAD_VECTORS];
-                let mut j = 0;
-                while j < THREAD_VECTORS {
-                    across[j] = b.load_vector((k + step) * b_step + j * share.vector_step);
-                    j += 1;
-                }
+            while step < Self::UNROLL {
+                let across = across(k + step);
                 let mut g = 0;
                 while g < THREAD_ROWS / GROUP {
                     let first = share.row + g * share.group_step;
                     let down = layout_a.load_down(slab, k + step, first, V::LANES);
                     let rows = &mut *acc.as_mut_ptr().add(g * GROUP).cast();
-                    outer_product::<V, GROUP, THREAD_VECTORS>(down, across, rows);
+                    outer_product::<V, GROUP, N>(down, across, rows);
                     g += 1;
                 }
                 step += 1;
             }
-            k += UNROLL;
+            k += Self::UNROLL;
         }
-        *sums = acc;
+        copy(&acc, sums);
     }
 
     #[inline(always)]
@@ -344,10 +398,27 @@ unsafe fn outer_product<V: Vector, const ROWS: usize, const VECTORS: usize>(
     }
 }
 
-/// How much of a slab `full` wide is used where the matrix goes on for `left`:
-/// a CPU brings no more.
+/// The columns that both have.
 #[inline(always)]
-fn width(full: usize, left: u32, stage: usize) -> usize {
+unsafe fn copy<V: Copy, const ROWS: usize, const FROM: usize, const TO: usize>(
+    from: &[[V; FROM]; ROWS],
+    to: &mut [[V; TO]; ROWS],
+) {
+    let mut i = 0;
+    while i < ROWS {
+        let mut j = 0;
+        while j < FROM && j < TO {
+            to[i][j] = from[i][j];
+            j += 1;
+        }
+        i += 1;
+    }
+}
+
+/// How much of a slab's `full` extent is used where the matrix goes on for
+/// `left`.
+#[inline(always)]
+fn extent(full: usize, left: u32) -> usize {
     let left = (left as usize).next_multiple_of(32);
-    if stage > 0 || left > full { full } else { left }
+    if left > full { full } else { left }
 }

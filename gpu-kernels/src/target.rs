@@ -34,12 +34,12 @@ impl Target {
         let (tile, threads, shared) = match self {
             Target::Cpu => (
                 [CpuTile::ROWS, CpuTile::COLS],
-                CpuTile::threads(16, rows as usize),
+                CpuTile::threads(16),
                 CpuTile::SHARED,
             ),
             Target::Gpu => (
                 [GpuTile::ROWS, GpuTile::COLS],
-                GpuTile::threads(4, rows as usize),
+                GpuTile::threads(4),
                 GpuTile::SHARED,
             ),
         };

@@ -51,8 +51,8 @@ macro_rules! product {
     };
 }
 
-type Small = Tile<64, 64, 32, 8, 8, 2, 0>;
-type Deep = Tile<32, 96, 256, 4, 4, 1, 0>;
+type Small = Tile<64, 64, 32, 8, 8, 2, 8, 0>;
+type Deep = Tile<32, 96, 256, 4, 4, 1, 8, 0>;
 product!(cpu, CpuTile, V);
 product!(small, Small, V);
 product!(deep, Deep, V);
@@ -62,7 +62,7 @@ product!(gpu, GpuTile, Lanes<4>);
 type ProductKernel = Kernel<(Product, *const f32, *const f32, *mut f32)>;
 
 fn matrix<const TURNED: bool>(data: *const f32, depth: u32, width: u32) -> Matrix<TURNED> {
-    let stride = if TURNED { depth } else { width } as usize;
+    let stride = if TURNED { depth } else { width };
     Matrix {
         data,
         stride,
@@ -79,7 +79,7 @@ macro_rules! launch {
                 $p.rows.div_ceil(<$tile>::ROWS as u32),
                 1,
             ],
-            block: [<$tile>::threads($lanes, $p.rows as usize) as u32, 1, 1],
+            block: [<$tile>::threads($lanes) as u32, 1, 1],
             shared: <$tile>::SHARED as u32,
         }
     };
@@ -115,7 +115,7 @@ fn expected(p: Product, a: &[f32], b: &[f32]) -> Vec<f32> {
 }
 
 prop_compose! {
-    /// Extents that are whole numbers of 16 where the layout asks for it.
+    /// Extents that are whole numbers of 16 or 32 where the layout asks for it.
     fn products()(
         rows in 1..300u32,
         cols in 1..20u32,
@@ -126,7 +126,8 @@ prop_compose! {
         let rows = if turned[0] { rows } else { rows.next_multiple_of(16) };
         let depth = if turned[0] || turned[1] { depth.next_multiple_of(16) } else { depth };
         let begin = if begin * K_STEP < depth { begin * K_STEP } else { 0 };
-        Product { rows, cols: 16 * cols, depth, range: [begin, depth], turned }
+        let cols = if turned[1] { 16 } else { 32 } * cols;
+        Product { rows, cols, depth, range: [begin, depth], turned }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The two scalar operations that `core` does not offer and every kernel needs.
+//! The operations that `core` does not offer and kernels need.
 
 /// `a · b + c`, rounded once, everywhere the same.
 ///
@@ -27,4 +27,21 @@ pub fn sqrt(x: f32) -> f32 {
     {
         x.sqrt()
     }
+}
+
+/// Asks for the 128 bytes from `at` on to be brought into the second-level
+/// cache, wherever they are; any address will do. Does nothing on a GPU.
+#[inline(always)]
+pub fn prefetch(at: *const f32) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use core::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
+        // SAFETY: a hint, which faults on no address.
+        unsafe {
+            _mm_prefetch::<_MM_HINT_T1>(at.cast());
+            _mm_prefetch::<_MM_HINT_T1>(at.wrapping_add(16).cast());
+        }
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }

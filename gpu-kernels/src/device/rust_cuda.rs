@@ -5,7 +5,7 @@
 //! business of Rust-CUDA's compiler.
 
 pub use rust_cuda_std::{kernel, thread};
-pub use simt_vector::{Vector, fma, sqrt};
+pub use simt_vector::{Vector, fma, prefetch, sqrt};
 
 /// The vector type of kernels: four lanes, a GPU's widest access.
 pub type V = simt_vector::Lanes<4>;

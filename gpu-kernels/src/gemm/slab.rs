@@ -108,10 +108,15 @@ unsafe fn bring_rows<V: Vector, S: Source<V>>(
     let mut row = t;
     while row < depth {
         let at_k = source.at_k(k + row as u32);
+        let later = source.at_k(k + (row + depth) as u32);
         let mut col = 0;
         while col < width {
-            let pair: [V; PAIR] = source.vectors(at_k, source.at_i(i + col as u32));
+            let at_i = source.at_i(i + col as u32);
+            let pair: [V; PAIR] = source.vectors(at_k, at_i);
             store(slab, layout.at(row, col, V::LANES), pair);
+            if let Some(next) = source.find(later, at_i) {
+                prefetch(next);
+            }
             col += PAIR * V::LANES;
         }
         row += threads;
@@ -128,16 +133,21 @@ unsafe fn bring_lines<V: Vector, S: Source<V>>(
     [k, i]: [u32; 2],
     [depth, width]: [usize; 2],
 ) {
-    let mut line = t;
-    while line < width {
-        let at_i = source.at_i(i + line as u32);
-        let mut row = 0;
-        while row < depth {
-            let pair: [V; PAIR] = source.vectors(source.at_k(k + row as u32), at_i);
+    let mut row = 0;
+    while row < depth {
+        let at_k = source.at_k(k + row as u32);
+        let later = source.at_k(k + (row + depth) as u32);
+        let mut line = t;
+        while line < width {
+            let at_i = source.at_i(i + line as u32);
+            let pair: [V; PAIR] = source.vectors(at_k, at_i);
             store(slab, layout.at(row, line, V::LANES), pair);
-            row += PAIR * V::LANES;
+            if let Some(next) = source.find(later, at_i) {
+                prefetch(next);
+            }
+            line += threads;
         }
-        line += threads;
+        row += PAIR * V::LANES;
     }
 }
 
@@ -171,8 +181,9 @@ unsafe fn bring_squares<V: Vector, S: Source<V>>(
     }
 }
 
+/// Puts vectors side by side.
 #[inline(always)]
-unsafe fn store<V: Vector, const N: usize>(slab: Shared, at: usize, vectors: [V; N]) {
+pub unsafe fn store<V: Vector, const N: usize>(slab: Shared, at: usize, vectors: [V; N]) {
     let mut n = 0;
     while n < N {
         slab.store_vector(at + n * V::LANES, vectors[n]);

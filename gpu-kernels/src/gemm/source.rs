@@ -18,27 +18,56 @@ pub trait Source<V: Vector> {
     /// Prepares `k`.
     unsafe fn at_k(&self, k: u32) -> Self::AtK;
 
+    /// Prepares `k`, given `k` − 1: the same as `at_k`, faster.
+    #[inline(always)]
+    unsafe fn next(&self, _before: Self::AtK, k: u32) -> Self::AtK {
+        self.at_k(k)
+    }
+
     /// Prepares `i`.
     unsafe fn at_i(&self, i: u32) -> Self::AtI;
 
+    /// Where element (k, i) lies; `None` outside, where it is zero.
+    unsafe fn find(&self, k: Self::AtK, i: Self::AtI) -> Option<*const f32>;
+
     /// `N` vectors from (k, i) on, in the direction in which elements are
-    /// neighbours in memory; zeros outside. All together are at most 32 floats,
-    /// at a multiple of their number.
-    unsafe fn vectors<const N: usize>(&self, k: Self::AtK, i: Self::AtI) -> [V; N];
+    /// neighbours in memory. All together are at most 32 floats, at a multiple of
+    /// their number.
+    #[inline(always)]
+    unsafe fn vectors<const N: usize>(&self, k: Self::AtK, i: Self::AtI) -> [V; N] {
+        let mut out = [V::splat(0.0); N];
+        if let Some(first) = self.find(k, i) {
+            let mut n = 0;
+            while n < N {
+                out[n] = first.load_vector(n * V::LANES);
+                n += 1;
+            }
+        }
+        out
+    }
 }
 
-/// A matrix in memory: the element at (`major`, `minor`) is
-/// `data[major · stride + minor]`. k is major, or minor if `TURNED`.
+/// A matrix in memory of fewer than 2³² floats: the element at (`major`, `minor`)
+/// is `data[major · stride + minor]`. k is major, or minor if `TURNED`.
 #[derive(Clone, Copy)]
 pub struct Matrix<const TURNED: bool> {
     /// Its first element.
     pub data: *const f32,
     /// Floats from one row to the next, a multiple of 16.
-    pub stride: usize,
+    pub stride: u32,
     /// Extent of k.
     pub depth: u32,
     /// Extent of i.
     pub width: u32,
+}
+
+impl<const TURNED: bool> Matrix<TURNED> {
+    /// Floats before element (k, i).
+    #[inline(always)]
+    fn at(&self, k: u32, i: u32) -> usize {
+        let (major, minor) = if TURNED { (i, k) } else { (k, i) };
+        (major * self.stride + minor) as usize
+    }
 }
 
 impl<V: Vector, const TURNED: bool> Source<V> for Matrix<TURNED> {
@@ -57,6 +86,12 @@ impl<V: Vector, const TURNED: bool> Source<V> for Matrix<TURNED> {
     }
 
     #[inline(always)]
+    unsafe fn find(&self, k: u32, i: u32) -> Option<*const f32> {
+        (k < self.depth && i < self.width).then(|| self.data.add(self.at(k, i)))
+    }
+
+    /// The last vectors may lie outside alone.
+    #[inline(always)]
     unsafe fn vectors<const N: usize>(&self, k: u32, i: u32) -> [V; N] {
         let mut out = [V::splat(0.0); N];
         let mut n = 0;
@@ -64,31 +99,10 @@ impl<V: Vector, const TURNED: bool> Source<V> for Matrix<TURNED> {
             let next = (n * V::LANES) as u32;
             let (k, i) = if TURNED { (k + next, i) } else { (k, i + next) };
             if k < self.depth && i < self.width {
-                let (major, minor) = if TURNED { (i, k) } else { (k, i) };
-                out[n] = self
-                    .data
-                    .load_vector(major as usize * self.stride + minor as usize);
+                out[n] = self.data.load_vector(self.at(k, i));
             }
             n += 1;
         }
         out
     }
-}
-
-/// `N` vectors from `at` on if `inside`, else zeros.
-#[inline(always)]
-pub unsafe fn vectors_if<V: Vector, const N: usize>(
-    inside: bool,
-    data: *const f32,
-    at: usize,
-) -> [V; N] {
-    let mut out = [V::splat(0.0); N];
-    if inside {
-        let mut n = 0;
-        while n < N {
-            out[n] = data.load_vector(at + n * V::LANES);
-            n += 1;
-        }
-    }
-    out
 }
