@@ -166,8 +166,13 @@ unsafe fn bring_squares<V: Vector, S: Source<V>>(
     while square < width / V::LANES * down {
         let (row, col) = (square % down * V::LANES, square / down * V::LANES);
         let at_k = source.at_k(k + row as u32);
+        let later = source.at_k(k + (row + depth) as u32);
         let lines = V::square(|line| {
-            let [vector] = source.vectors(at_k, source.at_i(i + (col + line) as u32));
+            let at_i = source.at_i(i + (col + line) as u32);
+            if let (0, Some(next)) = (row / V::LANES % PAIR, source.find(later, at_i)) {
+                prefetch(next);
+            }
+            let [vector] = source.vectors(at_k, at_i);
             vector
         });
         let rows = V::transpose(lines);
