@@ -1,7 +1,7 @@
 //! Files that appear under their final name only when they are whole.
 
 use std::fs::{File, Permissions};
-use std::io::{Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -34,6 +34,11 @@ impl Draft {
             file,
             path: path.to_path_buf(),
         })
+    }
+
+    /// The name it is to have.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
@@ -101,4 +106,17 @@ pub(crate) fn make_empty_folder(path: &Path) -> Result<(), Error> {
 pub(crate) fn sync_folder(folder: &Path) -> Result<(), Error> {
     let handle = File::open(folder).map_err(Error::io(folder, "open"))?;
     handle.sync_all().map_err(Error::io(folder, "write"))
+}
+
+/// Copies a file: whole, and brought to the disk.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let mut draft = Draft::create(to)?;
+    let mut source = File::open(from).map_err(Error::io(from, "open"))?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match source.read(&mut buffer).map_err(Error::io(from, "read"))? {
+            0 => return draft.publish(),
+            read => draft.write(&buffer[..read])?,
+        }
+    }
 }

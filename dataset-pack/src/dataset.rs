@@ -1,25 +1,27 @@
-//! The reader: a set of mapped shards as one list of images.
+//! The reader: a set of shards as one list of images.
 
 use std::path::{Path, PathBuf};
 
+use crate::access;
+use crate::description::{Damaged, Description};
 use crate::error::Error;
-use crate::format::{self, Record, Status};
+use crate::format::{self, Status};
 use crate::index::{Class, Counts, Index, MEAN_FILE, Split};
 use crate::resize::Resize;
-use crate::shard::Shard;
+use crate::shard::{Records, Shard};
 use crate::statistics::PrincipalComponents;
 
-/// A packed set, mapped and checked.
+/// A packed set, open and checked.
 ///
 /// Opening checks everything but the pixels: the index, every shard's header, length and image
-/// records, and the mean image, each against its checksum. (`verify` checks the pixels too.)
-/// Images are then read without copying, in any order, from any number of threads.
-///
-/// A shard must not be written to or cut short while a `Dataset` is open: as with any mapped
-/// file, the system would end the program on an access to what is no longer there.
+/// records, and the mean image, each against its checksum. (`verify` checks the pixels too, and
+/// [`Dataset::read_checked`] those of one image.) Images are then read in any order, from any
+/// number of threads. A shard that shrinks meanwhile, or a disk that fails, is an error that names
+/// the file.
 pub struct Dataset {
     folder: PathBuf,
     index: Index,
+    classes: Vec<Class>,
     shards: Vec<Shard>,
     /// The number of the first image of each shard, and the number of all.
     starts: Vec<usize>,
@@ -34,14 +36,16 @@ impl Dataset {
         let mut shards = Vec::with_capacity(index.shards.len());
         let mut starts = vec![0];
         for number in 0..index.shards.len() {
-            let shard = open_shard(&folder, &index, number)?;
+            let (shard, _) = open_shard(&folder, &index, number)?;
             starts.push(starts[number] + shard.len());
             shards.push(shard);
         }
         let mean = read_mean(&folder, &index)?;
+        let classes = index.classes();
         Ok(Dataset {
             folder,
             index,
+            classes,
             shards,
             starts,
             mean,
@@ -60,16 +64,55 @@ impl Dataset {
 
     /// Width and height of every image.
     pub fn size(&self) -> usize {
-        self.index.size as usize
+        self.index.description.size as usize
     }
 
-    /// The pixels of an image: rows from the top, three bytes R, G, B a pixel.
+    /// Bytes of an image: rows from the top, three bytes R, G, B a pixel.
+    pub fn image_bytes(&self) -> usize {
+        self.size() * self.size() * 3
+    }
+
+    /// The pixels of an image, checked against their checksum.
     ///
     /// # Panics
     /// If `index` is not less than [`Dataset::len`].
-    pub fn image(&self, index: usize) -> &[u8] {
+    pub fn image(&self, index: usize) -> Result<Vec<u8>, Error> {
+        let mut pixels = vec![0; self.image_bytes()];
+        self.read_checked(index, &mut pixels)?;
+        Ok(pixels)
+    }
+
+    /// Reads the pixels of an image into a buffer, and checks them against their checksum.
+    ///
+    /// # Panics
+    /// If `index` is not less than [`Dataset::len`], or `out` not of [`Dataset::image_bytes`].
+    pub fn read_checked(&self, index: usize, out: &mut [u8]) -> Result<(), Error> {
+        self.read(index, out)?;
         let (shard, at) = self.locate(index);
-        shard.image(at)
+        if format::checksum(out) != shard.checksum_of(at) {
+            let cause = format!("image {index} of the set does not match its checksum");
+            return Err(shard.damaged(cause));
+        }
+        Ok(())
+    }
+
+    /// Reads the pixels of an image into a buffer, whatever they are.
+    ///
+    /// # Panics
+    /// If `index` is not less than [`Dataset::len`], or `out` not of [`Dataset::image_bytes`].
+    pub fn read(&self, index: usize, out: &mut [u8]) -> Result<(), Error> {
+        assert_eq!(out.len(), self.image_bytes(), "a buffer for one image");
+        let (shard, at) = self.locate(index);
+        shard.read(shard.place(at), out)
+    }
+
+    /// Tells the system that an image will be read soon, so that a disk can fetch it meanwhile.
+    ///
+    /// # Panics
+    /// If `index` is not less than [`Dataset::len`].
+    pub fn prefetch(&self, index: usize) {
+        let (shard, at) = self.locate(index);
+        access::will_need(shard.file(), shard.place(at), self.image_bytes() as u64);
     }
 
     /// The label of an image: its class's place in [`Dataset::classes`].
@@ -77,14 +120,15 @@ impl Dataset {
     /// # Panics
     /// If `index` is not less than [`Dataset::len`].
     pub fn label(&self, index: usize) -> u32 {
-        self.record(index).label
+        let (shard, at) = self.locate(index);
+        shard.label(at)
     }
 
-    /// The path of an image relative to the source folder.
+    /// The path of an image within its source.
     ///
     /// # Panics
     /// If `index` is not less than [`Dataset::len`].
-    pub fn source(&self, index: usize) -> &str {
+    pub fn source(&self, index: usize) -> Result<String, Error> {
         let (shard, at) = self.locate(index);
         shard.source(at)
     }
@@ -93,25 +137,18 @@ impl Dataset {
     ///
     /// # Panics
     /// If `index` is not less than [`Dataset::len`].
-    pub fn original_size(&self, index: usize) -> (u32, u32) {
-        let record = self.record(index);
-        (record.width, record.height)
+    pub fn original_size(&self, index: usize) -> Result<(u32, u32), Error> {
+        let (shard, at) = self.locate(index);
+        shard.record(at).map(|record| (record.width, record.height))
     }
 
     /// What was done to an image beyond resizing it.
     ///
     /// # Panics
     /// If `index` is not less than [`Dataset::len`].
-    pub fn status(&self, index: usize) -> Status {
-        Status(self.record(index).status)
-    }
-
-    /// Whether an image's pixels match their checksum.
-    ///
-    /// # Panics
-    /// If `index` is not less than [`Dataset::len`].
-    pub fn is_intact(&self, index: usize) -> bool {
-        format::checksum(self.image(index)) == self.record(index).checksum
+    pub fn status(&self, index: usize) -> Result<Status, Error> {
+        let (shard, at) = self.locate(index);
+        shard.record(at).map(|record| Status(record.status))
     }
 
     /// The file that holds an image.
@@ -124,7 +161,7 @@ impl Dataset {
 
     /// The classes, in label order.
     pub fn classes(&self) -> &[Class] {
-        &self.index.classes
+        &self.classes
     }
 
     /// The mean image of a training set, laid out as the images are.
@@ -147,32 +184,37 @@ impl Dataset {
 
     /// Which part of the data this set is.
     pub fn split(&self) -> Split {
-        self.index.split
+        self.index.description.split
     }
 
     /// The resize rule the images were packed with.
     pub fn resize(&self) -> Resize {
-        self.index.resize
+        self.index.description.resize
     }
 
     /// The decoder of JPEG files the images were packed with.
     pub fn decoder(&self) -> &str {
-        &self.index.decoder
+        &self.index.description.decoder
     }
 
     /// The program and version that packed the set.
     pub fn tool(&self) -> &str {
-        &self.index.tool
+        &self.index.description.tool
     }
 
     /// The seed of the order in which the images are packed.
     pub fn seed(&self) -> u64 {
-        self.index.seed
+        self.index.description.seed
+    }
+
+    /// What was done with damaged images.
+    pub fn damaged(&self) -> Damaged {
+        self.index.description.damaged
     }
 
     /// Hash of all that decides the content: source names, labels, options. Equal for equal sets.
     pub fn id(&self) -> u64 {
-        self.index.set_id
+        self.index.description.set_id
     }
 
     /// Number of shards.
@@ -200,39 +242,50 @@ impl Dataset {
         let shard = self.starts.partition_point(|&start| start <= index) - 1;
         (&self.shards[shard], index - self.starts[shard])
     }
-
-    fn record(&self, index: usize) -> &Record {
-        let (shard, at) = self.locate(index);
-        &shard.records()[at]
-    }
 }
 
 /// Opens a shard and checks that it is the one the index speaks of.
-pub(crate) fn open_shard(folder: &Path, index: &Index, number: usize) -> Result<Shard, Error> {
+pub(crate) fn open_shard(
+    folder: &Path,
+    index: &Index,
+    number: usize,
+) -> Result<(Shard, Records), Error> {
     let entry = &index.shards[number];
-    let path = folder.join(&entry.file);
-    let shard = Shard::map(&path)?;
+    let (shard, records) = open_part(&folder.join(&entry.file), &index.description, number as u32)?;
+    let header = &shard.header;
+    let agrees = shard.checksum == entry.checksum
+        && (header.images, header.file_bytes) == (entry.images, entry.bytes);
+    if !agrees {
+        return Err(shard.damaged("not the shard that the index was written for"));
+    }
+    Ok((shard, records))
+}
+
+/// Opens a shard and checks that it is the one of this number in the set described.
+pub(crate) fn open_part(
+    path: &Path,
+    set: &Description,
+    number: u32,
+) -> Result<(Shard, Records), Error> {
+    let mut shard = Shard::open(path)?;
     let header = &shard.header;
     // Whose shard it is comes first: a foreign one is not "cut short".
-    if header.set_id != index.set_id {
-        return Err(Error::damaged(&path, "it belongs to another set"));
+    if header.set_id != set.set_id {
+        return Err(shard.damaged("it belongs to another set"));
     }
-    if header.shard as usize != number {
+    if header.shard != number {
         let cause = format!("it is shard {} under the name of {number}", header.shard);
-        return Err(Error::damaged(&path, cause));
+        return Err(shard.damaged(cause));
     }
-    shard.check()?;
-    let agrees = shard.checksum == entry.checksum
-        && (header.images, header.file_bytes, header.size)
-            == (entry.images, entry.bytes, index.size)
-        && header.class_count as usize == index.classes.len();
+    let agrees = (header.size, header.split, header.resize, header.seed)
+        == (set.size, set.split.id(), set.resize.id(), set.seed)
+        && (header.shard_count, header.class_count) == (set.shard_count, set.classes.len() as u32)
+        && header.candidates == set.candidates_of(number);
     if !agrees {
-        return Err(Error::damaged(
-            &path,
-            "not the shard that the index was written for",
-        ));
+        return Err(shard.damaged("its header contradicts the description of the set"));
     }
-    Ok(shard)
+    let records = shard.load()?;
+    Ok((shard, records))
 }
 
 /// Reads the mean image, if the set has one.
@@ -242,7 +295,8 @@ pub(crate) fn read_mean(folder: &Path, index: &Index) -> Result<Option<Vec<f32>>
     };
     let path = folder.join(MEAN_FILE);
     let bytes = std::fs::read(&path).map_err(Error::io(&path, "read"))?;
-    let expected = index.size as usize * index.size as usize * 3 * 4;
+    let size = index.description.size as usize;
+    let expected = size * size * 3 * 4;
     if bytes.len() != expected {
         let cause = format!("{} bytes where a mean image has {expected}", bytes.len());
         return Err(Error::damaged(&path, cause));

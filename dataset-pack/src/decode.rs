@@ -1,12 +1,16 @@
 //! From a file's bytes to RGB pixels. The type is taken from the content, never from the name.
 
 use std::io::Cursor;
+use std::sync::{Mutex, MutexGuard};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use zune_core::bytestream::ZCursor;
 use zune_core::colorspace::ColorSpace;
 use zune_core::options::DecoderOptions;
 use zune_jpeg::JpegDecoder;
+
+use crate::description::Damaged;
+use crate::format::Status;
 
 /// The decoder of JPEG files in this build; all else is decoded by the crate `image`.
 pub const JPEG_DECODER: &str = if cfg!(feature = "turbojpeg") {
@@ -18,8 +22,13 @@ pub const JPEG_DECODER: &str = if cfg!(feature = "turbojpeg") {
 /// The number of [`JPEG_DECODER`] in a shard's header.
 pub(crate) const JPEG_DECODER_ID: u32 = cfg!(feature = "turbojpeg") as u32;
 
-/// More pixels than this are not decoded unless the user says so.
-pub const DEFAULT_MAX_PIXELS: u64 = 1 << 26;
+/// Images that take more bytes than this once decoded are not decoded unless the user says so.
+pub const DEFAULT_MAX_DECODED_BYTES: u64 = 200 << 20;
+
+/// Images that take more than this are decoded one at a time, lest as many as there are threads
+/// fill the memory.
+const LARGE: u64 = 1 << 25;
+static LARGE_IMAGES: Mutex<()> = Mutex::new(());
 
 /// Why an image cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -34,16 +43,17 @@ pub enum Rejection {
     #[error("the image is {0}x{1} pixels")]
     ZeroSize(u32, u32),
     /// Decoding would take too much memory.
-    #[error("the image is {width}x{height} pixels, over the limit of {limit} pixels")]
+    #[error("the image is {width}x{height} pixels, over the limit of {limit} decoded bytes")]
     TooLarge {
         /// Width that the header claims.
         width: u32,
         /// Height that the header claims.
         height: u32,
-        /// Pixels allowed.
+        /// Decoded bytes allowed.
         limit: u64,
     },
-    /// The file cannot be read from the disk, or is larger than any image worth packing.
+    /// There is no file to be decoded: it cannot be read, or is larger than any image worth
+    /// packing, or is known for another reason not to be a candidate.
     #[error("{0}")]
     Unreadable(String),
     /// The decoder found the content broken or cut short.
@@ -52,152 +62,220 @@ pub enum Rejection {
 }
 
 /// A decoded image.
+#[derive(Debug)]
 pub(crate) struct Pixels {
     pub(crate) width: u32,
     pub(crate) height: u32,
     /// Rows from the top, three bytes a pixel.
     pub(crate) rgb: Vec<u8>,
-    /// Whether there was transparency that went onto white.
-    pub(crate) had_alpha: bool,
+    /// Flags of [`Status`].
+    pub(crate) status: u32,
+    /// Held as long as a large image is.
+    #[expect(dead_code, reason = "it is there to be dropped")]
+    pub(crate) alone: Option<MutexGuard<'static, ()>>,
 }
+
+/// An image, and what is wrong with it if it is kept all the same.
+pub(crate) type Decoded = Result<(Pixels, Option<Rejection>), Rejection>;
 
 /// Whether these first bytes of a file are those of an image.
 pub(crate) fn is_image(start: &[u8]) -> bool {
     image::guess_format(start).is_ok_and(|format| format.reading_enabled())
 }
 
+/// Whether a file is called as if it were of another type than it is.
+pub(crate) fn is_misnamed(name: &str, bytes: &[u8]) -> bool {
+    match (ImageFormat::from_path(name), image::guess_format(bytes)) {
+        (Ok(name), Ok(content)) => name != content,
+        _ => false,
+    }
+}
+
 /// Decodes an image of any format to RGB.
 ///
 /// Transparency is composited on white. EXIF orientation is not applied. Of an animation the
 /// first frame is taken.
-pub(crate) fn decode(bytes: &[u8], max_pixels: u64) -> Result<Pixels, Rejection> {
+pub(crate) fn decode(bytes: &[u8], limit: u64, damaged: Damaged) -> Decoded {
     if bytes.is_empty() {
         return Err(Rejection::Empty);
     }
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes, max_pixels),
-        Ok(format) if format.reading_enabled() => decode_other(bytes, format, max_pixels),
+        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes, limit, damaged),
+        Ok(format) if format.reading_enabled() => {
+            decode_other(bytes, format, limit).map(|pixels| (pixels, None))
+        }
         _ => Err(Rejection::NotAnImage),
     }
 }
 
-fn check_size(width: u32, height: u32, limit: u64) -> Result<(), Rejection> {
+/// Checks the size that a header claims, and waits for other large images.
+fn admit(
+    width: u32,
+    height: u32,
+    pixel_bytes: u64,
+    limit: u64,
+) -> Result<Option<MutexGuard<'static, ()>>, Rejection> {
     if width == 0 || height == 0 {
-        Err(Rejection::ZeroSize(width, height))
-    } else if u64::from(width) * u64::from(height) > limit {
-        Err(Rejection::TooLarge {
+        return Err(Rejection::ZeroSize(width, height));
+    }
+    let bytes = (u64::from(width) * u64::from(height)).saturating_mul(pixel_bytes);
+    if bytes > limit {
+        return Err(Rejection::TooLarge {
             width,
             height,
             limit,
-        })
-    } else {
-        Ok(())
+        });
     }
+    // A panic of the thread that held it says nothing about this image.
+    let wait = || {
+        LARGE_IMAGES
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    };
+    Ok((bytes > LARGE).then(wait))
 }
 
-fn damaged(cause: impl std::fmt::Display) -> Rejection {
+fn broken(cause: impl std::fmt::Display) -> Rejection {
     // Some decoders' messages span lines; a report line must not.
-    Rejection::Damaged(
-        cause
-            .to_string()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" "),
-    )
+    let cause = cause.to_string();
+    Rejection::Damaged(cause.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
-fn decode_jpeg(bytes: &[u8], max_pixels: u64) -> Result<Pixels, Rejection> {
-    #[cfg(feature = "turbojpeg")]
-    if let Some(pixels) = decode_turbojpeg(bytes, max_pixels)? {
-        return Ok(pixels);
+/// What is wrong with a JPEG is found by decoding it strictly. If it is to be kept, a second
+/// attempt takes what it can get.
+fn decode_jpeg(bytes: &[u8], limit: u64, damaged: Damaged) -> Decoded {
+    let attempt = {
+        #[cfg(feature = "turbojpeg")]
+        {
+            turbo::decode(bytes, limit)
+                .transpose()
+                .unwrap_or_else(|| decode_zune(bytes, limit, true))
+        }
+        #[cfg(not(feature = "turbojpeg"))]
+        decode_zune(bytes, limit, true)
+    };
+    match attempt {
+        Err(trouble @ Rejection::Damaged(_)) if damaged == Damaged::Keep => {
+            match decode_zune(bytes, limit, false) {
+                Ok(mut pixels) => {
+                    pixels.status |= Status::DAMAGED;
+                    Ok((pixels, Some(trouble)))
+                }
+                Err(_) => Err(trouble),
+            }
+        }
+        attempt => attempt.map(|pixels| (pixels, None)),
     }
-    decode_zune(bytes, max_pixels)
 }
 
-/// Strict mode, since the decoder otherwise fills what a truncated file lacks with grey.
-fn decode_zune(bytes: &[u8], max_pixels: u64) -> Result<Pixels, Rejection> {
+/// Strict, or else what a truncated file lacks comes out as grey.
+fn decode_zune(bytes: &[u8], limit: u64, strict: bool) -> Result<Pixels, Rejection> {
     let options = DecoderOptions::default()
-        .set_strict_mode(true)
+        .set_strict_mode(strict)
         .set_max_width(usize::from(u16::MAX))
         .set_max_height(usize::from(u16::MAX))
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(damaged)?;
-    let info = decoder.info().ok_or_else(|| damaged("no frame header"))?;
+    decoder.decode_headers().map_err(broken)?;
+    let info = decoder.info().ok_or_else(|| broken("no frame header"))?;
     let (width, height) = (u32::from(info.width), u32::from(info.height));
-    check_size(width, height, max_pixels)?;
-    let rgb = decoder.decode().map_err(damaged)?;
+    let alone = admit(width, height, u64::from(info.components.max(3)), limit)?;
+    let rgb = decoder.decode().map_err(broken)?;
     if rgb.len() != width as usize * height as usize * 3 {
-        return Err(damaged("the decoder did not make RGB of it"));
+        return Err(broken("the decoder did not make RGB of it"));
     }
+    let status = match info.components {
+        1 => Status::GREY,
+        4 => Status::CMYK,
+        _ => 0,
+    };
     Ok(Pixels {
         width,
         height,
         rgb,
-        had_alpha: false,
+        status,
+        alone,
     })
 }
 
-/// Decodes with libjpeg-turbo what it can (`None`: colour spaces that it does not turn to RGB).
+/// libjpeg-turbo for what it can turn to RGB.
 #[cfg(feature = "turbojpeg")]
-fn decode_turbojpeg(bytes: &[u8], max_pixels: u64) -> Result<Option<Pixels>, Rejection> {
+mod turbo {
     use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
-    let mut decoder = Decompressor::new().map_err(damaged)?;
-    let header = decoder.read_header(bytes).map_err(damaged)?;
-    if matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK) {
-        return Ok(None);
+
+    use super::*;
+
+    /// `None`: a colour space for the other decoder.
+    pub(super) fn decode(bytes: &[u8], limit: u64) -> Result<Option<Pixels>, Rejection> {
+        let mut decoder = Decompressor::new().map_err(broken)?;
+        let header = decoder.read_header(bytes).map_err(broken)?;
+        if matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK) {
+            return Ok(None);
+        }
+        let (width, height) = (header.width, header.height);
+        let alone = admit(width as u32, height as u32, 3, limit)?;
+        let mut rgb = vec![0; width * height * 3];
+        let image = Image {
+            pixels: rgb.as_mut_slice(),
+            width,
+            pitch: width * 3,
+            height,
+            format: PixelFormat::RGB,
+        };
+        decoder.decompress(bytes, image).map_err(broken)?;
+        let grey = header.colorspace == Colorspace::Gray;
+        let status = if grey { Status::GREY } else { 0 };
+        let (width, height) = (width as u32, height as u32);
+        Ok(Some(Pixels {
+            width,
+            height,
+            rgb,
+            status,
+            alone,
+        }))
     }
-    check_size(header.width as u32, header.height as u32, max_pixels)?;
-    let (width, height) = (header.width, header.height);
-    let mut rgb = vec![0; width * height * 3];
-    let pixels = rgb.as_mut_slice();
-    let image = Image {
-        pixels,
-        width,
-        pitch: width * 3,
-        height,
-        format: PixelFormat::RGB,
-    };
-    decoder.decompress(bytes, image).map_err(damaged)?;
-    Ok(Some(Pixels {
-        width: width as u32,
-        height: height as u32,
-        rgb,
-        had_alpha: false,
-    }))
 }
 
-fn decode_other(bytes: &[u8], format: ImageFormat, max_pixels: u64) -> Result<Pixels, Rejection> {
+fn decode_other(bytes: &[u8], format: ImageFormat, limit: u64) -> Result<Pixels, Rejection> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    // Up to 8 bytes a pixel, and as much again for the decoder's own buffers.
+    // As much again for the decoder's own buffers.
     let mut limits = Limits::default();
-    limits.max_alloc = Some(max_pixels.saturating_mul(16));
+    limits.max_alloc = Some(limit.saturating_mul(2));
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(damaged)?;
+    let decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
-    check_size(width, height, max_pixels)?;
-    let image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    let had_alpha = image.color().has_alpha();
-    let rgb = if had_alpha {
+    let colour = decoder.color_type();
+    let alone = admit(width, height, u64::from(colour.bytes_per_pixel()), limit)?;
+    let image = DynamicImage::from_decoder(decoder).map_err(broken)?;
+    let flag = |flag: u32, set: bool| if set { flag } else { 0 };
+    let status = flag(Status::GREY, !colour.has_color())
+        | flag(
+            Status::DEEP,
+            colour.bits_per_pixel() > 8 * u16::from(colour.channel_count()),
+        );
+    let (rgb, transparent) = if colour.has_alpha() {
         on_white(image)
     } else {
-        image.into_rgb8().into_raw()
+        (image.into_rgb8().into_raw(), false)
     };
+    let status = status | flag(Status::ALPHA, transparent);
     Ok(Pixels {
         width,
         height,
         rgb,
-        had_alpha,
+        status,
+        alone,
     })
 }
 
-/// Composites on white: c·a + 255·(1 − a), rounded.
-fn on_white(image: DynamicImage) -> Vec<u8> {
+/// Composites on white: c·a + 255·(1 − a), rounded. Tells whether that made a difference.
+fn on_white(image: DynamicImage) -> (Vec<u8>, bool) {
     let rgba = image.into_rgba8();
+    let transparent = rgba.pixels().any(|pixel| pixel.0[3] != 255);
     let mut rgb = Vec::with_capacity(rgba.len() / 4 * 3);
     for pixel in rgba.pixels() {
         let [r, g, b, a] = pixel.0.map(u32::from);
         rgb.extend([r, g, b].map(|c| ((c * a + 255 * (255 - a) + 127) / 255) as u8));
     }
-    rgb
+    (rgb, transparent)
 }

@@ -24,7 +24,7 @@ pub fn extract(
         let path = out.join(target(dataset, index)?);
         let folder = path.parent().unwrap_or(out);
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "make the folder"))?;
-        write_png(&path, dataset.image(index), dataset.size())?;
+        write_png(&path, &dataset.image(index)?, dataset.size())?;
         done(1);
         Ok(())
     })
@@ -41,8 +41,12 @@ pub fn write_png(path: &Path, rgb: &[u8], size: usize) -> Result<(), Error> {
 
 /// Where an image goes below the output folder, and never outside it.
 fn target(dataset: &Dataset, index: usize) -> Result<PathBuf, Error> {
-    let class = &dataset.classes()[dataset.label(index) as usize].name;
-    let source = dataset.source(index);
+    let class = dataset.classes()[dataset.label(index) as usize]
+        .name
+        .as_str();
+    let source = dataset.source(index)?;
+    // Lists may name files anywhere.
+    let source = source.trim_start_matches('/');
     let below = source
         .strip_prefix(class)
         .and_then(|s| s.strip_prefix('/'))

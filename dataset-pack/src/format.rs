@@ -33,6 +33,8 @@ pub(crate) struct Header {
     pub(crate) class_count: u32,
     /// Images in this shard.
     pub(crate) images: u64,
+    /// Those and what could not be packed of the candidates that were this shard's.
+    pub(crate) candidates: u64,
     pub(crate) seed: u64,
     /// Hash of all that decides the set's content; shards of one set agree in it.
     pub(crate) set_id: u64,
@@ -42,10 +44,16 @@ pub(crate) struct Header {
     pub(crate) records_offset: u64,
     pub(crate) names_offset: u64,
     pub(crate) names_bytes: u64,
+    pub(crate) description_offset: u64,
+    pub(crate) description_bytes: u64,
+    pub(crate) report_offset: u64,
+    pub(crate) report_bytes: u64,
     pub(crate) totals_offset: u64,
     pub(crate) file_bytes: u64,
-    /// Of the bytes from the end of the images to `totals_offset`.
+    /// Of the bytes from the end of the images to `description_offset`.
     pub(crate) records_checksum: u64,
+    /// Of the bytes from `description_offset` to `totals_offset`.
+    pub(crate) texts_checksum: u64,
     /// Of the bytes from `totals_offset` to the end of the file.
     pub(crate) totals_checksum: u64,
 }
@@ -76,12 +84,27 @@ impl Status {
     pub const ALPHA: u32 = 1;
     /// Its shorter side was less than the set's size.
     pub const ENLARGED: u32 = 2;
+    /// It was damaged or cut short, and was kept with what could be decoded of it.
+    pub const DAMAGED: u32 = 4;
+    /// Its colours were CMYK or YCCK.
+    pub const CMYK: u32 = 8;
+    /// It was greyscale.
+    pub const GREY: u32 = 16;
+    /// It had more than 8 bits a channel.
+    pub const DEEP: u32 = 32;
+    /// Its content was of another type than its name.
+    pub const MISNAMED: u32 = 64;
 
     /// The flags in words; empty for an image that was just resized.
     pub fn words(self) -> Vec<&'static str> {
         [
             (Self::ALPHA, "transparency on white"),
             (Self::ENLARGED, "enlarged"),
+            (Self::DAMAGED, "damaged"),
+            (Self::CMYK, "from CMYK"),
+            (Self::GREY, "from greyscale"),
+            (Self::DEEP, "from 16 bits"),
+            (Self::MISNAMED, "misnamed"),
         ]
         .into_iter()
         .filter_map(|(flag, word)| (self.0 & flag != 0).then_some(word))
@@ -100,15 +123,17 @@ pub(crate) fn align8(offset: u64) -> u64 {
 }
 
 impl Header {
-    /// Lays out a shard of `images` images. Checksums are left to be filled in.
-    pub(crate) fn layout(mut self, images: u64, names_bytes: u64) -> Header {
-        self.images = images;
-        self.names_bytes = names_bytes;
+    /// Lays out a shard of as many images and bytes of text as it says. Checksums are left to be
+    /// filled in.
+    pub(crate) fn layout(mut self) -> Header {
+        let images = self.images;
         self.stride = u64::from(self.size) * u64::from(self.size) * u64::from(self.channels);
         self.images_offset = HEADER_BYTES as u64;
         self.records_offset = align8(self.images_offset + images * self.stride);
         self.names_offset = self.records_offset + images * size_of::<Record>() as u64;
-        self.totals_offset = align8(self.names_offset + names_bytes);
+        self.description_offset = align8(self.names_offset + self.names_bytes);
+        self.report_offset = self.description_offset + self.description_bytes;
+        self.totals_offset = align8(self.report_offset + self.report_bytes);
         self.file_bytes = align8(self.totals_offset + self.stride * 4) + 6 * 8;
         self
     }
@@ -160,9 +185,12 @@ impl Header {
     fn check_layout(&self) -> Result<(), String> {
         let sane = self.channels == 3
             && (1..=MAX_SIZE).contains(&self.size)
-            && self.images <= MAX_SHARD_IMAGES
-            && self.names_bytes <= u64::from(u32::MAX);
-        let expected = sane.then(|| self.layout(self.images, self.names_bytes));
+            && self.images <= self.candidates
+            && self.candidates <= MAX_SHARD_IMAGES
+            && [self.names_bytes, self.description_bytes, self.report_bytes]
+                .iter()
+                .all(|&bytes| bytes <= u64::from(u32::MAX));
+        let expected = sane.then(|| self.layout());
         if expected.is_some_and(|e| bytemuck::bytes_of(&e) == bytemuck::bytes_of(self)) {
             Ok(())
         } else {
@@ -193,22 +221,39 @@ mod tests {
         }
     }
 
+    fn header_of(size: u32, images: u64, texts: [u32; 3]) -> Header {
+        let [names_bytes, description_bytes, report_bytes] = texts.map(u64::from);
+        let candidates = images;
+        Header {
+            images,
+            candidates,
+            names_bytes,
+            description_bytes,
+            report_bytes,
+            ..header(size)
+        }
+        .layout()
+    }
+
     #[test]
     fn the_layout_is_that_of_the_document() {
-        assert_eq!(size_of::<Header>(), 144);
+        assert_eq!(size_of::<Header>(), 192);
         assert_eq!(std::mem::offset_of!(Header, images), 48);
-        assert_eq!(std::mem::offset_of!(Header, file_bytes), 120);
+        assert_eq!(std::mem::offset_of!(Header, file_bytes), 160);
         assert_eq!(size_of::<Record>(), 32);
-        let h = header(256).layout(2, 5);
+        let h = header_of(256, 2, [5, 10, 20]);
         assert_eq!(h.records_offset, 4096 + 2 * 196_608);
-        assert_eq!(h.totals_offset, h.records_offset + 64 + 8);
+        assert_eq!(h.description_offset, h.records_offset + 64 + 8);
+        assert_eq!(h.totals_offset, h.description_offset + 32);
         assert_eq!(h.file_bytes, h.totals_offset + 786_432 + 48);
     }
 
     proptest! {
         #[test]
-        fn a_header_survives_its_page(size in 1u32..4096, images in 0u64..1 << 20, names in any::<u32>(), seed: u64) {
-            let mut h = header(size).layout(images, u64::from(names));
+        fn a_header_survives_its_page(
+            size in 1u32..4096, images in 0u64..1 << 20, texts: [u32; 3], seed: u64,
+        ) {
+            let mut h = header_of(size, images, texts);
             h.seed = seed;
             let (back, _) = Header::from_page(&h.to_page()).map_err(TestCaseError::fail)?;
             prop_assert_eq!(bytemuck::bytes_of(&back), bytemuck::bytes_of(&h));
@@ -216,7 +261,7 @@ mod tests {
 
         #[test]
         fn one_changed_byte_is_noticed(at in 0usize..HEADER_BYTES, change in 1u8..) {
-            let mut page = header(256).layout(10, 100).to_page();
+            let mut page = header_of(256, 10, [100, 10, 0]).to_page();
             page[at] ^= change;
             prop_assert!(Header::from_page(&page).is_err());
         }

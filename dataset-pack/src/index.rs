@@ -6,9 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::atomic;
+use crate::description::{ClassName, Description};
 use crate::error::Error;
 use crate::format;
-use crate::resize::Resize;
 use crate::statistics::Moments;
 
 /// Name of the index in a set's folder.
@@ -47,10 +47,12 @@ impl Split {
 }
 
 /// One class of a set. Its label is its place in the list.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Class {
-    /// Name of the class folder.
+    /// Name of the class folder or archive: in ImageNet the synset's id.
     pub name: String,
+    /// Words for it, where the source has them; else empty.
+    pub words: String,
     /// How many images of it the set holds.
     pub images: u64,
 }
@@ -70,6 +72,8 @@ pub(crate) struct ShardEntry {
 pub struct Counts {
     /// Images in the set.
     pub packed: u64,
+    /// Of those, damaged ones that were kept; `report.jsonl` names them.
+    pub kept: u64,
     /// Images that could not be packed; `report.jsonl` names them.
     pub rejected: u64,
     /// Files of the source that are no images.
@@ -79,6 +83,8 @@ pub struct Counts {
 /// Sums over a training set.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Statistics {
+    /// How many images they cover: all of the set, kept damaged ones included.
+    pub(crate) images: u64,
     #[serde(flatten)]
     pub(crate) moments: Moments,
     #[serde(with = "hex")]
@@ -86,18 +92,12 @@ pub(crate) struct Statistics {
 }
 
 /// The set, as its index describes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Index {
-    pub(crate) tool: String,
-    pub(crate) split: Split,
-    pub(crate) size: u32,
-    pub(crate) resize: Resize,
-    pub(crate) decoder: String,
-    pub(crate) seed: u64,
-    #[serde(with = "hex")]
-    pub(crate) set_id: u64,
+    pub(crate) description: Description,
     pub(crate) counts: Counts,
-    pub(crate) classes: Vec<Class>,
+    /// In label order: how many images each class has.
+    pub(crate) class_images: Vec<u64>,
     pub(crate) shards: Vec<ShardEntry>,
     /// Only for the split `train`.
     pub(crate) statistics: Option<Statistics>,
@@ -134,47 +134,74 @@ impl Index {
     pub(crate) fn read(folder: &Path) -> Result<Index, Error> {
         let path = folder.join(INDEX_FILE);
         let text = std::fs::read_to_string(&path).map_err(|cause| not_a_set(folder, cause))?;
-        let bad = |e: serde_json::Error| Error::damaged(&path, format!("not a valid index: {e}"));
-        let envelope: Envelope = serde_json::from_str(&text).map_err(bad)?;
+        Index::parse(&path, &text)
+    }
+
+    /// Checks an index's text.
+    pub(crate) fn parse(path: &Path, text: &str) -> Result<Index, Error> {
+        let bad = |e: serde_json::Error| Error::damaged(path, format!("not a valid index: {e}"));
+        let envelope: Envelope = serde_json::from_str(text).map_err(bad)?;
         if envelope.format != FORMAT {
             let found = envelope.format;
             let cause = format!("format version {found}; this program reads version {FORMAT}");
-            return Err(Error::damaged(&path, cause));
+            return Err(Error::damaged(path, cause));
         }
         if format::checksum(envelope.set.get().as_bytes()) != envelope.checksum {
             return Err(Error::damaged(
-                &path,
+                path,
                 "the index does not match its checksum",
             ));
         }
         let index: Index = serde_json::from_str(envelope.set.get()).map_err(bad)?;
-        index
-            .check()
-            .map_err(|cause| Error::damaged(&path, cause))?;
+        index.check().map_err(|cause| Error::damaged(path, cause))?;
         Ok(index)
     }
 
     /// Names that the index gives must stay in the set's folder, and its counts must add up.
     fn check(&self) -> Result<(), String> {
-        if !(1..=format::MAX_SIZE).contains(&self.size) {
-            return Err(format!(
-                "images of {0}x{0} pixels are not supported",
-                self.size
-            ));
-        }
+        self.description.check()?;
         if let Some(shard) = self.shards.iter().find(|s| !is_plain_name(&s.file)) {
             return Err(format!("{:?} is no name for a shard", shard.file));
         }
-        let in_shards: u64 = self.shards.iter().map(|s| s.images).sum();
-        let in_classes: u64 = self.classes.iter().map(|c| c.images).sum();
-        if in_shards != self.counts.packed || in_classes != self.counts.packed {
-            let packed = self.counts.packed;
+        let (shards, classes) = (self.shards.len(), self.class_images.len());
+        let expected = self.description.shard_count as usize;
+        if shards != expected || classes != self.description.classes.len() {
+            let cause = format!("{shards} shards of {expected}");
+            return Err(format!("{cause}, numbers of images for {classes} classes"));
+        }
+        let sum = |numbers: &mut dyn Iterator<Item = u64>| {
+            numbers.fold(0u64, |sum, number| sum.saturating_add(number))
+        };
+        let in_shards = sum(&mut self.shards.iter().map(|s| s.images));
+        let in_classes = sum(&mut self.class_images.iter().copied());
+        let Counts {
+            packed,
+            rejected,
+            kept,
+            ..
+        } = self.counts;
+        let candidates = self.description.candidates;
+        let add_up = packed.checked_add(rejected) == Some(candidates) && kept <= packed;
+        if in_shards != packed || in_classes != packed || !add_up {
             let cause = format!("{packed} images packed, {in_shards} in shards");
-            return Err(format!(
-                "the counts differ: {cause}, {in_classes} in classes"
-            ));
+            let cause = format!("{cause}, {in_classes} in classes, {rejected} rejected");
+            return Err(format!("the counts differ: {cause} of {candidates}"));
         }
         Ok(())
+    }
+
+    /// The classes with their numbers of images.
+    pub(crate) fn classes(&self) -> Vec<Class> {
+        let classes = self.description.classes.iter().zip(&self.class_images);
+        let class = |(class, &images): (&ClassName, &u64)| {
+            let ClassName { name, words } = class.clone();
+            Class {
+                name,
+                words,
+                images,
+            }
+        };
+        classes.map(class).collect()
     }
 }
 
@@ -182,7 +209,10 @@ fn not_a_set(folder: &Path, cause: std::io::Error) -> Error {
     use std::io::ErrorKind::{NotADirectory, NotFound};
     let why = match cause.kind() {
         NotFound if !folder.exists() => "no such folder".into(),
-        NotFound if has_shards(folder) => "unfinished (shards, but no index.json)".into(),
+        NotFound if has_shards(folder) => {
+            "unfinished (shards, but no index.json); build, merge or rebuild-index finishes it"
+                .into()
+        }
         NotFound => "it has no index.json".into(),
         NotADirectory => "not a folder".into(),
         _ => format!("cannot read index.json: {cause}"),
@@ -208,14 +238,14 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
 }
 
 /// 64-bit hashes as 16 hexadecimal digits: JSON readers round large integers.
-mod hex {
+pub(crate) mod hex {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub(super) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&format!("{value:016x}"))
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
         let digits = String::deserialize(from)?;
         u64::from_str_radix(&digits, 16).map_err(D::Error::custom)
     }

@@ -1,43 +1,63 @@
-//! Packs folders of images into checksummed shards, and reads them without copying.
+//! Packs images into checksummed shards, and reads them.
 //!
-//! - [`build`] makes a set: every image decoded, resized and cropped to one size, in a seeded
-//!   order, in shards with a versioned header; the index is written last.
-//! - [`Dataset`] opens a set: checked as a whole, mapped, any image at any time.
-//! - [`verify`] reads every byte of a set and names what is damaged.
+//! - [`build`] makes a set of a folder, an archive or a list: every image decoded, resized and
+//!   cropped to one size, in a seeded order, in shards with a versioned header; the index is written
+//!   last. What an interrupted run has finished is taken over.
+//! - [`merge`] joins parts that were packed apart, [`rebuild_index`] writes a lost index again.
+//! - [`Dataset`] opens a set: checked as a whole, any image at any time. [`AccessPlan`] orders an
+//!   epoch so that a slow disk can follow.
+//! - [`verify`] reads every byte of a set and names what is damaged, [`repair`] packs that again.
 //! - [`extract`] turns a set back into folders of PNG, [`synth`] draws one to try things out with.
 //!
 //! `FORMAT.md` describes every byte of a set, `README.md` the commands.
 
+mod access;
 mod atomic;
 mod build;
 mod dataset;
 mod decode;
+mod description;
 mod error;
 mod extract;
+mod finish;
 mod format;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod geometry;
 mod index;
+mod items;
+mod lock;
+mod merge;
 mod pack;
 mod plan;
+mod repair;
 mod report;
 mod resize;
 mod run;
 mod shard;
+mod shard_packer;
 mod shard_writer;
 mod source;
 mod statistics;
 mod synth;
 mod verify;
 
+pub use access::AccessPlan;
 pub use build::{BuildOptions, Built, Event, Observer, build};
 pub use dataset::Dataset;
+pub use description::{ClassName, Damaged};
 pub use error::Error;
 pub use extract::{extract, write_png};
+pub use finish::rebuild_index;
 pub use format::{MAX_SHARD_IMAGES, MAX_SIZE, Status};
 pub use index::{Class, Counts, Split};
-pub use pack::{DEFAULT_MAX_PIXELS, JPEG_DECODER, Rejection, load_image};
-pub use report::BadImage;
+pub use merge::merge;
+pub use pack::{DEFAULT_MAX_DECODED_BYTES, JPEG_DECODER, Rejection, load_image};
+pub use repair::{RepairOptions, repair};
+pub use report::{Action, BadImage};
 pub use resize::Resize;
+pub use run::Part;
 pub use statistics::PrincipalComponents;
-pub use synth::{SynthFormat, SynthOptions, synth};
+pub use synth::{SynthFormat, SynthLayout, SynthOptions, synth};
 pub use verify::{Verified, verify};

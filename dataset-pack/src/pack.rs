@@ -1,20 +1,21 @@
-//! One image, from its file to the bytes that are stored.
+//! One image, from its bytes to those that are stored.
 
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use crate::decode;
-pub use crate::decode::{DEFAULT_MAX_PIXELS, JPEG_DECODER, Rejection};
+use crate::decode::{self, Pixels};
+pub use crate::decode::{DEFAULT_MAX_DECODED_BYTES, JPEG_DECODER, Rejection};
+use crate::description::Damaged;
 use crate::format::{self, Status};
 use crate::resize::{Resize, Scaler};
 use crate::shard_writer::Packed;
+use crate::source::Content;
 use crate::statistics;
 
 /// Files larger than this are not read.
 const MAX_FILE_BYTES: u64 = 1 << 28;
-
 thread_local! {
     static SCALER: RefCell<Scaler> = RefCell::default();
 }
@@ -25,9 +26,13 @@ pub fn load_image(path: impl AsRef<Path>, size: usize, rule: Resize) -> Result<V
     let packer = Packer {
         size,
         rule,
-        max_pixels: DEFAULT_MAX_PIXELS,
+        max_decoded_bytes: DEFAULT_MAX_DECODED_BYTES,
+        damaged: Damaged::Reject,
     };
-    packer.pack_file(path.as_ref()).map(|image| image.pixels)
+    let (bytes, name) = (read(path.as_ref())?, path.as_ref().to_string_lossy());
+    packer
+        .pack_encoded(&bytes, &name)
+        .map(|(image, _)| image.pixels)
 }
 
 /// How images are packed.
@@ -35,28 +40,55 @@ pub fn load_image(path: impl AsRef<Path>, size: usize, rule: Resize) -> Result<V
 pub(crate) struct Packer {
     pub(crate) size: usize,
     pub(crate) rule: Resize,
-    pub(crate) max_pixels: u64,
+    pub(crate) max_decoded_bytes: u64,
+    pub(crate) damaged: Damaged,
 }
 
+/// An image, and what is wrong with it if it was kept all the same.
+pub(crate) type Attempt = Result<(Packed, Option<Rejection>), Rejection>;
+
 impl Packer {
-    pub(crate) fn pack_file(&self, path: &Path) -> Result<Packed, Rejection> {
-        self.pack(&read(path)?)
+    pub(crate) fn pack(&self, content: &Content, name: &str) -> Attempt {
+        match content {
+            Content::Unusable(reason) => Err(Rejection::Unreadable(reason.clone())),
+            Content::Encoded(bytes) => self.pack_encoded(bytes, name),
+            Content::Planes(planes) => {
+                let side = (planes.len() / 3).isqrt();
+                let [red, green, blue] = [0, 1, 2].map(|c| &planes[c * side * side..]);
+                let pixels = red.iter().zip(green).zip(blue).take(side * side);
+                let rgb = pixels.flat_map(|((r, g), b)| [*r, *g, *b]).collect();
+                let (width, height, status) = (side as u32, side as u32, 0);
+                let pixels = Pixels {
+                    width,
+                    height,
+                    rgb,
+                    status,
+                    alone: None,
+                };
+                Ok((self.scale(&pixels)?, None))
+            }
+        }
     }
 
-    pub(crate) fn pack(&self, bytes: &[u8]) -> Result<Packed, Rejection> {
-        let image = decode::decode(bytes, self.max_pixels)?;
+    fn pack_encoded(&self, bytes: &[u8], name: &str) -> Attempt {
+        let (mut pixels, trouble) = decode::decode(bytes, self.max_decoded_bytes, self.damaged)?;
+        if decode::is_misnamed(name, bytes) {
+            pixels.status |= Status::MISNAMED;
+        }
+        Ok((self.scale(&pixels)?, trouble))
+    }
+
+    fn scale(&self, image: &Pixels) -> Result<Packed, Rejection> {
         let mut pixels = vec![0; self.size * self.size * 3];
         let sides = (image.width, image.height);
         SCALER
             .with_borrow_mut(|s| s.scale(&image.rgb, sides, &mut pixels, self.size, self.rule))
             .map_err(Rejection::Damaged)?;
         let enlarged = (image.width.min(image.height) as usize) < self.size;
-        let flag = |flag: u32, set: bool| if set { flag } else { 0 };
-        let status = flag(Status::ALPHA, image.had_alpha) | flag(Status::ENLARGED, enlarged);
         Ok(Packed {
             width: image.width,
             height: image.height,
-            status,
+            status: image.status | if enlarged { Status::ENLARGED } else { 0 },
             checksum: format::checksum(&pixels),
             products: statistics::products(&pixels),
             pixels,
@@ -67,8 +99,7 @@ impl Packer {
 fn read(path: &Path) -> Result<Vec<u8>, Rejection> {
     let unreadable = |cause: std::io::Error| Rejection::Unreadable(format!("cannot read: {cause}"));
     let file = File::open(path).map_err(unreadable)?;
-    let length = file.metadata().map_err(unreadable)?.len();
-    let mut bytes = Vec::with_capacity(length.min(MAX_FILE_BYTES) as usize);
+    let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too long, whatever its metadata say.
     file.take(MAX_FILE_BYTES + 1)
         .read_to_end(&mut bytes)

@@ -1,272 +1,237 @@
-//! The packing of one set: decode on all threads, write in the planned order, the index last.
+//! The packing of one set, from where an earlier run left it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use rayon::prelude::*;
-
-use crate::atomic::{self, TEMPORARY_SUFFIX};
+use crate::atomic::TEMPORARY_SUFFIX;
 use crate::build::{BuildOptions, Built, Event, Observer};
 use crate::error::Error;
-use crate::format::{self, Header};
-use crate::index::{Class, Counts, INDEX_FILE, Index, MEAN_FILE, ShardEntry, Split, Statistics};
-use crate::pack::{JPEG_DECODER, Packer};
+use crate::finish::{finish, read_part, shard_files};
+use crate::index::{Counts, INDEX_FILE, Index, MEAN_FILE};
+use crate::lock::FolderLock;
 use crate::plan::Plan;
 use crate::report::{self, BadImage, REPORT_FILE};
-use crate::shard_writer::{Packed, ShardWriter};
-use crate::source::Candidate;
-use crate::statistics::Totals;
+use crate::shard::Shard;
+use crate::shard_packer::{ShardPacker, shard_number};
 
 /// The packing of one set.
 pub(crate) struct Run<'a> {
-    pub(crate) plan: Plan<'a>,
+    pub(crate) plan: &'a Plan<'a>,
     pub(crate) folder: &'a Path,
     pub(crate) options: &'a BuildOptions,
     pub(crate) observer: Observer<'a>,
-    pub(crate) bad: Vec<BadImage>,
-    pub(crate) skipped: u64,
+    /// The lines of the report, and how many there are.
+    lines: Vec<u8>,
+    bad: usize,
 }
 
-/// What one candidate became.
-type Outcome = Result<Packed, String>;
+impl<'a> Run<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan<'a>,
+        folder: &'a Path,
+        options: &'a BuildOptions,
+        observer: Observer<'a>,
+    ) -> Self {
+        let (lines, bad) = (Vec::new(), 0);
+        Run {
+            plan,
+            folder,
+            options,
+            observer,
+            lines,
+            bad,
+        }
+    }
 
-impl Run<'_> {
     pub(crate) fn pack(mut self) -> Result<Built, Error> {
         fs::create_dir_all(self.folder).map_err(Error::io(self.folder, "make the folder"))?;
-        self.remove_leftovers()?;
-        let (images, classes) = (self.plan.candidates.len(), self.plan.classes.len());
+        let _lock = FolderLock::take(self.folder)?;
+        let set = &self.plan.description;
+        if self.folder.join(INDEX_FILE).exists() {
+            return self.finished();
+        }
+        remove_drafts(self.folder)?;
+        let (split, images, classes) = (set.split, set.candidates as usize, set.classes.len());
         (self.observer)(Event::Begin {
-            split: self.plan.split,
+            split,
             images,
             classes,
         });
-        for image in &self.bad {
-            (self.observer)(Event::Bad(image));
-        }
-        let packed = self.limit_bad().and_then(|()| self.pack_shards());
+        let packed = self.resume().and_then(|left| self.pack_shards(&left));
         // Also where packing failed, since the report says why; but its own error comes second.
-        let reported = report::write(self.folder, &self.bad);
-        let packing = packed?;
+        let reported = report::write(self.folder, &self.lines);
+        packed?;
         reported?;
-        self.finish(packing)
+        if self.options.part == Part::WHOLE {
+            let index = finish(self.folder, set)?;
+            return Ok(self.built(index.counts));
+        }
+        let mut counts = Counts {
+            skipped: set.skipped,
+            ..Counts::default()
+        };
+        for number in self.own() {
+            let part = read_part(self.folder, set, number)?.counts();
+            counts.packed += part.packed;
+            counts.kept += part.kept;
+            counts.rejected += part.rejected;
+        }
+        Ok(self.built(counts))
     }
 
-    /// Removes what an unfinished run left: nothing of it is needed, and none of it may be
-    /// taken for a part of this set.
-    fn remove_leftovers(&self) -> Result<(), Error> {
-        let entries = fs::read_dir(self.folder).map_err(Error::io(self.folder, "read"))?;
-        for entry in entries {
-            let path = entry.map_err(Error::io(self.folder, "read"))?.path();
-            if path
-                .file_name()
-                .and_then(|name| name.to_str())
-                .is_some_and(is_leftover)
-            {
-                fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
+    /// A finished set of the same plan is what was asked for; any other stays as it is.
+    fn finished(&self) -> Result<Built, Error> {
+        let index = Index::read(self.folder)?;
+        if index.description != self.plan.description {
+            let cause = "already holds a finished set of other images or options";
+            return Err(Error::input(
+                self.folder,
+                format!("{cause}; choose another folder"),
+            ));
+        }
+        (self.observer)(Event::Warning("the set is finished already"));
+        Ok(self.built(index.counts))
+    }
+
+    /// The shards that are this run's part.
+    fn own(&self) -> impl Iterator<Item = u32> + use<> {
+        let Part { index, count } = self.options.part;
+        (index..self.plan.description.shard_count).step_by(count as usize)
+    }
+
+    /// Finds out which shards are there already, and returns those to be packed.
+    fn resume(&mut self) -> Result<Vec<u32>, Error> {
+        let set = &self.plan.description;
+        for (_, path) in shard_files(self.folder)? {
+            let foreign = Shard::open(&path).is_ok_and(|s| s.header.set_id != set.set_id);
+            if foreign {
+                let cause =
+                    "a shard of other images or options; choose another folder or remove it";
+                return Err(Error::input(&path, cause));
             }
         }
-        Ok(())
-    }
-
-    fn pack_shards(&mut self) -> Result<Packing, Error> {
-        let header = self.plan.header();
-        let mut packing = Packing::new(&self.plan, header.layout(0, 0).stride as usize);
-        let candidates = self.plan.candidates;
-        for (number, shard) in candidates.chunks(self.plan.shard_images).enumerate() {
-            let header = Header {
-                shard: number as u32,
-                ..header
-            };
-            self.pack_shard(header, shard, &mut packing)?;
-        }
-        Ok(packing)
-    }
-
-    /// Decodes one batch of images on all threads while the batch before is written.
-    fn pack_shard(
-        &mut self,
-        header: Header,
-        candidates: &[Candidate],
-        packing: &mut Packing,
-    ) -> Result<(), Error> {
-        let file = format!("shard-{:05}.bin", header.shard);
-        let mut writer = ShardWriter::create(&self.folder.join(&file), header)?;
-        let mut ready: (&[Candidate], Vec<Outcome>) = (&[], Vec::new());
-        let packer = self.packer();
-        let batch = 32 * rayon::current_num_threads();
-        for next in candidates.chunks(batch).chain([&[][..]]) {
-            let (done, decoded) = rayon::join(
-                || self.write(&mut writer, &ready, packing),
-                || decode(&packer, next),
-            );
-            done?;
-            ready = (next, decoded);
-        }
-        let (header, checksum, totals) = writer.finish()?;
-        let (images, bytes) = (header.images, header.file_bytes);
-        packing.shards.push(ShardEntry {
-            file,
-            images,
-            bytes,
-            checksum,
-        });
-        packing.add(&totals);
-        Ok(())
-    }
-
-    fn packer(&self) -> SourcePacker {
-        let options = self.options;
-        let packer = Packer {
-            size: options.size as usize,
-            rule: options.resize,
-            max_pixels: options.max_pixels,
-        };
-        SourcePacker {
-            packer,
-            root: options.source.clone(),
-        }
-    }
-
-    fn write(
-        &mut self,
-        writer: &mut ShardWriter,
-        (candidates, outcomes): &(&[Candidate], Vec<Outcome>),
-        packing: &mut Packing,
-    ) -> Result<(), Error> {
-        for (candidate, outcome) in candidates.iter().zip(outcomes) {
-            match outcome {
-                Ok(image) => {
-                    writer.push(image, candidate.label, &candidate.source)?;
-                    packing.classes[candidate.label as usize].images += 1;
+        let mut left = Vec::new();
+        for number in self.own() {
+            match read_part(self.folder, set, number) {
+                Ok(part) => {
+                    let counts = part.counts();
+                    self.lines.extend(part.report);
+                    self.bad += (counts.rejected + counts.kept) as usize;
+                    (self.observer)(Event::Found(set.candidates_of(number) as usize));
                 }
-                Err(reason) => {
-                    let bad = BadImage::new(&candidate.source, reason);
-                    (self.observer)(Event::Bad(&bad));
-                    self.bad.push(bad);
-                    self.limit_bad()?;
+                Err(Error::Io { cause, .. }) if cause.kind() == std::io::ErrorKind::NotFound => {
+                    left.push(number);
+                }
+                Err(error) => {
+                    (self.observer)(Event::Warning(&format!("{error}; packing it again")));
+                    left.push(number);
                 }
             }
         }
-        (self.observer)(Event::Advance(candidates.len()));
-        Ok(())
+        Ok(left)
     }
 
-    fn limit_bad(&self) -> Result<(), Error> {
-        match self.bad.last() {
-            Some(last) if self.bad.len() > self.options.max_bad => Err(Error::TooManyBad {
-                report: self.folder.join(REPORT_FILE),
-                bad: self.bad.len(),
-                limit: self.options.max_bad,
-                last: format!("{}: {}", last.source, last.reason),
-            }),
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes what makes the shards a set, the index last.
-    fn finish(self, packing: Packing) -> Result<Built, Error> {
-        let counts = Counts {
-            packed: packing.totals.images,
-            rejected: self.bad.len() as u64,
-            skipped: self.skipped,
-        };
-        if counts.packed == 0 {
-            let cause = "none of the images can be packed";
-            return Err(Error::input(&self.options.source, cause));
-        }
-        let header = self.plan.header();
-        let index = Index {
-            tool: concat!("dataset-pack ", env!("CARGO_PKG_VERSION")).into(),
-            split: self.plan.split,
-            size: header.size,
-            resize: self.plan.resize,
-            decoder: JPEG_DECODER.into(),
-            seed: header.seed,
-            set_id: header.set_id,
-            counts,
-            statistics: self.write_statistics(&packing.totals)?,
-            classes: packing.classes,
-            shards: packing.shards,
-        };
-        atomic::sync_folder(self.folder)?;
-        index.write(self.folder)?;
-        atomic::sync_folder(self.folder)?;
-        Ok(Built {
-            folder: self.folder.to_path_buf(),
-            split: index.split,
-            counts,
-            classes: index.classes.len(),
-            shards: index.shards.len(),
-            report: (!self.bad.is_empty()).then(|| self.folder.join(REPORT_FILE)),
+    /// Packs shards. While one is brought to the disk, the next is begun.
+    fn pack_shards(&mut self, numbers: &[u32]) -> Result<(), Error> {
+        let packer = ShardPacker::new(self.plan, self.folder, self.observer)?;
+        // Those of an earlier run count as well.
+        self.limit_bad(None)?;
+        std::thread::scope(|scope| {
+            let mut finishing = None;
+            for &number in numbers {
+                let written = packer.pack(number, &mut |bad| self.note(bad))?;
+                join(finishing.take())?;
+                finishing = Some(scope.spawn(move || written.finish()));
+            }
+            join(finishing)
         })
     }
 
-    fn write_statistics(&self, totals: &Totals) -> Result<Option<Statistics>, Error> {
-        if self.plan.split != Split::Train {
-            return Ok(None);
+    fn note(&mut self, bad: &BadImage) -> Result<(), Error> {
+        (self.observer)(Event::Bad(bad));
+        self.lines.extend(
+            bad.line()
+                .map_err(|e| Error::io(self.folder, "write")(e.into()))?,
+        );
+        self.bad += 1;
+        self.limit_bad(Some(bad))
+    }
+
+    fn limit_bad(&self, last: Option<&BadImage>) -> Result<(), Error> {
+        if self.bad <= self.options.max_bad {
+            return Ok(());
         }
-        let mean = totals.mean();
-        let bytes: &[u8] = bytemuck::cast_slice(&mean);
-        atomic::write(&self.folder.join(MEAN_FILE), bytes)?;
-        let mean_checksum = format::checksum(bytes);
-        Ok(Some(Statistics {
-            moments: totals.moments(),
-            mean_checksum,
-        }))
+        Err(Error::TooManyBad {
+            report: self.folder.join(REPORT_FILE),
+            bad: self.bad,
+            limit: self.options.max_bad,
+            last: last.map_or("of an earlier run".into(), |b| {
+                format!("{}: {}", b.source, b.reason)
+            }),
+        })
+    }
+
+    fn built(&self, counts: Counts) -> Built {
+        let set = &self.plan.description;
+        let report = self.folder.join(REPORT_FILE);
+        Built {
+            folder: self.folder.to_path_buf(),
+            source: self.plan.source.kind,
+            split: set.split,
+            counts,
+            classes: set.classes.len(),
+            shards: self.own().count(),
+            part: (self.options.part != Part::WHOLE).then_some(self.options.part),
+            report: (counts.rejected + counts.kept > 0).then_some(report),
+        }
     }
 }
 
-/// Whether a file is, or was to become, a part of a set.
-fn is_leftover(name: &str) -> bool {
+fn join(
+    finishing: Option<std::thread::ScopedJoinHandle<'_, Result<(), Error>>>,
+) -> Result<(), Error> {
+    match finishing.map(|thread| thread.join()) {
+        None => Ok(()),
+        Some(Ok(result)) => result,
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// Which of the shards a run packs: those whose number leaves `index` when divided by `count`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Part {
+    /// Less than `count`.
+    pub index: u32,
+    /// Number of parts.
+    pub count: u32,
+}
+
+impl Part {
+    /// All shards.
+    pub const WHOLE: Part = Part { index: 0, count: 1 };
+}
+
+/// Removes what an interrupted run was writing.
+pub(crate) fn remove_drafts(folder: &Path) -> Result<(), Error> {
+    for entry in fs::read_dir(folder).map_err(Error::io(folder, "read"))? {
+        let path = entry.map_err(Error::io(folder, "read"))?.path();
+        if path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(is_draft)
+        {
+            fs::remove_file(&path).map_err(Error::io(&path, "remove"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file was to become a part of a set.
+fn is_draft(name: &str) -> bool {
     let draft = name
         .strip_suffix(TEMPORARY_SUFFIX)
         .and_then(|n| n.rsplit_once('.'));
-    let name = draft.map_or(name, |(name, _)| name);
-    let number = name
-        .strip_prefix("shard-")
-        .and_then(|n| n.strip_suffix(".bin"));
-    number.is_some_and(|n| n.parse::<u32>().is_ok())
-        || [INDEX_FILE, MEAN_FILE, REPORT_FILE].contains(&name)
-}
-
-/// What is known of the set as its shards are finished.
-struct Packing {
-    classes: Vec<Class>,
-    shards: Vec<ShardEntry>,
-    totals: Totals,
-}
-
-impl Packing {
-    fn new(plan: &Plan, image_bytes: usize) -> Self {
-        let class = |name: &String| Class {
-            name: name.clone(),
-            images: 0,
-        };
-        let classes = plan.classes.iter().map(class).collect();
-        Packing {
-            classes,
-            shards: Vec::new(),
-            totals: Totals::new(image_bytes),
-        }
-    }
-
-    fn add(&mut self, shard: &Totals) {
-        self.totals.add(shard);
-    }
-}
-
-/// Packs images of a source folder.
-struct SourcePacker {
-    packer: Packer,
-    root: PathBuf,
-}
-
-fn decode(source: &SourcePacker, candidates: &[Candidate]) -> Vec<Outcome> {
-    let one = |candidate: &Candidate| {
-        source
-            .packer
-            .pack_file(&source.root.join(&candidate.source))
-            .map_err(|r| r.to_string())
-    };
-    candidates.par_iter().with_max_len(1).map(one).collect()
+    draft.is_some_and(|(name, _)| {
+        shard_number(name).is_some() || [INDEX_FILE, MEAN_FILE, REPORT_FILE].contains(&name)
+    })
 }

@@ -1,40 +1,62 @@
-//! One mapped shard.
+//! One open shard.
+//!
+//! It is read by `pread`, not through a map: as fast, and a file that shrinks or a disk that
+//! fails gives an error where a map would end the program.
 
 use std::fs::File;
+use std::io::ErrorKind;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
-
+use crate::description::Description;
 use crate::error::Error;
 use crate::format::{self, HEADER_BYTES, Header, Record};
 use crate::statistics::Totals;
 
-/// A mapped shard. Once it is checked, no access can leave the map.
+/// An open shard.
 pub(crate) struct Shard {
     path: PathBuf,
-    map: Mmap,
+    file: File,
     pub(crate) header: Header,
     /// The header's checksum. Since the header holds the others, it stands for the whole file.
     pub(crate) checksum: u64,
+    labels: Vec<u32>,
+    checksums: Vec<u64>,
+}
+
+/// The records and names of a shard, in memory.
+pub(crate) struct Records {
+    pub(crate) records: Vec<Record>,
+    names: Vec<u8>,
+}
+
+impl Records {
+    /// A record's name, if it lies within the names and is UTF-8.
+    pub(crate) fn name(&self, record: &Record) -> Option<&str> {
+        let start = record.name_offset as usize;
+        let end = start.checked_add(record.name_bytes as usize)?;
+        std::str::from_utf8(self.names.get(start..end)?).ok()
+    }
 }
 
 impl Shard {
-    /// Maps a file that begins with the header of a shard. Nothing else of it may be used before
-    /// [`Shard::check`].
-    pub(crate) fn map(path: &Path) -> Result<Shard, Error> {
+    /// Opens a file that begins with the header of a shard. Nothing else of it may be used before
+    /// [`Shard::load`].
+    pub(crate) fn open(path: &Path) -> Result<Shard, Error> {
         let file = File::open(path).map_err(Error::io(path, "open"))?;
-        // SAFETY: the map is only read. That nobody cuts the file short or writes to it while it
-        // is mapped is what packing guarantees (shards get their name when finished and are never
-        // written again) and what the reader's documentation asks of everybody else.
-        let map = unsafe { Mmap::map(&file) }.map_err(Error::io(path, "map"))?;
-        let page = &map[..map.len().min(HEADER_BYTES)];
+        let length = file.metadata().map_err(Error::io(path, "read"))?.len();
+        let mut page = vec![0; length.min(HEADER_BYTES as u64) as usize];
+        file.read_exact_at(&mut page, 0)
+            .map_err(Error::io(path, "read"))?;
         let (header, checksum) =
-            Header::from_page(page).map_err(|cause| Error::damaged(path, cause))?;
+            Header::from_page(&page).map_err(|cause| Error::damaged(path, cause))?;
         Ok(Shard {
             path: path.to_path_buf(),
-            map,
+            file,
             header,
             checksum,
+            labels: Vec::new(),
+            checksums: Vec::new(),
         })
     }
 
@@ -43,93 +65,154 @@ impl Shard {
         &self.path
     }
 
-    /// Checks the length and the records, but not the pixels.
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        self.find_damage()
-            .map_err(|cause| Error::damaged(&self.path, cause))
+    /// An error about this shard.
+    pub(crate) fn damaged(&self, cause: impl Into<String>) -> Error {
+        Error::damaged(&self.path, cause)
     }
 
-    fn find_damage(&self) -> Result<(), String> {
-        let (length, expected) = (self.map.len() as u64, self.header.file_bytes);
+    /// Checks the length and the records, but not the pixels. Returns the records.
+    pub(crate) fn load(&mut self) -> Result<Records, Error> {
+        let length = self
+            .file
+            .metadata()
+            .map_err(Error::io(&self.path, "read"))?
+            .len();
+        let expected = self.header.file_bytes;
         if length != expected {
             let how = if length < expected {
                 "cut short"
             } else {
                 "too long"
             };
-            return Err(format!(
-                "{how}: {length} bytes where the header says {expected}"
-            ));
+            let cause = format!("{how}: {length} bytes where the header says {expected}");
+            return Err(self.damaged(cause));
         }
+        let records = self.read_records()?;
+        for (index, record) in records.records.iter().enumerate() {
+            let cause = if record.label >= self.header.class_count {
+                "its label is beyond the classes"
+            } else if records.name(record).is_none() {
+                "its name lies outside the names or is not UTF-8"
+            } else {
+                continue;
+            };
+            return Err(self.damaged(format!("image {index}: {cause}")));
+        }
+        self.labels = records.records.iter().map(|record| record.label).collect();
+        self.checksums = records
+            .records
+            .iter()
+            .map(|record| record.checksum)
+            .collect();
+        Ok(records)
+    }
+
+    fn read_records(&self) -> Result<Records, Error> {
         let h = &self.header;
-        let records = self.range(h.images_end(), h.totals_offset);
-        if format::checksum(records) != h.records_checksum {
-            return Err("the image records do not match their checksum".into());
+        let bytes = self.section(h.images_end(), h.description_offset)?;
+        if format::checksum(&bytes) != h.records_checksum {
+            return Err(self.damaged("the image records do not match their checksum"));
         }
-        for (index, record) in self.records().iter().enumerate() {
-            self.check_record(record)
-                .map_err(|cause| format!("image {index}: {cause}"))?;
-        }
-        Ok(())
+        let at = |offset: u64| (offset - h.images_end()) as usize;
+        let names_end = at(h.names_offset + h.names_bytes);
+        let records = &bytes[at(h.records_offset)..at(h.names_offset)];
+        Ok(Records {
+            records: bytemuck::pod_collect_to_vec(records),
+            names: bytes[at(h.names_offset)..names_end].to_vec(),
+        })
     }
 
-    fn check_record(&self, record: &Record) -> Result<(), &'static str> {
-        if record.label >= self.header.class_count {
-            return Err("its label is beyond the classes");
-        }
-        self.name(record)
-            .map(|_| ())
-            .ok_or("its name lies outside the names or is not UTF-8")
+    /// Reads a part of the file. It was there when the shard was opened.
+    pub(crate) fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
+        self.file
+            .read_exact_at(out, offset)
+            .map_err(|cause| match cause.kind() {
+                ErrorKind::UnexpectedEof => self.damaged("cut short since it was opened"),
+                _ => Error::io(&self.path, "read")(cause),
+            })
     }
 
-    /// The bytes from `start` to `end`, both known to lie within the file.
-    fn range(&self, start: u64, end: u64) -> &[u8] {
-        &self.map[start as usize..end as usize]
+    fn section(&self, start: u64, end: u64) -> Result<Vec<u8>, Error> {
+        let mut bytes = vec![0; (end - start) as usize];
+        self.read(start, &mut bytes)?;
+        Ok(bytes)
     }
 
     pub(crate) fn len(&self) -> usize {
         self.header.images as usize
     }
 
-    pub(crate) fn records(&self) -> &[Record] {
-        // A map begins on a page and the offset is a multiple of eight: the cast cannot fail.
-        bytemuck::cast_slice(self.range(self.header.records_offset, self.header.names_offset))
+    pub(crate) fn label(&self, index: usize) -> u32 {
+        self.labels[index]
     }
 
-    fn name(&self, record: &Record) -> Option<&str> {
-        let names_end = self.header.names_offset + self.header.names_bytes;
-        let names = self.range(self.header.names_offset, names_end);
-        let start = record.name_offset as usize;
-        let bytes = names.get(start..start.checked_add(record.name_bytes as usize)?)?;
-        std::str::from_utf8(bytes).ok()
+    /// Of an image's pixels.
+    pub(crate) fn checksum_of(&self, index: usize) -> u64 {
+        self.checksums[index]
     }
 
-    /// Path of an image relative to the source folder.
-    pub(crate) fn source(&self, index: usize) -> &str {
-        // Never empty in a shard that was not changed since it was opened.
-        self.name(&self.records()[index]).unwrap_or_default()
+    /// One image's record, from the disk.
+    pub(crate) fn record(&self, index: usize) -> Result<Record, Error> {
+        let mut record: Record = bytemuck::Zeroable::zeroed();
+        let offset = self.header.records_offset + (index * size_of::<Record>()) as u64;
+        self.read(offset, bytemuck::bytes_of_mut(&mut record))?;
+        Ok(record)
     }
 
-    pub(crate) fn image(&self, index: usize) -> &[u8] {
+    /// One image's path within the source, from the disk.
+    pub(crate) fn source(&self, index: usize) -> Result<String, Error> {
+        let record = self.record(index)?;
+        let (start, length) = (u64::from(record.name_offset), u64::from(record.name_bytes));
+        let changed = || self.damaged(format!("image {index}: its record has changed"));
+        if start + length > self.header.names_bytes {
+            return Err(changed());
+        }
+        let start = self.header.names_offset + start;
+        let name = self.section(start, start + length)?;
+        String::from_utf8(name).map_err(|_| changed())
+    }
+
+    /// Where an image lies.
+    pub(crate) fn place(&self, index: usize) -> u64 {
         assert!(index < self.len(), "image {index} of {}", self.len());
-        let start = self.header.images_offset + index as u64 * self.header.stride;
-        self.range(start, start + self.header.stride)
+        self.header.images_offset + index as u64 * self.header.stride
     }
 
-    /// The sums stored with the shard, or the cause why they are not to be believed.
-    pub(crate) fn stored_totals(&self) -> Result<Totals, String> {
+    /// The file, for advice to the system.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// What the set is made of, and this shard's lines of the report.
+    pub(crate) fn texts(&self) -> Result<(Description, Vec<u8>), Error> {
         let h = &self.header;
-        let bytes = self.range(h.totals_offset, h.file_bytes);
-        if format::checksum(bytes) != h.totals_checksum {
-            return Err("the sums do not match their checksum".into());
+        let mut bytes = self.section(h.description_offset, h.totals_offset)?;
+        if format::checksum(&bytes) != h.texts_checksum {
+            return Err(self.damaged("its description or report does not match its checksum"));
+        }
+        let description = serde_json::from_slice(&bytes[..h.description_bytes as usize]);
+        let description: Description =
+            description.map_err(|e| self.damaged(format!("its description: {e}")))?;
+        description.check().map_err(|cause| self.damaged(cause))?;
+        bytes.truncate((h.description_bytes + h.report_bytes) as usize);
+        bytes.drain(..h.description_bytes as usize);
+        Ok((description, bytes))
+    }
+
+    /// The sums stored with the shard.
+    pub(crate) fn stored_totals(&self) -> Result<Totals, Error> {
+        let h = &self.header;
+        let bytes = self.section(h.totals_offset, h.file_bytes)?;
+        if format::checksum(&bytes) != h.totals_checksum {
+            return Err(self.damaged("the sums do not match their checksum"));
         }
         let (positions, products) = bytes.split_at(bytes.len() - 6 * 8);
-        let positions: &[u32] = bytemuck::cast_slice(&positions[..h.stride as usize * 4]);
-        let products: &[u64] = bytemuck::cast_slice(products);
+        let positions: Vec<u32> = bytemuck::pod_collect_to_vec(&positions[..h.stride as usize * 4]);
+        let products: Vec<u64> = bytemuck::pod_collect_to_vec(products);
         let mut totals = Totals::new(h.stride as usize);
         totals.images = h.images;
         totals.positions = positions.iter().map(|&sum| u64::from(sum)).collect();
-        totals.products.copy_from_slice(products);
+        totals.products.copy_from_slice(&products);
         Ok(totals)
     }
 }

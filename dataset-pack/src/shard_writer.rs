@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::atomic::Draft;
 use crate::error::Error;
 use crate::format::{self, HEADER_BYTES, Header, Record};
-use crate::statistics::Totals;
+use crate::report::BadImage;
 
 /// An image ready to be written, made by any thread.
 pub(crate) struct Packed {
@@ -23,25 +23,27 @@ pub(crate) struct ShardWriter {
     header: Header,
     records: Vec<Record>,
     names: Vec<u8>,
+    report: Vec<u8>,
     positions: Vec<u32>,
     products: [u64; 6],
 }
 
 impl ShardWriter {
-    /// Starts a shard; of `header`, all but the layout must be filled in.
+    /// Starts a shard; of `header`, all but counts and layout must be filled in.
     pub(crate) fn create(path: &Path, header: Header) -> Result<Self, Error> {
         let mut draft = Draft::create(path)?;
         // Its place is kept by a page that no reader takes for a header.
         draft.write(&[0; HEADER_BYTES])?;
-        let positions = vec![0; header.layout(0, 0).stride as usize];
-        let (records, names, products) = (Vec::new(), Vec::new(), [0; 6]);
+        let positions = vec![0; header.layout().stride as usize];
+        let (records, names, report) = (Vec::new(), Vec::new(), Vec::new());
         Ok(ShardWriter {
             draft,
             header,
             records,
             names,
+            report,
             positions,
-            products,
+            products: [0; 6],
         })
     }
 
@@ -67,39 +69,54 @@ impl ShardWriter {
         Ok(())
     }
 
-    /// Writes what follows the images, then the header, and gives the file its name. Returns the
-    /// final header, its checksum and the shard's sums.
-    pub(crate) fn finish(mut self) -> Result<(Header, u64, Totals), Error> {
-        let mut header = self
-            .header
-            .layout(self.records.len() as u64, self.names.len() as u64);
+    /// Notes what was not packed, or not cleanly.
+    pub(crate) fn report(&mut self, bad: &BadImage) -> Result<(), Error> {
+        let line = bad
+            .line()
+            .map_err(|e| Error::io(self.draft.path(), "write")(e.into()))?;
+        self.report.extend(line);
+        Ok(())
+    }
+
+    /// Writes what follows the images, then the header, and gives the file its name.
+    pub(crate) fn finish(mut self, description: &[u8]) -> Result<(), Error> {
+        let mut header = Header {
+            images: self.records.len() as u64,
+            names_bytes: self.names.len() as u64,
+            description_bytes: description.len() as u64,
+            report_bytes: self.report.len() as u64,
+            ..self.header
+        }
+        .layout();
         let records = self.records_section(&header);
         header.records_checksum = format::checksum(&records);
         self.draft.write(&records)?;
+        let texts = self.texts_section(&header, description);
+        header.texts_checksum = format::checksum(&texts);
+        self.draft.write(&texts)?;
         let totals = self.totals_section();
         header.totals_checksum = format::checksum(&totals);
         self.draft.write(&totals)?;
-        let page = header.to_page();
-        self.draft.write_start(&page)?;
-        self.draft.publish()?;
-
-        let checksum = u64::from_ne_bytes(*page.last_chunk().unwrap_or(&[0; 8]));
-        let positions = self.positions.into_iter().map(u64::from).collect();
-        let totals = Totals {
-            images: header.images,
-            positions,
-            products: self.products,
-        };
-        Ok((header, checksum, totals))
+        self.draft.write_start(&header.to_page())?;
+        self.draft.publish()
     }
 
-    /// What lies between the images and the sums.
+    /// What lies between the images and the description.
     fn records_section(&self, header: &Header) -> Vec<u8> {
         let start = header.images_end();
         let mut bytes = vec![0; (header.records_offset - start) as usize];
         bytes.extend_from_slice(bytemuck::cast_slice(&self.records));
         bytes.extend_from_slice(&self.names);
-        bytes.resize((header.totals_offset - start) as usize, 0);
+        bytes.resize((header.description_offset - start) as usize, 0);
+        bytes
+    }
+
+    fn texts_section(&self, header: &Header, description: &[u8]) -> Vec<u8> {
+        let mut bytes = [description, &self.report].concat();
+        bytes.resize(
+            (header.totals_offset - header.description_offset) as usize,
+            0,
+        );
         bytes
     }
 

@@ -8,14 +8,15 @@ use serde::Serialize;
 
 use crate::dataset::{open_shard, read_mean};
 use crate::error::Error;
+use crate::finish::read_part;
 use crate::format;
 use crate::index::{INDEX_FILE, Index, MEAN_FILE, Split};
 use crate::report::REPORT_FILE;
-use crate::shard::Shard;
+use crate::shard::{Records, Shard};
 use crate::statistics::{self, Totals};
 
 /// Receives progress: images just checked, images of the set.
-type Done<'a> = &'a (dyn Fn(usize, u64) + Sync);
+pub(crate) type Done<'a> = &'a (dyn Fn(usize, u64) + Sync);
 
 /// What a check of every byte found.
 #[derive(Clone, Debug, Serialize)]
@@ -26,6 +27,8 @@ pub struct Verified {
     pub shards: usize,
     /// One line for each damage, naming the file. Empty: the set is whole.
     pub problems: Vec<String>,
+    /// Numbers of the shards that are damaged or missing.
+    pub damaged: Vec<u32>,
     /// Files in the folder that are no part of the set.
     pub strangers: Vec<String>,
 }
@@ -42,6 +45,8 @@ pub fn verify(dir: impl AsRef<Path>, done: Done) -> Result<Verified, Error> {
         .map(|number| check_shard(folder, &index, number, done))
         .collect();
     let mut problems: Vec<String> = checked.iter().flat_map(|c| c.problems.clone()).collect();
+    let damaged = (0..).zip(&checked).filter(|(_, c)| !c.problems.is_empty());
+    let damaged = damaged.map(|(number, _)| number).collect();
     let shards: Option<Vec<&Contents>> = checked.iter().map(|c| c.contents.as_ref()).collect();
     // What is left to compare is the sum over all shards, so all must have been readable.
     if let Some(shards) = shards {
@@ -55,6 +60,7 @@ pub fn verify(dir: impl AsRef<Path>, done: Done) -> Result<Verified, Error> {
         images: index.counts.packed,
         shards: index.shards.len(),
         problems,
+        damaged,
         strangers,
     })
 }
@@ -63,6 +69,7 @@ pub fn verify(dir: impl AsRef<Path>, done: Done) -> Result<Verified, Error> {
 struct Contents {
     totals: Totals,
     images_per_class: Vec<u64>,
+    report: Vec<u8>,
 }
 
 struct Checked {
@@ -71,70 +78,64 @@ struct Checked {
 }
 
 fn check_shard(folder: &Path, index: &Index, number: usize, done: Done) -> Checked {
-    let shard = match open_shard(folder, index, number) {
-        Ok(shard) => shard,
-        Err(error) => {
-            return Checked {
-                problems: vec![error.to_string()],
-                contents: None,
-            };
-        }
-    };
     let mut problems = Vec::new();
-    let mut problem = |cause: &str| problems.push(format!("{}: {cause}", shard.path().display()));
-    let header = &shard.header;
-    if (header.split, header.resize, header.seed)
-        != (index.split.id(), index.resize.id(), index.seed)
-    {
-        problem("split, resize rule or seed differ from the index");
-    }
-    for at in 0..shard.len() {
-        done(1, index.counts.packed);
-        if is_intact(&shard, at) {
-            continue;
+    let contents = open_shard(folder, index, number).and_then(|(shard, records)| {
+        // All but the pixels, then those.
+        let part = read_part(folder, &index.description, number as u32)?;
+        let mut contents = check_pixels(&shard, &records, index, done, &mut problems)?;
+        contents.report = part.report;
+        if shard.stored_totals()? != contents.totals {
+            problems.push(
+                shard
+                    .damaged("the sums are not those of the images")
+                    .to_string(),
+            );
         }
-        let source = shard.source(at);
-        problem(&format!(
-            "image {at} ({source}): the pixels do not match their checksum"
-        ));
-    }
-    let contents = contents(&shard, index.classes.len());
-    match shard.stored_totals() {
-        Err(cause) => problem(&cause),
-        Ok(stored) if stored != contents.totals => problem("the sums are not those of the images"),
-        Ok(_) => {}
-    }
-    Checked {
-        problems,
-        contents: Some(contents),
-    }
+        Ok(contents)
+    });
+    let contents = contents
+        .map_err(|error| problems.push(error.to_string()))
+        .ok();
+    Checked { problems, contents }
 }
 
-fn is_intact(shard: &Shard, at: usize) -> bool {
-    format::checksum(shard.image(at)) == shard.records()[at].checksum
-}
-
-fn contents(shard: &Shard, classes: usize) -> Contents {
+/// Reads all images of a shard. An error is one of reading it.
+fn check_pixels(
+    shard: &Shard,
+    records: &Records,
+    index: &Index,
+    done: Done,
+    problems: &mut Vec<String>,
+) -> Result<Contents, Error> {
     let mut totals = Totals::new(shard.header.stride as usize);
-    let mut images_per_class = vec![0; classes];
-    for (at, record) in shard.records().iter().enumerate() {
-        let image = shard.image(at);
-        totals.add_image(image, statistics::products(image));
+    let mut images_per_class = vec![0; index.class_images.len()];
+    let mut pixels = vec![0; shard.header.stride as usize];
+    for (at, record) in records.records.iter().enumerate() {
+        done(1, index.counts.packed);
+        shard.read(shard.place(at), &mut pixels)?;
+        if format::checksum(&pixels) != record.checksum {
+            let source = records.name(record).unwrap_or_default();
+            let cause = format!("image {at} ({source}): the pixels do not match their checksum");
+            problems.push(shard.damaged(cause).to_string());
+        }
+        totals.add_image(&pixels, statistics::products(&pixels));
         images_per_class[record.label as usize] += 1;
     }
-    Contents {
+    let report = Vec::new();
+    Ok(Contents {
         totals,
         images_per_class,
-    }
+        report,
+    })
 }
 
-/// Compares the sums over all shards with the index and the mean image.
+/// Compares the sums over all shards with the index, the mean image and the report.
 fn check_sums(folder: &Path, index: &Index, shards: &[&Contents]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut problem = |file: &str, cause: String| {
         problems.push(format!("{}: {cause}", folder.join(file).display()));
     };
-    for (label, class) in index.classes.iter().enumerate() {
+    for (label, class) in index.classes().iter().enumerate() {
         let images: u64 = shards.iter().map(|s| s.images_per_class[label]).sum();
         if images != class.images {
             let (name, expected) = (&class.name, class.images);
@@ -142,17 +143,26 @@ fn check_sums(folder: &Path, index: &Index, shards: &[&Contents]) -> Vec<String>
             problem(INDEX_FILE, cause);
         }
     }
-    let mut totals = Totals::new(index.size as usize * index.size as usize * 3);
+    let report: Vec<u8> = shards
+        .iter()
+        .flat_map(|s| s.report.iter().copied())
+        .collect();
+    let written = std::fs::read(folder.join(REPORT_FILE)).unwrap_or_default();
+    if report != written {
+        problem(REPORT_FILE, "not the report of these shards".into());
+    }
+    let size = index.description.size as usize;
+    let mut totals = Totals::new(size * size * 3);
     shards.iter().for_each(|s| totals.add(&s.totals));
     match &index.statistics {
-        None if index.split == Split::Train => problem(INDEX_FILE, "no statistics".into()),
+        None if index.description.split == Split::Train => {
+            problem(INDEX_FILE, "no statistics".into());
+        }
         None => {}
         Some(statistics) => {
-            if statistics.moments != totals.moments() {
-                problem(
-                    INDEX_FILE,
-                    "the sums of the pixels are not those of the images".into(),
-                );
+            if (statistics.images, &statistics.moments) != (totals.images, &totals.moments()) {
+                let cause = "the sums of the pixels are not those of the images";
+                problem(INDEX_FILE, cause.into());
             }
             if statistics.mean_checksum != format::checksum(bytemuck::cast_slice(&totals.mean())) {
                 problem(MEAN_FILE, "not the mean of the images".into());

@@ -32,7 +32,7 @@ fn a_source_that_is_missing_empty_or_a_file_is_named() {
     );
     fs::write(dir.path().join("file"), "text").expect("writes");
     let line = refusal(&dir.path().join("file"), &out, 0);
-    assert!(line.contains("file: not a folder"), "{line}");
+    assert!(line.contains("file: neither a folder, nor a tar"), "{line}");
     assert!(!out.exists(), "nothing was begun");
 }
 
@@ -190,10 +190,21 @@ fn a_source_of_bad_images_alone_makes_no_set() {
 #[test]
 fn a_finished_set_is_not_overwritten() {
     let dir = common::packed();
-    let error = pack(&dir.path().join("source"), &dir.path().join("set"), |_| {});
-    let line = one_line(&error.expect_err("refused"));
-    assert!(line.contains("set: already holds a finished set"), "{line}");
-    Dataset::open(dir.path().join("set")).expect("still opens");
+    let (source, set) = (dir.path().join("source"), dir.path().join("set"));
+    let index = fs::read(set.join("index.json")).expect("reads");
+    // The same again is done already; anything else is refused.
+    assert_eq!(
+        pack(&source, &set, |_| {}).expect("is there")[0]
+            .counts
+            .packed,
+        12
+    );
+    let line = one_line(&pack(&source, &set, |o| o.seed = 5).expect_err("refused"));
+    assert!(
+        line.contains("set: already holds a finished set of other images"),
+        "{line}"
+    );
+    assert_eq!(fs::read(set.join("index.json")).expect("reads"), index);
 }
 
 #[test]

@@ -133,7 +133,7 @@ fn drawing_packing_and_looking() {
     );
     let picture = image::open(&png).expect("a PNG").into_rgb8();
     let set = dataset_pack::Dataset::open(&train).expect("opens");
-    assert_eq!(picture.as_raw(), set.image(7));
+    assert_eq!(picture.as_raw(), &set.image(7).expect("whole"));
     let (status, _, stderr) = run(&["inspect", text(&train), "--index", "8"]);
     assert_eq!(status, 1);
     assert!(

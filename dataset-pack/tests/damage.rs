@@ -93,7 +93,9 @@ fn another_version_or_byte_order() {
 
 #[test]
 fn a_header_that_lies_with_a_right_checksum() {
-    for at in [16, 20, 48, 72, 80, 88, 96, 104, 112, 120] {
+    for at in [
+        16, 20, 48, 80, 88, 96, 104, 112, 120, 128, 136, 144, 152, 160,
+    ] {
         let line = shard_refusal(|b| {
             b[at] ^= 0x11;
             reseal(b);
@@ -198,9 +200,9 @@ fn verify_finds_every_damaged_byte() {
     let source = Dataset::open(&set)
         .expect("opens")
         .source(5 + 3)
-        .to_string();
+        .expect("a source");
     change(&path, |b| b[4096 + 3 * 3072 + 1000] ^= 4);
-    assert!(!Dataset::open(&set).expect("opens").is_intact(5 + 3));
+    assert!(Dataset::open(&set).expect("opens").image(5 + 3).is_err());
     let problems = verify(&set, &|_, _| {}).expect("verifies").problems;
     let line = &problems[0];
     assert!(
@@ -239,4 +241,42 @@ fn verify_names_all_damage_and_files_that_do_not_belong() {
         found.problems
     );
     assert_eq!(found.strangers, ["shard-00009.bin"]);
+}
+
+/// Files that change while they are open, as a map would not survive.
+#[test]
+fn a_shard_that_shrinks_or_changes_while_it_is_open_is_named() {
+    let dir = packed();
+    let set = dir.path().join("set");
+    let open = Dataset::open(&set).expect("opens");
+    let path = set.join("shard-00001.bin");
+    let file = fs::File::options().write(true).open(&path).expect("opens");
+    let length = file.metadata().expect("has a length").len();
+    // Images 5 to 9 lie in this shard; the cut goes through the fourth of them.
+    file.set_len(4096 + 3 * 3072 + 100).expect("cuts");
+    let mut pixels = vec![0; open.image_bytes()];
+    for index in 0..open.len() {
+        let read = open.read(index, &mut pixels);
+        if (8..10).contains(&index) {
+            let line = one_line(&read.expect_err("is gone"));
+            assert!(
+                line.contains("shard-00001.bin: cut short since it was opened"),
+                "{line}"
+            );
+            assert!(open.image(index).is_err());
+        } else {
+            read.expect("is there");
+        }
+        open.prefetch(index);
+    }
+    assert!(open.source(5).is_err() && open.status(5).is_err() && open.original_size(5).is_err());
+    assert_eq!(open.label(9), open.label(9), "labels are in memory");
+    // What was zeroes for a while is told by its checksum.
+    file.set_len(length).expect("grows");
+    let line = one_line(&open.image(8).expect_err("is zero"));
+    assert!(
+        line.contains("shard-00001.bin: image 8 of the set does not match its checksum"),
+        "{line}"
+    );
+    open.image(7).expect("is whole");
 }

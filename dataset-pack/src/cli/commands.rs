@@ -1,64 +1,88 @@
 //! What each command does.
 
 use std::io::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
 use anyhow::{Context, Result, ensure};
-use dataset_pack::{BuildOptions, Built, Dataset, Event, SynthOptions};
+use dataset_pack::{
+    Action, BadImage, BuildOptions, Built, Dataset, Event, RepairOptions, SynthOptions,
+};
 use serde::Serialize;
 
 use super::describe::{Description, ImageDescription};
 use super::progress::Progress;
 
 pub(crate) fn build(json: bool, options: &BuildOptions) -> Result<ExitCode> {
-    let bar: Mutex<Option<Progress>> = Mutex::new(None);
-    let note = |bar: &Option<Progress>, text: &str| match bar {
-        Some(bar) => bar.note(text),
-        None => eprintln!("{text}"),
-    };
-    let observer = |event: Event<'_>| {
-        let Ok(mut bar) = bar.lock() else { return };
-        match event {
-            Event::Begin {
-                split,
-                images,
-                classes,
-            } => {
-                finish(&bar);
-                eprintln!("{}: {images} images of {classes} classes", split.name());
-                *bar = Some(Progress::new("packed", images as u64));
-            }
-            Event::Advance(images) => bar.iter().for_each(|bar| bar.advance(images)),
-            Event::Bad(image) => {
-                note(
-                    &bar,
-                    &format!("warning: {}: {}", image.source, image.reason),
-                );
-            }
-            Event::Warning(text) => note(&bar, &format!("warning: {text}")),
-            _ => {}
-        }
-    };
-    let built = dataset_pack::build(options, &observer)?;
-    if let Ok(bar) = bar.lock() {
-        finish(&bar);
-    }
+    let bar = Bar::default();
+    let built = dataset_pack::build(options, &|event| bar.show(event))?;
+    bar.finish();
     print(json, &built, || {
         built.iter().map(line).collect::<Vec<_>>().join("\n")
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn finish(bar: &Option<Progress>) {
-    bar.iter().for_each(Progress::finish);
+/// Shows the events of packing.
+#[derive(Default)]
+struct Bar(Mutex<Option<Progress>>);
+
+impl Bar {
+    fn show(&self, event: Event<'_>) {
+        let Ok(mut bar) = self.0.lock() else { return };
+        let note = |bar: &Option<Progress>, text: &str| match bar {
+            Some(bar) => bar.note(text),
+            None => eprintln!("{text}"),
+        };
+        match event {
+            Event::Begin {
+                split,
+                images,
+                classes,
+            } => {
+                bar.iter().for_each(Progress::finish);
+                eprintln!("{}: {images} images of {classes} classes", split.name());
+                *bar = Some(Progress::new("packed", images as u64));
+            }
+            Event::Found(images) => bar.iter().for_each(|bar| bar.found(images)),
+            Event::Advance(images) => bar.iter().for_each(|bar| bar.advance(images)),
+            Event::Bad(image) => {
+                let BadImage {
+                    source,
+                    reason,
+                    action,
+                } = image;
+                let kept = if *action == Action::Kept {
+                    " (kept)"
+                } else {
+                    ""
+                };
+                note(&bar, &format!("warning: {source}: {reason}{kept}"));
+            }
+            Event::Warning(text) => note(&bar, &format!("warning: {text}")),
+            _ => {}
+        }
+    }
+
+    fn finish(&self) {
+        if let Ok(bar) = self.0.lock() {
+            bar.iter().for_each(Progress::finish);
+        }
+    }
 }
 
 fn line(built: &Built) -> String {
     let counts = &built.counts;
+    let part = built.part.map_or(String::new(), |part| {
+        format!(" (part {}/{} of the set)", part.index + 1, part.count)
+    });
+    let kept = match counts.kept {
+        0 => String::new(),
+        kept => format!(" {kept} damaged ones kept,"),
+    };
     let mut line = format!(
-        "{}: {} images of {} classes in {} shards, {} rejected, {} other files",
+        "{}: {} images of {} classes in {} shards{part}, {} rejected,{kept} {} other files",
         built.folder.display(),
         counts.packed,
         built.classes,
@@ -102,6 +126,34 @@ pub(crate) fn verify(dir: &Path, json: bool) -> Result<ExitCode> {
     })
 }
 
+/// Repairs a set, then verifies it.
+pub(crate) fn repair(options: &RepairOptions, json: bool) -> Result<ExitCode> {
+    let bar = Bar::default();
+    let repaired = dataset_pack::repair(options, &|event| bar.show(event), &|_, _| {})?;
+    bar.finish();
+    for number in &repaired {
+        eprintln!("{}: packed shard {number} again", options.set.display());
+    }
+    verify(&options.set, json)
+}
+
+pub(crate) fn merge(parts: &[PathBuf], out: &Path, json: bool) -> Result<ExitCode> {
+    let counts = dataset_pack::merge(parts, out, &|_| {})?;
+    print(json, &counts, || {
+        let (packed, rejected) = (counts.packed, counts.rejected);
+        format!("{}: {packed} images, {rejected} rejected", out.display())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+pub(crate) fn rebuild_index(dir: &Path) -> Result<ExitCode> {
+    dataset_pack::rebuild_index(dir)?;
+    print(false, &(), || {
+        format!("{}: the index is written", dir.display())
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
 pub(crate) fn info(dir: &Path, json: bool) -> Result<ExitCode> {
     let set = Dataset::open(dir)?;
     let description = Description::of(&set);
@@ -122,10 +174,10 @@ pub(crate) fn inspect(
         "{dir}: no image {index}; the set has images 0 to {}",
         images - 1
     );
-    let description = ImageDescription::of(&set, index);
+    let description = ImageDescription::of(&set, index)?;
     print(json, &description, || description.text())?;
     if let Some(png) = png {
-        dataset_pack::write_png(png, set.image(index), set.size())?;
+        dataset_pack::write_png(png, &set.image(index)?, set.size())?;
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! What `info` and `inspect` tell, as data.
 
-use dataset_pack::{Class, Counts, Dataset, PrincipalComponents, Resize, Split};
+use anyhow::Result;
+use dataset_pack::{Class, Counts, Damaged, Dataset, PrincipalComponents, Resize, Split};
 use serde::Serialize;
 
 /// A set in numbers.
@@ -11,6 +12,7 @@ pub(crate) struct Description<'a> {
     size: usize,
     resize: Resize,
     decoder: &'a str,
+    damaged: Damaged,
     tool: &'a str,
     seed: u64,
     id: String,
@@ -42,6 +44,7 @@ impl<'a> Description<'a> {
             size: set.size(),
             resize: set.resize(),
             decoder: set.decoder(),
+            damaged: set.damaged(),
             tool: set.tool(),
             seed: set.seed(),
             id: format!("{:016x}", set.id()),
@@ -59,11 +62,14 @@ impl<'a> Description<'a> {
     /// The description in lines for people.
     pub(crate) fn text(&self) -> String {
         let Counts {
-            rejected, skipped, ..
+            rejected,
+            kept,
+            skipped,
+            ..
         } = self.counts;
         let mut lines = vec![
             format!(
-                "images   {} ({rejected} rejected, {skipped} other files)",
+                "images   {} ({rejected} rejected, {kept} damaged ones kept, {skipped} other files)",
                 self.images
             ),
             format!("split    {}", self.split.name()),
@@ -72,7 +78,11 @@ impl<'a> Description<'a> {
                 self.size,
                 self.resize.name()
             ),
-            format!("decoder  {} for JPEG", self.decoder),
+            format!(
+                "decoder  {} for JPEG; damaged images: {}",
+                self.decoder,
+                self.damaged.name()
+            ),
             format!(
                 "packed   by {}, seed {}, id {}",
                 self.tool, self.seed, self.id
@@ -94,7 +104,14 @@ impl<'a> Description<'a> {
         }
         lines.push(format!("classes  {}", self.classes.len()));
         let class = |(label, class): (usize, &Class)| {
-            format!("{label:6}  {:7} images  {}", class.images, class.name)
+            let Class {
+                name,
+                words,
+                images,
+            } = class;
+            format!("{label:6}  {images:7} images  {name}  {words}")
+                .trim_end()
+                .to_string()
         };
         lines.extend(self.classes.iter().enumerate().map(class));
         lines.join("\n")
@@ -123,7 +140,8 @@ pub(crate) struct ImageDescription<'a> {
     index: usize,
     label: u32,
     class: &'a str,
-    source: &'a str,
+    words: &'a str,
+    source: String,
     width: u32,
     height: u32,
     status: Vec<&'static str>,
@@ -132,33 +150,37 @@ pub(crate) struct ImageDescription<'a> {
 }
 
 impl<'a> ImageDescription<'a> {
-    pub(crate) fn of(set: &'a Dataset, index: usize) -> Self {
+    pub(crate) fn of(set: &'a Dataset, index: usize) -> Result<Self> {
         let label = set.label(index);
-        let (width, height) = set.original_size(index);
-        ImageDescription {
+        let (width, height) = set.original_size(index)?;
+        let mut pixels = vec![0; set.image_bytes()];
+        Ok(ImageDescription {
             index,
             label,
             class: &set.classes()[label as usize].name,
-            source: set.source(index),
+            words: &set.classes()[label as usize].words,
+            source: set.source(index)?,
             width,
             height,
-            status: set.status(index).words(),
-            intact: set.is_intact(index),
+            status: set.status(index)?.words(),
+            intact: set.read_checked(index, &mut pixels).is_ok(),
             shard: set.shard_file(index).display().to_string(),
-        }
+        })
     }
 
     pub(crate) fn text(&self) -> String {
         let mut status = self.status.clone();
         if !self.intact {
-            status.push("DAMAGED: the pixels do not match their checksum");
+            status.push("UNREADABLE: the pixels do not match their checksum");
         } else if status.is_empty() {
             status.push("packed as it was");
         }
         let lines = [
             format!("image   {} in {}", self.index, self.shard),
             format!("label   {}", self.label),
-            format!("class   {}", self.class),
+            format!("class   {} {}", self.class, self.words)
+                .trim_end()
+                .to_string(),
             format!("source  {} ({}x{})", self.source, self.width, self.height),
             format!("status  {}", status.join(", ")),
         ];

@@ -9,11 +9,11 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use dataset_pack::{
-    BuildOptions, DEFAULT_MAX_PIXELS, MAX_SHARD_IMAGES, MAX_SIZE, Resize, Split, SynthFormat,
-    SynthOptions,
+    BuildOptions, DEFAULT_MAX_DECODED_BYTES, Damaged, MAX_SHARD_IMAGES, MAX_SIZE, Part,
+    RepairOptions, Resize, Split, SynthFormat, SynthLayout, SynthOptions,
 };
 
-/// Pack folders of images into checksummed shards that a trainer can map, and check and read them.
+/// Pack images into checksummed shards for a trainer, and check and read them.
 #[derive(Parser)]
 #[command(version, arg_required_else_help = true)]
 #[command(
@@ -30,6 +30,8 @@ pub(crate) struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     Build(Build),
+    Merge(Merge),
+    RebuildIndex(RebuildIndex),
     Verify(Verify),
     Info(Info),
     Inspect(Inspect),
@@ -37,33 +39,45 @@ enum Command {
     Synth(Synth),
 }
 
-/// Pack a folder of class folders.
+/// Pack class folders, archives, flat images with a ground truth, a list, or CIFAR's files.
 ///
-/// The classes are the folders directly under SOURCE; images are found at any depth below them
-/// and told by their content. Each is resized so that its shorter side is SIZE, and its centre
-/// square is kept. Transparency goes onto white; EXIF orientation is not applied; of an animation
-/// the first frame is taken. Images that cannot be packed are listed in OUT/report.jsonl.
+/// SOURCE is recognised by looking at it:
+///   - a folder of class folders, or of a tar archive a class, or both;
+///   - a tar archive of such (ILSVRC's train archive, the 22,000-class release), never unpacked;
+///   - flat images in a folder or archive, whose labels --truth tells;
+///   - a text file of path<TAB>label lines, paths relative to it;
+///   - a folder with the binary files of CIFAR-10 or CIFAR-100.
 ///
-/// The same source and options give the same bytes for any number of jobs.
+/// Labels follow the byte order of the class names, unless --labels gives another. Each image is
+/// resized so that its shorter side is SIZE, and its centre square is kept. Transparency goes onto
+/// white; EXIF orientation is not applied; of an animation the first frame is taken. What is not
+/// packed cleanly is listed in OUT/report.jsonl.
+///
+/// The same source and options give the same bytes for any number of jobs and parts. After an
+/// interruption, the same command goes on where it was.
 #[derive(Args)]
 #[command(
     after_help = "Example:\n  dataset-pack build --source photos --out packed/train --split train\n  \
     dataset-pack build --source photos --out packed --val-fraction 0.2"
 )]
 struct Build {
-    /// Folder of class folders
+    /// Folder, tar archive or list
     #[arg(long, value_name = "PATH")]
     source: PathBuf,
-    /// Folder for the set; must not hold a finished one
+    /// Folder for the set; must not hold another one
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Which part of the data this is; `train` gets a mean image and a covariance
     #[arg(long, value_enum, default_value_t, conflicts_with = "val_fraction")]
     split: Split,
-    /// Class list, one name a line, to give every split the same labels [default: the class
-    /// folders in byte order]
+    /// Classes in label order: a list with one name a line (after a synset's id, words for it), a
+    /// devkit's meta.mat, or a packed set [default: the classes found, in byte order]
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
+    /// Labels of flat images: a devkit's folder or ground truth (with its meta.mat beside it),
+    /// LOC_val_solution.csv, lines of `name label`, or of a synset for each image in order
+    #[arg(long, value_name = "FILE")]
+    truth: Option<PathBuf>,
     /// Width and height of the packed images
     #[arg(long, default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SIZE)))]
     size: u32,
@@ -79,28 +93,73 @@ struct Build {
     /// Key of the packing order and of what is held out
     #[arg(long, value_name = "S", default_value_t = 0)]
     seed: u64,
-    /// Bad images a set may have before packing fails
+    /// What to do with images cut short or broken: `keep` packs what can be decoded of a JPEG
+    #[arg(long, value_enum, default_value_t)]
+    damaged: Damaged,
+    /// Images that may be rejected, or kept although damaged, before packing fails
     #[arg(long, value_name = "N", default_value_t = 100)]
     max_bad: usize,
     /// Make two sets, OUT/train and OUT/val, with this share of each class in val
     #[arg(long, value_name = "F", value_parser = fraction)]
     val_fraction: Option<f64>,
-    /// Images of more pixels than this are rejected before they are decoded
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_PIXELS)]
-    max_pixels: u64,
+    /// Pack only the shards of one of N parts, to be joined by `merge`
+    #[arg(long, value_name = "I/N", value_parser = part, default_value = "1/1")]
+    part: Part,
+    /// Images that take more bytes than this once decoded are rejected
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_DECODED_BYTES)]
+    max_decoded_bytes: u64,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
 }
 
+/// Join the parts of a set that were packed with --part.
+///
+/// Shards on the same file system as OUT are linked, others copied.
+#[derive(Args)]
+#[command(after_help = "Example:\n  dataset-pack merge part-1 part-2 --out sets/train")]
+struct Merge {
+    /// Folders of the parts
+    #[arg(required = true, value_name = "PART_DIR")]
+    parts: Vec<PathBuf>,
+    /// Folder for the set
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Write index, mean image and report of a set again from its shards.
+#[derive(Args)]
+#[command(after_help = "Example:\n  dataset-pack rebuild-index sets/train")]
+struct RebuildIndex {
+    /// Folder of the set
+    dir: PathBuf,
+}
+
 /// Check every checksum, count and header of a set.
 ///
-/// Exits with 1 if anything is damaged and names it.
+/// Exits with 1 if anything is damaged and names it. With --repair, packs damaged and missing
+/// shards again from the source first; the options of the build are known from the set.
 #[derive(Args)]
-#[command(after_help = "Example:\n  dataset-pack verify packed/train")]
+#[command(after_help = "Example:\n  dataset-pack verify packed/train\n  \
+    dataset-pack verify packed/train --repair --source photos")]
 struct Verify {
     /// Folder of the set
     dir: PathBuf,
+    /// Pack what is damaged again
+    #[arg(long, requires = "source")]
+    repair: bool,
+    /// The source that the set was packed from
+    #[arg(long, value_name = "PATH", requires = "repair")]
+    source: Option<PathBuf>,
+    /// The ground truth that it was packed with
+    #[arg(long, value_name = "FILE", requires = "repair")]
+    truth: Option<PathBuf>,
+    /// Threads for packing; 0 for one a core
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    jobs: usize,
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
@@ -145,13 +204,14 @@ struct Extract {
     out: PathBuf,
 }
 
-/// Draw images in class folders, for trying things out.
+/// Draw images for trying things out: in class folders, or as a miniature ImageNet or CIFAR.
 #[derive(Args)]
 #[command(
-    after_help = "Example:\n  dataset-pack synth --out drawn --classes 10 --per-class 100 --seed 1"
+    after_help = "Example:\n  dataset-pack synth --out drawn --classes 10 --per-class 100 --seed 1\n  \
+    dataset-pack synth --out imagenet --layout ilsvrc2012 --odd --classes 8 --per-class 20"
 )]
 struct Synth {
-    /// New or empty folder for the class folders
+    /// New or empty folder for the images
     #[arg(long, value_name = "FOLDER")]
     out: PathBuf,
     /// Number of classes
@@ -166,12 +226,34 @@ struct Synth {
     /// File type
     #[arg(long, value_enum, default_value_t)]
     format: SynthFormat,
+    /// How the images are laid out
+    #[arg(long, value_enum, default_value_t)]
+    layout: SynthLayout,
+    /// Put every odd file that ImageNet has into the first class: CMYK, truncated, empty, …
+    #[arg(long)]
+    odd: bool,
 }
 
 fn fraction(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(f) if f > 0.0 && f < 1.0 => Ok(f),
         _ => Err("must lie between 0 and 1".into()),
+    }
+}
+
+fn part(text: &str) -> Result<Part, String> {
+    let numbers = text
+        .split_once('/')
+        .map(|(index, count)| (index.parse(), count.parse()));
+    match numbers {
+        Some((Ok(index), Ok(count))) if (1..=count).contains(&index) => {
+            let index: u32 = index;
+            Ok(Part {
+                index: index - 1,
+                count,
+            })
+        }
+        _ => Err("must be I/N with I from 1 to N".into()),
     }
 }
 
@@ -182,14 +264,17 @@ impl Build {
             out: self.out,
             split: self.split,
             labels: self.labels,
+            truth: self.truth,
             size: self.size,
             resize: self.resize,
             shard_images: self.shard_images as usize,
             jobs: self.jobs,
             seed: self.seed,
+            damaged: self.damaged,
             max_bad: self.max_bad,
+            part: self.part,
             val_fraction: self.val_fraction,
-            max_pixels: self.max_pixels,
+            max_decoded_bytes: self.max_decoded_bytes,
         }
     }
 }
@@ -202,6 +287,8 @@ impl Synth {
             per_class,
             seed,
             format,
+            layout,
+            odd,
         } = self;
         SynthOptions {
             out,
@@ -209,6 +296,8 @@ impl Synth {
             per_class,
             seed,
             format,
+            layout,
+            odd,
         }
     }
 }
@@ -217,6 +306,24 @@ impl Synth {
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     match arguments.command {
         Command::Build(a) => commands::build(a.json, &a.options()),
+        Command::Merge(a) => commands::merge(&a.parts, &a.out, a.json),
+        Command::RebuildIndex(a) => commands::rebuild_index(&a.dir),
+        Command::Verify(Verify {
+            dir: set,
+            source: Some(source),
+            truth,
+            jobs,
+            json,
+            ..
+        }) => commands::repair(
+            &RepairOptions {
+                set,
+                source,
+                truth,
+                jobs,
+            },
+            json,
+        ),
         Command::Verify(a) => commands::verify(&a.dir, a.json),
         Command::Info(a) => commands::info(&a.dir, a.json),
         Command::Inspect(a) => commands::inspect(&a.dir, a.index, a.png.as_deref(), a.json),

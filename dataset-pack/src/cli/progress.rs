@@ -2,6 +2,7 @@
 
 use std::io::IsTerminal;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -15,6 +16,7 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     terminal: bool,
     last_line: Mutex<Instant>,
+    found: AtomicU64,
 }
 
 impl Progress {
@@ -36,12 +38,20 @@ impl Progress {
             bar,
             terminal,
             last_line: Mutex::new(Instant::now()),
+            found: AtomicU64::new(0),
         }
     }
 
     /// For tasks that learn their length only when they have begun.
     pub(crate) fn set_length(&self, images: u64) {
         self.bar.set_length(images);
+    }
+
+    /// Images that need no work: they do not count for the rate.
+    pub(crate) fn found(&self, images: usize) {
+        self.found.fetch_add(images as u64, Relaxed);
+        self.bar.inc(images as u64);
+        self.bar.reset_eta();
     }
 
     pub(crate) fn advance(&self, images: usize) {
@@ -71,7 +81,8 @@ impl Progress {
     fn line(&self) {
         let (done, all) = (self.bar.position(), self.bar.length().unwrap_or(0));
         let seconds = self.bar.elapsed().as_secs_f64();
-        let rate = done as f64 / seconds.max(1e-9);
+        let worked = done - self.found.load(Relaxed).min(done);
+        let rate = worked as f64 / seconds.max(1e-9);
         eprintln!(
             "{} {done}/{all} images, {rate:.0}/s, {seconds:.1} s",
             self.verb

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use assert_cmd::Command;
-use dataset_pack::{BuildOptions, Built, Error, SynthFormat, SynthOptions, build, synth};
+use dataset_pack::{BuildOptions, Built, Dataset, Error, SynthLayout, SynthOptions, build, synth};
 use tempfile::TempDir;
 
 /// A folder that goes away with the test.
@@ -15,19 +15,24 @@ pub fn folder() -> TempDir {
 
 /// Draws three classes of four JPEGs into `out`.
 pub fn draw(out: &Path) {
-    let (classes, per_class, seed, format) = (3, 4, 1, SynthFormat::Jpeg);
-    let out = out.to_path_buf();
-    synth(
-        &SynthOptions {
-            out,
-            classes,
-            per_class,
-            seed,
-            format,
-        },
-        &|_| {},
-    )
-    .expect("draws");
+    lay_out(out, SynthLayout::Folders, false);
+}
+
+/// Draws three classes of four JPEGs (of CIFAR, six images each of all classes), so laid out.
+pub fn lay_out(out: &Path, layout: SynthLayout, odd: bool) {
+    let (classes, per_class) = match layout {
+        SynthLayout::Cifar10 => (10, 6),
+        SynthLayout::Cifar100 => (100, 6),
+        _ => (3, 4),
+    };
+    let seed = 1;
+    let options = SynthOptions {
+        seed,
+        layout,
+        odd,
+        ..SynthOptions::new(out, classes, per_class)
+    };
+    synth(&options, &|_| {}).expect("draws");
 }
 
 /// Packs at 32×32, five images a shard, with `change` to the options.
@@ -91,4 +96,23 @@ pub fn one_line(error: &impl std::fmt::Display) -> String {
     let text = error.to_string();
     assert_eq!(text.lines().count(), 1, "{text}");
     text
+}
+
+/// The pixels of an image.
+pub fn pixels_of(set: &Dataset, index: usize) -> Vec<u8> {
+    set.image(index).expect("the image is whole")
+}
+
+/// Where an image came from.
+pub fn source_of(set: &Dataset, index: usize) -> String {
+    set.source(index).expect("its record can be read")
+}
+
+/// All files of a folder with their content.
+pub fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let read = |name: String| {
+        let content = fs::read(folder.join(&name)).expect("the file can be read");
+        (name, content)
+    };
+    files(folder).into_iter().map(read).collect()
 }

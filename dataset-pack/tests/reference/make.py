@@ -39,6 +39,12 @@ def alpha_ramp(width, height):
     return Image.fromarray(np.tile(np.linspace(0, 255, width).astype(np.uint8), (height, 1)))
 
 
+def deep_png(width, height, seed):
+    """16 bits a channel, which Pillow reads but does not write."""
+    levels = picture(width, height, seed).astype(np.uint16) * 257
+    return cv2.imencode(".png", levels[:, :, ::-1])[1].tobytes()
+
+
 def images():
     """Yields (file name, content)."""
 
@@ -73,6 +79,20 @@ def images():
     yield "lossless.webp", encoded(rgb(80, 66, 17), "WEBP", lossless=True)
     yield "deflate.tiff", encoded(rgb(75, 64, 18), "TIFF", compression="tiff_deflate")
     yield "right-size.png", encoded(rgb(64, 64, 19), "PNG")
+    # Even widths that fill no whole blocks, the right edge within the crop.
+    yield "enlarged-420.jpg", encoded(rgb(38, 50, 20), "JPEG", quality=90)
+    yield "enlarged-422.jpg", encoded(rgb(42, 56, 21), "JPEG", quality=85, subsampling=1)
+    yield "edge-420.jpg", encoded(rgb(100, 140, 22), "JPEG", quality=90)
+    ycck = bytearray(encoded(rgb(90, 80, 23).convert("CMYK"), "JPEG", quality=90))
+    ycck[ycck.index(b"Adobe") + 11] = 2
+    yield "ycck.jpg", bytes(ycck)
+    broken = bytes.fromhex("ffe1 0016 457869660000 49492a00 ffffff7f 010203040506".replace(" ", ""))
+    whole = encoded(rgb(90, 80, 24), "JPEG", quality=90)
+    yield "broken-exif.jpg", whole[:2] + broken + whole[2:]
+    frames = [rgb(80, 70, seed) for seed in (25, 26)]
+    yield "animated.webp", encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    yield "animated.png", encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
+    yield "deep.png", deep_png(70, 80, 27)
 
 
 def decoded(content):
@@ -105,7 +125,7 @@ def main():
         (HERE / folder).mkdir(exist_ok=True)
     for name, content in images():
         (HERE / "images" / name).write_bytes(content)
-        image, target = decoded(content), pathlib.Path(name).stem + ".png"
+        image, target = decoded(content), name + ".png"
         bilinear = image.resize(resized_size(image), Image.Resampling.BILINEAR)
         crop(bilinear).save(HERE / "expected" / target, optimize=True)
         crop(resize_2012(image)).save(HERE / "expected-2012" / target, optimize=True)

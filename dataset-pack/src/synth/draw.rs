@@ -1,90 +1,27 @@
-//! `synth`: drawn images in class folders, to try things out where there are no photographs.
-//!
-//! A class is a shape, a texture and a colour. Place, size, angle, lighting, background and noise
-//! vary from image to image, so that a network has something to learn and nothing to memorise.
+//! Draws one image: a shape, a texture and a colour say the class; place, size, angle, lighting,
+//! background and noise vary.
 
 use std::f32::consts::TAU;
-use std::io::Cursor;
-use std::path::{Path, PathBuf};
 
-use image::codecs::jpeg::JpegEncoder;
-use image::{ImageFormat, Rgb, RgbImage};
+use image::{Rgb, RgbImage};
 use rand::rngs::ChaCha8Rng;
 use rand::{RngExt, SeedableRng};
-use rayon::prelude::*;
-
-use crate::atomic;
-use crate::error::Error;
-
-/// The file type of the drawn images.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum SynthFormat {
-    /// JPEG of quality 90.
-    #[default]
-    Jpeg,
-    /// PNG.
-    Png,
-}
-
-/// What to draw.
-#[derive(Clone, Debug)]
-pub struct SynthOptions {
-    /// Where the class folders go; must be empty or new.
-    pub out: PathBuf,
-    /// Number of classes.
-    pub classes: u32,
-    /// Images in each.
-    pub per_class: u32,
-    /// The same seed draws the same images.
-    pub seed: u64,
-    /// Their file type.
-    pub format: SynthFormat,
-}
 
 const SHAPES: [&str; 6] = ["disc", "square", "triangle", "ring", "cross", "diamond"];
 const TEXTURES: [&str; 4] = ["plain", "striped", "checked", "dotted"];
 
-/// Draws the images. `done` is told of images as they are written.
-pub fn synth(options: &SynthOptions, done: &(dyn Fn(usize) + Sync)) -> Result<(), Error> {
-    atomic::make_empty_folder(&options.out)?;
-    let digits = options.classes.saturating_sub(1).to_string().len();
-    for class in 0..options.classes {
-        let kind = Kind::of(class);
-        let name = format!(
-            "{class:0digits$}-{}-{}",
-            SHAPES[kind.shape], TEXTURES[kind.texture]
-        );
-        let folder = options.out.join(name);
-        std::fs::create_dir(&folder).map_err(Error::io(&folder, "make the folder"))?;
-        (0..options.per_class)
-            .into_par_iter()
-            .try_for_each(|number| {
-                // Class and number in separate halves of the stream number: no two images share one.
-                let mut rng = ChaCha8Rng::seed_from_u64(options.seed);
-                rng.set_stream(u64::from(class) << 32 | u64::from(number));
-                save(&draw(&kind, &mut rng), &folder, number, options.format)?;
-                done(1);
-                Ok(())
-            })?;
-    }
-    Ok(())
+/// Draws image `number` of a class. The same seed draws the same.
+pub(super) fn draw(class: u32, number: u32, seed: u64) -> RgbImage {
+    // Class and number in separate halves of the stream number: no two images share one.
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    rng.set_stream(u64::from(class) << 32 | u64::from(number));
+    scene(&Kind::of(class), &mut rng)
 }
 
-fn save(image: &RgbImage, folder: &Path, number: u32, format: SynthFormat) -> Result<(), Error> {
-    let (extension, format) = match format {
-        SynthFormat::Jpeg => ("jpg", ImageFormat::Jpeg),
-        SynthFormat::Png => ("png", ImageFormat::Png),
-    };
-    let path = folder.join(format!("{number:05}.{extension}"));
-    let mut bytes = Cursor::new(Vec::new());
-    match format {
-        ImageFormat::Jpeg => {
-            image.write_with_encoder(JpegEncoder::new_with_quality(&mut bytes, 90))
-        }
-        _ => image.write_to(&mut bytes, format),
-    }
-    .map_err(|e| Error::io(&path, "write")(std::io::Error::other(e)))?;
-    atomic::write_unsynced(&path, bytes.get_ref())
+/// What a class looks like, in words.
+pub(super) fn words(class: u32) -> [&'static str; 2] {
+    let kind = Kind::of(class);
+    [SHAPES[kind.shape], TEXTURES[kind.texture]]
 }
 
 /// What all images of a class have in common.
@@ -175,7 +112,7 @@ fn dark(texture: usize, u: f32, v: f32) -> bool {
     }
 }
 
-fn draw(kind: &Kind, rng: &mut ChaCha8Rng) -> RgbImage {
+fn scene(kind: &Kind, rng: &mut ChaCha8Rng) -> RgbImage {
     let (width, height) = (rng.random_range(200..=360), rng.random_range(200..=360));
     let scene = Scene::random(kind, width, height, rng);
     RgbImage::from_fn(width, height, |x, y| {

@@ -1,0 +1,140 @@
+//! `verify --repair`: damaged and missing shards packed again from the source.
+
+use std::path::{Path, PathBuf};
+
+use crate::build::{BuildOptions, Event, Observer, threads};
+use crate::decode::JPEG_DECODER;
+use crate::description::Description;
+use crate::error::Error;
+use crate::finish::{find_description, finish, read_part, shard_files};
+use crate::format;
+use crate::index::{Index, Split};
+use crate::lock::FolderLock;
+use crate::plan::{self, Plan};
+use crate::report::BadImage;
+use crate::run::{Part, remove_drafts};
+use crate::shard::Shard;
+use crate::shard_packer::{ShardPacker, shard_name};
+use crate::source;
+use crate::verify::{Done, verify};
+
+/// Where the images come from again.
+#[derive(Clone, Debug)]
+pub struct RepairOptions {
+    /// The folder of the set.
+    pub set: PathBuf,
+    /// The source that the set was packed from.
+    pub source: PathBuf,
+    /// The ground truth that it was packed with, if it was.
+    pub truth: Option<PathBuf>,
+    /// Threads; zero for as many as there are cores.
+    pub jobs: usize,
+}
+
+/// Checks a set, packs its damaged and missing shards again from the source, and writes its index
+/// again if need be. Returns the numbers of those shards. The set is then byte for byte what it
+/// was, or the source is not that of the set, which is an error and changes nothing.
+pub fn repair(options: &RepairOptions, observer: Observer, done: Done) -> Result<Vec<u32>, Error> {
+    let folder = &options.set;
+    let _lock = FolderLock::take(folder)?;
+    remove_drafts(folder)?;
+    let (set, mut numbers, index_is_whole) = match verify(folder, done) {
+        Ok(found) => {
+            let set = Index::read(folder)?.description;
+            (set, found.damaged, found.problems.is_empty())
+        }
+        Err(_) if !shard_files(folder)?.is_empty() => {
+            // Without an index nothing tells a shard's pixels but the shard itself.
+            let set = find_description(folder)?;
+            let damaged = |&n: &u32| !is_whole(folder, &set, n);
+            let numbers = (0..set.shard_count).filter(damaged).collect();
+            (set, numbers, false)
+        }
+        Err(error) => return Err(error),
+    };
+    if numbers.is_empty() && index_is_whole {
+        return Ok(numbers);
+    }
+    if !numbers.is_empty() {
+        if set.decoder != JPEG_DECODER {
+            let cause = format!(
+                "packed with {}, but this program has {JPEG_DECODER}",
+                set.decoder
+            );
+            return Err(Error::input(folder, cause));
+        }
+        let labels = Some(set.classes.clone());
+        // A source that is parted into two sets is opened as one to learn from.
+        let opened_as = if set.val_fraction.is_some() {
+            Split::Train
+        } else {
+            set.split
+        };
+        let source = source::open(&options.source, opened_as, labels, options.truth.as_deref())?;
+        let plans = plan::plans(&build_options(options, &set), &source)?;
+        let Some(plan) = plans.iter().find(|plan| plan.description == set) else {
+            let cause = format!("not the images that {} was packed from", folder.display());
+            return Err(Error::input(&options.source, cause));
+        };
+        let pool = threads(options.jobs, folder)?;
+        pool.install(|| pack_again(plan, folder, &numbers, observer))?;
+    }
+    finish(folder, &set)?;
+    numbers.sort();
+    Ok(numbers)
+}
+
+fn is_whole(folder: &Path, set: &Description, number: u32) -> bool {
+    let whole = || -> Result<bool, Error> {
+        read_part(folder, set, number)?;
+        let mut shard = Shard::open(&folder.join(shard_name(number)))?;
+        let records = shard.load()?;
+        let mut pixels = vec![0; shard.header.stride as usize];
+        for (at, record) in records.records.iter().enumerate() {
+            shard.read(shard.place(at), &mut pixels)?;
+            if format::checksum(&pixels) != record.checksum {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    };
+    whole().unwrap_or(false)
+}
+
+fn pack_again(
+    plan: &Plan,
+    folder: &Path,
+    numbers: &[u32],
+    observer: Observer,
+) -> Result<(), Error> {
+    let packer = ShardPacker::new(plan, folder, observer)?;
+    let images = numbers.iter().map(|&n| plan.shard(n).len()).sum();
+    let (split, classes) = (plan.description.split, plan.description.classes.len());
+    observer(Event::Begin {
+        split,
+        images,
+        classes,
+    });
+    for &number in numbers {
+        packer.pack(number, &mut |_: &BadImage| Ok(()))?.finish()?;
+    }
+    Ok(())
+}
+
+/// The options with which the set was built.
+fn build_options(options: &RepairOptions, set: &Description) -> BuildOptions {
+    BuildOptions {
+        split: set.split,
+        truth: options.truth.clone(),
+        size: set.size,
+        resize: set.resize,
+        shard_images: set.shard_images as usize,
+        jobs: options.jobs,
+        seed: set.seed,
+        damaged: set.damaged,
+        part: Part::WHOLE,
+        val_fraction: set.val_fraction,
+        max_decoded_bytes: set.max_decoded_bytes,
+        ..BuildOptions::new(&options.source, &options.set)
+    }
+}

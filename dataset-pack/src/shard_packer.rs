@@ -1,0 +1,161 @@
+//! Packs one shard: decodes on all threads, writes in the planned order.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::build::{Event, Observer};
+use crate::error::Error;
+use crate::pack::Packer;
+use crate::plan::Plan;
+use crate::report::{Action, BadImage};
+use crate::shard_writer::{Packed, ShardWriter};
+
+/// What packs the shards of one set.
+pub(crate) struct ShardPacker<'a> {
+    pub(crate) plan: &'a Plan<'a>,
+    pub(crate) folder: &'a Path,
+    pub(crate) observer: Observer<'a>,
+    /// The description, as it stands in every shard.
+    description: Vec<u8>,
+}
+
+/// What one candidate became.
+struct Outcome {
+    packed: Option<Packed>,
+    bad: Option<BadImage>,
+}
+
+/// A shard whose images are written, but which is not yet finished.
+pub(crate) struct Written<'a> {
+    writer: ShardWriter,
+    description: &'a [u8],
+}
+
+impl Written<'_> {
+    /// Brings the shard to the disk and gives it its name.
+    pub(crate) fn finish(self) -> Result<(), Error> {
+        self.writer.finish(self.description)
+    }
+}
+
+/// The name of a shard's file.
+pub(crate) fn shard_name(number: u32) -> String {
+    format!("shard-{number:05}.bin")
+}
+
+/// The number in the name of a shard's file.
+pub(crate) fn shard_number(name: &str) -> Option<u32> {
+    let number = name
+        .strip_prefix("shard-")?
+        .strip_suffix(".bin")?
+        .parse()
+        .ok()?;
+    (shard_name(number) == name).then_some(number)
+}
+
+impl<'a> ShardPacker<'a> {
+    pub(crate) fn new(
+        plan: &'a Plan<'a>,
+        folder: &'a Path,
+        observer: Observer<'a>,
+    ) -> Result<Self, Error> {
+        let description = serde_json::to_vec(&plan.description);
+        let description = description.map_err(|e| Error::io(folder, "write")(e.into()))?;
+        Ok(ShardPacker {
+            plan,
+            folder,
+            observer,
+            description,
+        })
+    }
+
+    /// Where a shard goes.
+    pub(crate) fn path(&self, number: u32) -> PathBuf {
+        self.folder.join(shard_name(number))
+    }
+
+    /// Packs all but the last of a shard. `bad` is told of what is not packed cleanly and may
+    /// stop the work.
+    pub(crate) fn pack(
+        &self,
+        number: u32,
+        bad: &mut (dyn FnMut(&BadImage) -> Result<(), Error> + Send),
+    ) -> Result<Written<'_>, Error> {
+        let mut writer = ShardWriter::create(&self.path(number), self.plan.header(number))?;
+        let candidates = self.plan.shard(number);
+        let (mut ready, mut decoded): (&[u32], Vec<Outcome>) = (&[], Vec::new());
+        let batch = 32 * rayon::current_num_threads();
+        // One batch is decoded on all threads while the batch before is written.
+        for next in candidates.chunks(batch).chain([&[][..]]) {
+            let (done, outcomes) = rayon::join(
+                || self.write(&mut writer, ready, &decoded, bad),
+                || self.decode(next),
+            );
+            done?;
+            (ready, decoded) = (next, outcomes?);
+        }
+        let description = &self.description;
+        Ok(Written {
+            writer,
+            description,
+        })
+    }
+
+    fn decode(&self, candidates: &[u32]) -> Result<Vec<Outcome>, Error> {
+        let description = &self.plan.description;
+        let packer = Packer {
+            size: description.size as usize,
+            rule: description.resize,
+            max_decoded_bytes: description.max_decoded_bytes,
+            damaged: description.damaged,
+        };
+        let source = self.plan.source;
+        let one = |&index: &u32| {
+            let item = source.items.get(index as usize);
+            let content = source
+                .store
+                .read(item, |reason| source.items.why(reason).into())?;
+            let bad = |reason: String, action| {
+                let source = item.source();
+                Some(BadImage {
+                    source,
+                    reason,
+                    action,
+                })
+            };
+            Ok(match packer.pack(&content, item.name) {
+                Ok((packed, trouble)) => Outcome {
+                    packed: Some(packed),
+                    bad: trouble.and_then(|reason| bad(reason.to_string(), Action::Kept)),
+                },
+                Err(reason) => Outcome {
+                    packed: None,
+                    bad: bad(reason.to_string(), Action::Rejected),
+                },
+            })
+        };
+        candidates.par_iter().with_max_len(1).map(one).collect()
+    }
+
+    fn write(
+        &self,
+        writer: &mut ShardWriter,
+        candidates: &[u32],
+        outcomes: &[Outcome],
+        tell: &mut (dyn FnMut(&BadImage) -> Result<(), Error> + Send),
+    ) -> Result<(), Error> {
+        for (&index, outcome) in candidates.iter().zip(outcomes) {
+            if let Some(image) = &outcome.packed {
+                let item = self.plan.source.items.get(index as usize);
+                writer.push(image, item.label, &item.source())?;
+            }
+            if let Some(bad) = &outcome.bad {
+                writer.report(bad)?;
+                tell(bad)?;
+            }
+        }
+        (self.observer)(Event::Advance(candidates.len()));
+        Ok(())
+    }
+}
