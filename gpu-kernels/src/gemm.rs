@@ -37,8 +37,8 @@ pub const K_STEP: u32 = 16;
 /// How a block's tile of C is cut. Only speed depends on it.
 ///
 /// Rows of a thread come in groups of `GROUP`, a group's rows are neighbours.
-/// `PASSES` is how often a thread goes over a slab, with other rows each time.
-/// `STAGE` is the number of vectors of each operand a thread holds in registers
+/// A thread has `PASSES` such tiles one below the other in each of `PANELS`
+/// columns of them, one at a time. `STAGE` is the number of vectors of each operand a thread holds in registers
 /// on their way to shared memory; 0 where loads need no hiding (a CPU).
 pub struct Tile<
     const ROWS: usize,
@@ -48,14 +48,15 @@ pub struct Tile<
     const GROUP: usize,
     const THREAD_VECTORS: usize,
     const PASSES: usize,
+    const PANELS: usize,
     const STAGE: usize,
 >;
 
-/// The tile of a CPU: 8 threads, each with all rows of 32 columns, of which it
-/// has 8 in registers at a time.
-pub type CpuTile = Tile<192, 256, 128, 8, 8, 2, 24, 0>;
+/// The tile of a CPU, where a block is one thread, with 8×32 accumulators at a
+/// time.
+pub type CpuTile = Tile<192, 256, 128, 8, 8, 2, 24, 8, 0>;
 /// The tile of a GPU: 256 threads with 8×8 accumulators each.
-pub type GpuTile = Tile<128, 128, 16, 8, 4, 2, 1, 2>;
+pub type GpuTile = Tile<128, 128, 16, 8, 4, 2, 1, 1, 2>;
 
 /// The tile of the device this is compiled for.
 #[cfg(target_arch = "nvptx64")]
@@ -72,20 +73,21 @@ impl<
     const GROUP: usize,
     const THREAD_VECTORS: usize,
     const PASSES: usize,
+    const PANELS: usize,
     const STAGE: usize,
-> Tile<ROWS, COLS, DEPTH, THREAD_ROWS, GROUP, THREAD_VECTORS, PASSES, STAGE>
+> Tile<ROWS, COLS, DEPTH, THREAD_ROWS, GROUP, THREAD_VECTORS, PASSES, PANELS, STAGE>
 {
     /// Rows of C that a block computes.
     pub const ROWS: usize = ROWS;
     /// Columns of C that a block computes.
     pub const COLS: usize = COLS;
-    /// Bytes of shared memory: a slab of each operand, two where one is brought
-    /// while the other is multiplied.
+    /// Bytes of shared memory: a slab of A and a panel of B; on a GPU two slabs of
+    /// each, as one is brought while the other is multiplied.
     pub const SHARED: usize = Self::SLABS * size_of::<f32>() * if STAGE > 0 { 2 } else { 1 };
 
     /// Floats of one slab of A, and of one slab of each.
     const SLAB_A: usize = DEPTH * (ROWS + Self::PAD);
-    const SLABS: usize = Self::SLAB_A + DEPTH * (COLS + Self::PAD);
+    const SLABS: usize = Self::SLAB_A + DEPTH * (COLS / PANELS + Self::PAD);
     const PAD: usize = slab::pad(STAGE > 0);
     /// Steps of k written out in the innermost loop.
     const UNROLL: usize = if STAGE > 0 { 2 } else { 4 };
@@ -96,7 +98,7 @@ impl<
     }
 
     const fn threads_across(lanes: usize) -> usize {
-        COLS / (THREAD_VECTORS * lanes)
+        COLS / (THREAD_VECTORS * lanes * PANELS)
     }
 
     /// Computes this block's tile of C, whose first row and column are `row` and
@@ -117,28 +119,28 @@ impl<
         [rows, cols]: [u32; 2],
         mut store: impl FnMut(u32, u32, V),
     ) {
-        const { assert!(STAGE > 0 || ROWS == THREAD_ROWS * PASSES) };
         let end = begin + (end - begin).div_ceil(K_STEP) * K_STEP;
         let share = Self::share(thread::thread_idx_x() as usize, V::LANES);
-        let mut sums = [[[V::splat(0.0); THREAD_VECTORS]; THREAD_ROWS]; PASSES];
+        let mut sums = [[[[V::splat(0.0); THREAD_VECTORS]; THREAD_ROWS]; PASSES]; PANELS];
         if STAGE == 0 {
-            let corner = [row, col];
-            Self::walk(a, b, [begin, end], corner, [rows, cols], share, &mut sums);
+            const { assert!(STAGE > 0 || Self::threads(V::LANES) == 1) };
+            Self::walk(a, b, [begin, end], [row, col], [rows, cols], &mut sums);
         } else {
-            Self::walk_staged(a, b, [begin, end], [row, col], share, &mut sums[0]);
+            Self::walk_staged(a, b, [begin, end], [row, col], share, &mut sums[0][0]);
         }
-        let mut pass = 0;
-        while pass < PASSES {
+        let mut tile = 0;
+        while tile < PANELS * PASSES {
+            let (panel, pass) = (tile / PASSES, tile % PASSES);
+            let sums = &(*sums.as_ptr().add(panel).cast::<[_; PASSES]>())[pass];
             let row = row + (pass * THREAD_ROWS) as u32;
-            Self::finish(share, &sums[pass], [row, col], [rows, cols], &mut store);
-            pass += 1;
+            let col = col + (panel * COLS / PANELS) as u32;
+            Self::finish(share, sums, [row, col], [rows, cols], &mut store);
+            tile += 1;
         }
     }
 
-    /// Slab by slab, each brought and then multiplied.
-    ///
-    /// Unless B is turned, a thread brings its own columns of it while it
-    /// multiplies them for the first time.
+    /// Slab by slab of A, and for each, panel by panel of B: a panel stays in the
+    /// nearest cache until it is multiplied by all rows.
     #[inline(always)]
     unsafe fn walk<V: Vector, A: Source<V>, B: Source<V>>(
         a: A,
@@ -146,60 +148,93 @@ impl<
         [begin, end]: [u32; 2],
         [row, col]: [u32; 2],
         [rows, cols]: [u32; 2],
-        share: Share,
-        sums: &mut [[[V; THREAD_VECTORS]; THREAD_ROWS]; PASSES],
+        sums: &mut [[[[V; THREAD_VECTORS]; THREAD_ROWS]; PASSES]; PANELS],
     ) {
-        let (layout_a, layout_b) = (Self::layout_a::<V, A>(), Self::layout_b());
-        let thread = [thread::thread_idx_x() as usize, Self::threads(V::LANES)];
-        let (high, wide) = (extent(ROWS, rows - row), extent(COLS, cols - col));
-        let left = cols.saturating_sub(col + share.col as u32) as usize;
+        let layout = Self::layout_a::<V, A>();
+        let high = if rows - row < ROWS as u32 {
+            (rows - row) as usize
+        } else {
+            ROWS
+        };
         let shared = Shared::dynamic();
-        let slab_b = shared.from(Self::SLAB_A);
-        let mut ahead = Ahead::<V, B, DEPTH>::new(&b, begin, col + share.col as u32);
+        let mut ahead = [Ahead::<V, B, DEPTH>::new(&b, begin, col); PANELS];
+        let mut panel = 1;
+        while panel < PANELS {
+            let col = col + (panel * COLS / PANELS) as u32;
+            *ahead.as_mut_ptr().add(panel) = Ahead::new(&b, begin, col);
+            panel += 1;
+        }
         let mut k = begin;
         while k < end {
             let depth = Self::depth(k, end);
-            bring(&a, shared, layout_a, thread, [k, row], [depth, high]);
-            if B::TURNED {
-                bring(&b, slab_b, layout_b, thread, [k, col], [depth, wide]);
-            }
-            thread::sync_threads();
-            k += DEPTH as u32;
-            let mut pass = 0;
-            while left > 0 && pass * THREAD_ROWS < high {
-                let share = Share {
-                    row: pass * THREAD_ROWS,
-                    ..share
-                };
-                let sums = &mut *sums.as_mut_ptr().add(pass);
-                if B::TURNED && left <= V::LANES {
-                    let across = |step: usize| Self::across::<V, 1>(shared, share, step);
-                    Self::multiply(shared, layout_a, share, depth, sums, across);
-                } else if B::TURNED {
-                    let across = |step: usize| Self::across(shared, share, step);
-                    Self::multiply::<V, THREAD_VECTORS>(
-                        shared, layout_a, share, depth, sums, across,
-                    );
-                } else if pass == 0 {
-                    let across = |step: usize| {
-                        let vectors = ahead.take(&b, step, k);
-                        let at = layout_b.at(step, share.col, V::LANES);
-                        slab::store::<V, THREAD_VECTORS>(slab_b, at, vectors);
-                        vectors
-                    };
-                    Self::multiply(shared, layout_a, share, depth, sums, across);
-                } else {
-                    let across = |step: usize| {
-                        ahead.hint(pass, step);
-                        Self::across(shared, share, step)
-                    };
-                    Self::multiply::<V, THREAD_VECTORS>(
-                        shared, layout_a, share, depth, sums, across,
-                    );
+            bring(
+                &a,
+                shared,
+                layout,
+                [0, 1],
+                [k, row],
+                [depth, high.next_multiple_of(32)],
+            );
+            let mut panel = 0;
+            while panel < PANELS {
+                let col = col + (panel * COLS / PANELS) as u32;
+                if col < cols {
+                    let ahead = &mut *ahead.as_mut_ptr().add(panel);
+                    let sums = &mut *sums.as_mut_ptr().add(panel);
+                    let left = (cols - col) as usize;
+                    Self::panel(&b, ahead, [k, col], [depth, high, left], layout, sums);
                 }
-                pass += 1;
+                panel += 1;
             }
-            thread::sync_threads();
+            k += DEPTH as u32;
+        }
+    }
+
+    /// A slab of A by the panel of B at (k, col), beyond which C goes on for
+    /// `left` columns. Unless B is turned, the panel is brought while it is first
+    /// multiplied.
+    #[inline(always)]
+    unsafe fn panel<V: Vector, B: Source<V>>(
+        b: &B,
+        ahead: &mut Ahead<V, B, DEPTH>,
+        [k, col]: [u32; 2],
+        [depth, high, left]: [usize; 3],
+        layout_a: Layout,
+        sums: &mut [[[V; THREAD_VECTORS]; THREAD_ROWS]; PASSES],
+    ) {
+        let shared = Shared::dynamic();
+        let (slab, layout) = (shared.from(Self::SLAB_A), Self::layout_b());
+        if B::TURNED {
+            bring(b, slab, layout, [0, 1], [k, col], [depth, COLS / PANELS]);
+        }
+        let mut pass = 0;
+        while pass * THREAD_ROWS < high {
+            let share = Share {
+                row: pass * THREAD_ROWS,
+                ..Self::share(0, V::LANES)
+            };
+            let sums = &mut *sums.as_mut_ptr().add(pass);
+            if B::TURNED && left <= V::LANES {
+                let across = |step: usize| Self::across::<V, 1>(shared, share, step);
+                Self::multiply(shared, layout_a, share, depth, sums, across);
+            } else if !B::TURNED && pass == 0 {
+                let mut cursor = ahead.cursor();
+                let across = |step: usize| {
+                    let vectors = ahead.take(b, step, &mut cursor);
+                    let at = layout.at(step, 0, V::LANES);
+                    slab::store::<V, THREAD_VECTORS>(slab, at, vectors);
+                    vectors
+                };
+                Self::multiply(shared, layout_a, share, depth, sums, across);
+                ahead.set_cursor(cursor);
+            } else {
+                let across = |step: usize| {
+                    ahead.hint(pass, step);
+                    Self::across::<V, THREAD_VECTORS>(shared, share, step)
+                };
+                Self::multiply(shared, layout_a, share, depth, sums, across);
+            }
+            pass += 1;
         }
     }
 
@@ -292,7 +327,7 @@ impl<
         }
         Share {
             row: 0,
-            col: t * THREAD_VECTORS * lanes,
+            col: 0,
             group_step: GROUP,
             vector_step: lanes,
         }
@@ -413,12 +448,4 @@ unsafe fn copy<V: Copy, const ROWS: usize, const FROM: usize, const TO: usize>(
         }
         i += 1;
     }
-}
-
-/// How much of a slab's `full` extent is used where the matrix goes on for
-/// `left`.
-#[inline(always)]
-fn extent(full: usize, left: u32) -> usize {
-    let left = (left as usize).next_multiple_of(32);
-    if left > full { full } else { left }
 }

@@ -16,7 +16,7 @@ mod imp;
 pub(crate) use imp::Fibers;
 
 /// Bytes of stack for one thread of a kernel, as CUDA limits local memory, too.
-pub(crate) const STACK: usize = 64 * 1024;
+pub(crate) const STACK: usize = 512 * 1024;
 
 /// Where [`Fibers::switch`] goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
