@@ -362,6 +362,11 @@ fn a_run_is_neither_overwritten_nor_resumed_as_another() {
     for (options, words) in [
         (["--width", "0.5"], ["--width 0.5", "1"]),
         (["--seed", "9"], ["--seed 9", "0"]),
+        (["--augment", "crop"], ["--augment crop", "paper"]),
+        (
+            ["--order", "sequential"],
+            ["--order sequential", "shuffled"],
+        ),
     ] {
         run(&mut train_tiny(
             folder,

@@ -45,6 +45,12 @@ pub enum Command {
     /// Compares every layer's gradients with differences of the loss.
     #[command(after_help = "Example: host check-gradients --net paper --gpus cpu")]
     CheckGradients(CheckGradients),
+    /// Compares every kernel's results with the CPU's, bit for bit, on the shapes of a network's layers.
+    #[command(
+        after_help = "Example: host check-kernels --gpus 0 --width 0.1 --batch 32\n\
+                            How fast each is at full width: host check-kernels --gpus 0 --repeat 20"
+    )]
+    CheckKernels(CheckKernels),
     /// Measures the speed of training.
     #[command(after_help = "Example: host bench --net paper --batch 128 --layers")]
     Bench(Bench),
@@ -115,15 +121,15 @@ pub struct Train {
     /// Probability that dropout zeroes a unit [default: the network's, 0.5]
     #[arg(long, value_name = "P")]
     pub dropout: Option<f64>,
-    /// Seed of the initial weights, the order, the views and dropout
-    #[arg(long, default_value_t = 0, value_name = "S")]
-    pub seed: u64,
-    /// What is done to an image before the network sees it
-    #[arg(long, value_enum, default_value_t)]
-    pub augment: Augment,
-    /// The order of the images
-    #[arg(long, value_enum, default_value_t)]
-    pub order: Order,
+    /// Seed of the initial weights, the order, the views and dropout [default: 0]
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// What is done to an image before the network sees it [default: paper]
+    #[arg(long, value_enum)]
+    pub augment: Option<Augment>,
+    /// The order of the images [default: shuffled]
+    #[arg(long, value_enum)]
+    pub order: Option<Order>,
     /// Steps between validations [default: one epoch]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub validate_every: Option<u64>,
@@ -246,6 +252,32 @@ pub struct CheckGradients {
     pub json: bool,
 }
 
+/// `host check-kernels`
+#[derive(Args, Clone, Debug)]
+pub struct CheckKernels {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub network: Network,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub places: Places,
+    /// Images in the layers' batches
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub batch: usize,
+    /// Classes that the last layer tells apart
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub classes: usize,
+    /// Only these
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub kernel: Vec<String>,
+    /// Also measures each, over so many launches
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub repeat: u32,
+    /// Prints the result as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `host bench`
 #[derive(Args, Clone, Debug)]
 pub struct Bench {
@@ -350,10 +382,10 @@ mod tests {
         let train = train("");
         assert_eq!(
             (train.network.net.as_str(), train.network.width, train.seed),
-            ("paper", 1.0, 0)
+            ("paper", 1.0, None)
         );
         assert_eq!(
-            (train.augment, train.order),
+            (Augment::default(), Order::default()),
             (Augment::Paper, Order::Shuffled)
         );
         assert!(train.sets().is_empty() && !train.resume);

@@ -1,7 +1,7 @@
 //! A trained network, from a checkpoint to its devices.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use anyhow::{Result, ensure};
 use dataset_pack::Dataset;
@@ -32,7 +32,14 @@ pub fn load(named: &Path, places: &Places, batch: usize) -> Result<(Network, Che
 pub fn devices(places: &Places, towers: usize) -> Result<Vec<Arc<dyn Device>>> {
     let list = match &places.gpus {
         Some(list) => Place::parse_list(list)?,
-        None => vec![Place::Cpu; towers],
+        None => {
+            let (list, why) = device::default_places(towers);
+            static SAID: Once = Once::new();
+            if let Some(why) = why {
+                SAID.call_once(|| eprintln!("no GPU is used: {why}"));
+            }
+            list
+        }
     };
     match places.threads {
         Some(threads) => device::open_with(&list, towers, threads as usize),

@@ -149,6 +149,8 @@ pub struct Call {
     pub entry: Entry,
     /// Grid and block.
     pub launch: Launch,
+    /// The size of each argument.
+    pub sizes: &'static [usize],
     arguments: Box<dyn Erased>,
 }
 
@@ -170,6 +172,7 @@ impl Call {
             name: kernel.name(),
             entry: kernel.entry(),
             launch,
+            sizes: A::SIZES,
             arguments: Box::new(arguments),
         }
     }
@@ -202,6 +205,9 @@ impl<A: Arguments> Erased for A {
 
 /// A kernel's arguments: a tuple of plain values.
 pub trait Arguments: Copy {
+    /// The size of each, in order.
+    const SIZES: &'static [usize];
+
     /// The address of each, in order, as a CUDA launch wants them.
     fn pointers(&self) -> Vec<*const ()>;
 }
@@ -209,6 +215,8 @@ pub trait Arguments: Copy {
 macro_rules! arguments {
     ($($name:ident)*) => {
         impl<$($name: Copy),*> Arguments for ($($name,)*) {
+            const SIZES: &'static [usize] = &[$(size_of::<$name>()),*];
+
             #[allow(non_snake_case)]
             fn pointers(&self) -> Vec<*const ()> {
                 let ($($name,)*) = self;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::Result;
+use gpu_kernels::target::Target;
 use serde_json::json;
 
 use crate::cli::Bench;
@@ -30,7 +31,10 @@ pub fn run(options: &Bench) -> Result<()> {
     let mut train = |step| -> Result<f64> {
         let begun = Instant::now();
         network.load(&batch);
-        network.train(step, rates)?;
+        network.train(step, rates);
+        // As training does: the next batch arrives meanwhile.
+        network.upload(&batch);
+        network.outcome()?;
         Ok(begun.elapsed().as_secs_f64())
     };
     train(0)?;
@@ -85,11 +89,10 @@ pub fn run(options: &Bench) -> Result<()> {
     if let Some(bytes) = memory {
         println!("memory       {:.0} MiB at most", bytes as f64 / 1_048_576.0);
     }
-    for (name, [forward, backward]) in layers.into_iter().flatten() {
+    for (name, times) in layers.into_iter().flatten() {
+        let [forward, input, weights] = times.map(|seconds| 1e3 * seconds);
         println!(
-            "{name:12} {:8.1} ms forward {:8.1} ms backward",
-            1e3 * forward,
-            1e3 * backward
+            "{name:12} {forward:9.2} ms forward {input:9.2} ms input gradient {weights:9.2} ms weight gradient"
         );
     }
     Ok(())
@@ -114,23 +117,31 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     seconds[seconds.len() / 2]
 }
 
-/// Seconds of each layer forward and backward, waited for one by one, so their
-/// sum is more than a step's.
-fn layers(network: &mut Network, batch: &Batch, steps: u32) -> Result<BTreeMap<String, [f64; 2]>> {
-    let mut all: BTreeMap<String, Vec<[f64; 2]>> = BTreeMap::new();
+/// Seconds of each layer for its output and its gradients, waited for one by one,
+/// so their sum is more than a step's.
+fn layers(network: &mut Network, batch: &Batch, steps: u32) -> Result<BTreeMap<String, Times>> {
+    // Waiting takes about as long as a GPU's small kernels do.
+    let repeat = match network.target() {
+        Target::Cpu => 1,
+        Target::Gpu => 10,
+    };
+    let mut all: BTreeMap<String, Vec<Times>> = BTreeMap::new();
     for step in 0..steps {
         network.load(batch);
-        let times = network.time_layers(Mode::Train { step })?;
+        let times = network.time_layers(Mode::Train { step }, repeat)?;
         for (i, (name, times)) in times.into_iter().enumerate() {
             all.entry(format!("{i:02} {name}")).or_default().push(times);
         }
     }
     let medians = all.into_iter().map(|(name, times)| {
-        let of = |which: usize| median(times.iter().map(|pair| pair[which]).collect());
-        (name, [of(0), of(1)])
+        let of = |which: usize| median(times.iter().map(|times| times[which]).collect());
+        (name, [of(0), of(1), of(2)])
     });
     Ok(medians.collect())
 }
+
+/// Seconds for the output, the gradient to the input, the gradients to the weights.
+type Times = [f64; 3];
 
 /// The most memory that this process has had resident.
 fn peak_memory() -> Option<u64> {

@@ -54,9 +54,9 @@ pub fn run(options: &Features) -> Result<()> {
             "features" => bytemuck::cast_slice(&features).into(),
             "labels" => bytemuck::cast_slice(&labels).into(),
             "images" => (0..data.len())
-                .flat_map(|i| data.image(i))
-                .copied()
-                .collect::<Vec<_>>()
+                .map(|i| Ok(data.image(i)?))
+                .collect::<Result<Vec<_>>>()?
+                .concat()
                 .into(),
             _ => bytemuck::cast_slice(&checkpoint.tensors.f32(&mean)?)
                 .to_vec()

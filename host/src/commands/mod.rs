@@ -2,6 +2,7 @@
 
 mod bench;
 mod check_gradients;
+mod check_kernels;
 mod doctor;
 mod export;
 mod features;
@@ -24,6 +25,7 @@ pub fn run(command: Command) -> Result<()> {
         Command::Export(options) => export::run(&options),
         Command::Filters(options) => filters::run(&options),
         Command::CheckGradients(options) => check_gradients::run(&options),
+        Command::CheckKernels(options) => check_kernels::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Doctor(options) => doctor::run(&options),
     }

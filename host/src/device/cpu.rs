@@ -10,7 +10,7 @@ use gpu_kernels::target::Target;
 use memmap2::{MmapMut, MmapOptions};
 use simt_executor::{Call, InstructionSet, Pool, memory};
 
-use super::{Device, Event, Stream};
+use super::{Device, Event, Stream, as_cuda};
 
 /// A virtual GPU on some of the machine's cores.
 pub struct CpuDevice {
@@ -36,6 +36,10 @@ impl CpuDevice {
 }
 
 impl Device for CpuDevice {
+    fn place(&self) -> String {
+        "cpu".into()
+    }
+
     fn describe(&self) -> String {
         let (threads, set) = (self.pool.threads(), InstructionSet::current().name());
         format!(
@@ -75,7 +79,7 @@ impl Device for CpuDevice {
 
 /// An event on the CPU: has it happened?
 #[derive(Clone, Default)]
-pub(super) struct Signal(Arc<(Mutex<bool>, Condvar)>);
+pub struct Signal(Arc<(Mutex<bool>, Condvar)>);
 
 impl Signal {
     fn set(&self) {
@@ -83,7 +87,7 @@ impl Signal {
         self.0.1.notify_all();
     }
 
-    fn wait(&self) {
+    pub(super) fn wait(&self) {
         let happened = self.0.0.lock().unwrap_or_else(|e| e.into_inner());
         drop(self.0.1.wait_while(happened, |happened| !*happened));
     }
@@ -95,7 +99,7 @@ enum Command {
     Upload(Arc<[u8]>, Address),
     Copy(Address, Address, usize),
     Record(Signal),
-    Wait(Signal),
+    Wait(Event),
     Report(Sender<Result<(), simt_executor::Fault>>),
 }
 
@@ -144,7 +148,7 @@ impl CpuStream {
 fn execute(pool: &Pool, command: Command, state: &mut Result<(), simt_executor::Fault>) {
     match command {
         Command::Record(signal) => signal.set(),
-        Command::Wait(signal) => signal.wait(),
+        Command::Wait(event) => event.synchronize(),
         Command::Report(to) => drop(to.send(state.clone())),
         _ if state.is_err() => {}
         // SAFETY: promised by whoever made the call.
@@ -170,7 +174,11 @@ impl Stream for CpuStream {
         self.send(Command::Upload(from, Address(to)));
     }
 
-    unsafe fn copy_bytes(&self, from: *const u8, to: *mut u8, bytes: usize) {
+    unsafe fn copy_bytes(&self, source: &dyn Device, from: *const u8, to: *mut u8, bytes: usize) {
+        assert!(
+            as_cuda(source).is_none(),
+            "a copy from a GPU to a virtual one"
+        );
         self.send(Command::Copy(Address(from.cast_mut()), Address(to), bytes));
     }
 
@@ -184,11 +192,11 @@ impl Stream for CpuStream {
     fn record(&self) -> Event {
         let signal = Signal::default();
         self.send(Command::Record(signal.clone()));
-        Event(signal)
+        Event::Cpu(signal)
     }
 
     fn wait(&self, event: &Event) {
-        self.send(Command::Wait(event.0.clone()));
+        self.send(Command::Wait(event.clone()));
     }
 
     fn synchronize(&self) -> Result<()> {

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 
-use super::{CpuDevice, Device};
+use super::cuda::driver::{self, Gpu};
+use super::cuda::kernels::no_ptx;
+use super::{CpuDevice, CudaDevice, Device};
 
 /// One place of `--gpus`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +32,33 @@ impl Place {
             _ => bail!("--gpus {text}: `{one}` is neither a GPU's number nor `cpu`"),
         }
     }
+
+    fn number(self) -> Option<usize> {
+        match self {
+            Place::Cpu => None,
+            Place::Gpu(number) => Some(number),
+        }
+    }
+}
+
+/// Where the towers run if nobody says: two GPUs, one, or virtual ones; then also why.
+pub fn default_places(towers: usize) -> (Vec<Place>, Option<String>) {
+    let on_cpu = |why: String| (vec![Place::Cpu; towers], Some(why));
+    let gpus = match driver::gpus() {
+        Ok(gpus) => gpus,
+        Err(error) => return on_cpu(format!("{error:#}")),
+    };
+    let runs = |gpu: &&Gpu| alexnet::ptx_for(gpu.capability.0, gpu.capability.1).is_some();
+    let usable: Vec<_> = gpus
+        .iter()
+        .filter(runs)
+        .map(|gpu| Place::Gpu(gpu.number))
+        .collect();
+    match usable.len() {
+        0 => on_cpu(format!("GPU {}: {}", gpus[0].number, no_ptx(&gpus[0]))),
+        n if n >= towers => (usable[..towers].to_vec(), None),
+        _ => (usable[..1].to_vec(), None),
+    }
 }
 
 /// A device for each of `towers` towers: one place each, or one for all. All cores work for the virtual GPUs.
@@ -49,15 +78,44 @@ pub fn open_with(places: &[Place], towers: usize, threads: usize) -> Result<Vec<
         places.len(),
         if towers == 1 { "" } else { "s" }
     );
-    if let Some(Place::Gpu(number)) = places.iter().find(|place| matches!(place, Place::Gpu(_))) {
-        bail!(
-            "--gpus: GPU {number} cannot be used: this build has no CUDA support; `--gpus cpu,cpu` runs on the CPU"
-        );
-    }
-    let share = |i: usize| (threads + i) / places.len();
-    let devices = (0..places.len()).map(|i| Ok(CpuDevice::new(share(i))? as Arc<dyn Device>));
-    let devices = devices.collect::<Result<Vec<_>>>()?;
+    let numbers: Vec<usize> = places.iter().filter_map(|place| place.number()).collect();
+    let devices = match numbers.first() {
+        None => virtual_gpus(places.len(), threads)?,
+        Some(_) if numbers.len() == places.len() => gpus(&numbers)?,
+        Some(number) => {
+            bail!(
+                "--gpus: one network runs on GPUs or on virtual ones, not on GPU {number} and cpu"
+            )
+        }
+    };
     Ok((0..towers)
         .map(|tower| devices[tower % devices.len()].clone())
+        .collect())
+}
+
+fn virtual_gpus(count: usize, threads: usize) -> Result<Vec<Arc<dyn Device>>> {
+    let share = |i: usize| (threads + i) / count;
+    (0..count)
+        .map(|i| Ok(CpuDevice::new(share(i))? as Arc<dyn Device>))
+        .collect()
+}
+
+/// A number that is listed twice is one device.
+fn gpus(numbers: &[usize]) -> Result<Vec<Arc<dyn Device>>> {
+    let mut opened: Vec<Arc<CudaDevice>> = Vec::new();
+    for &number in numbers {
+        if opened.iter().all(|device| device.number() != number) {
+            let device = CudaDevice::open(number);
+            opened.push(
+                device
+                    .map_err(|error| anyhow!("--gpus: {error:#}; `--gpus cpu` runs on the CPU"))?,
+            );
+        }
+    }
+    CudaDevice::connect(&opened)?;
+    let of = |number: &usize| opened.iter().find(|device| device.number() == *number);
+    let devices = numbers.iter().filter_map(of);
+    Ok(devices
+        .map(|device| device.clone() as Arc<dyn Device>)
         .collect())
 }

@@ -5,34 +5,26 @@ use gpu_kernels::sum::{sum_parts, sum_parts_launch};
 
 use super::tower::{Exchange, Tower};
 use super::{Network, stream};
-use crate::device::Event;
+use crate::device::{Event, View};
 
 impl Network {
     /// Before layer `i`, if it reads all towers: every tower fetches the others' parts.
     pub(super) fn gather(&self, i: usize) {
-        self.swap(i, |to, from| {
-            let part = from.exchange.parts[from.tower.index].clone();
-            let (source, target) = (
-                from.exchange.whole.slice(part.clone()),
-                to.exchange.whole.slice(part),
-            );
-            stream(to.tower).copy(source, target);
+        let fetched = self.begin(i, |to, from| {
+            if to.tower.index != from.tower.index {
+                let part = from.exchange.parts[from.tower.index].clone();
+                let source = from.exchange.whole.slice(part.clone());
+                to.fetch(from, source, to.exchange.whole.slice(part));
+            }
         });
+        self.end(i, &fetched);
     }
 
-    /// After the gradient of layer `i`, if it read all towers: every tower
-    /// fetches the others' gradients to its part and adds them up.
-    pub(super) fn scatter(&self, i: usize) {
-        let backward = |tower: &Tower| {
-            tower.steps[i]
-                .exchange
-                .as_ref()
-                .is_some_and(|exchange| exchange.gradients.is_some())
-        };
-        if !backward(&self.towers[0]) {
-            return;
-        }
-        let fetch = |to: &End, from: &End| {
+    /// After the gradient to what layer `i` read, if it read all towers: every
+    /// tower begins to fetch all gradients to its part. Until [`Network::add_up`]
+    /// the towers can do what does not change them.
+    pub(super) fn scatter(&self, i: usize) -> Vec<Event> {
+        self.begin(i, |to, from| {
             let part = to.exchange.parts[to.tower.index].clone();
             let (Some(gradients), Some(shares)) = (from.exchange.gradients, to.exchange.shares)
             else {
@@ -40,31 +32,34 @@ impl Network {
             };
             let begin = from.tower.index * part.len();
             let share = shares.slice(begin..begin + part.len());
-            stream(to.tower).copy(gradients.slice(part), share);
-        };
-        self.ends(i).iter().for_each(|end| fetch(end, end));
-        self.swap(i, fetch);
+            to.fetch(from, gradients.slice(part), share);
+        })
+    }
+
+    /// Adds up what [`Network::scatter`] has fetched.
+    pub(super) fn add_up(&self, i: usize, fetched: &[Event]) {
+        self.end(i, fetched);
         self.ends(i).iter().for_each(add_shares);
     }
 
-    /// Lets every tower fetch from every other: not before what it fetches is
-    /// there, and nobody goes on to overwrite it before it has been fetched.
-    fn swap(&self, i: usize, fetch: impl Fn(&End, &End)) {
+    /// Lets every tower fetch from every tower, not before what it fetches is
+    /// there and what it overwrites is done with; gives when each has done so.
+    fn begin(&self, i: usize, fetch: impl Fn(&End, &End)) -> Vec<Event> {
         let ends = self.ends(i);
-        let record = |end: &End| end.tower.stream.record();
-        let ready: Vec<Event> = ends.iter().map(record).collect();
-        for to in &ends {
-            for (from, ready) in ends.iter().zip(&ready) {
-                if to.tower.index != from.tower.index {
-                    to.tower.stream.wait(ready);
-                    fetch(to, from);
-                }
-            }
-        }
-        let done: Vec<Event> = ends.iter().map(record).collect();
-        for (a, end) in ends.iter().enumerate() {
-            let others = done.iter().enumerate().filter(|(b, _)| a != *b);
-            others.for_each(|(_, done)| end.tower.stream.wait(done));
+        let ready: Vec<Event> = ends.iter().map(|end| end.tower.stream.record()).collect();
+        let fetch_all = |to: &End| {
+            ready.iter().for_each(|ready| to.tower.copies.wait(ready));
+            ends.iter().for_each(|from| fetch(to, from));
+            to.tower.copies.record()
+        };
+        ends.iter().map(fetch_all).collect()
+    }
+
+    /// Nobody goes on before all have fetched: what one reads next another has
+    /// fetched, and what it overwrites next another may still be fetching.
+    fn end(&self, i: usize, fetched: &[Event]) {
+        for end in self.ends(i) {
+            fetched.iter().for_each(|done| end.tower.stream.wait(done));
         }
     }
 
@@ -85,6 +80,13 @@ impl Network {
 struct End<'a> {
     tower: &'a Tower,
     exchange: &'a Exchange,
+}
+
+impl End<'_> {
+    fn fetch(&self, from: &End, source: View<f32>, target: View<f32>) {
+        let copies = &*self.tower.copies;
+        copies.fetch(&*from.tower.device, source, target);
+    }
 }
 
 fn add_shares(end: &End) {

@@ -8,8 +8,12 @@
 //! | [`weights`] | a layer's weights and biases, and how they learn |
 //! | `tower` | the layers of a tower and the memory between them |
 //! | `exchange` | what the towers tell each other |
+//! | `input` | a batch on its way to the first layer |
+//! | `fit` | which batch fits into a GPU's memory |
 
 mod exchange;
+mod fit;
+mod input;
 pub mod layer;
 pub mod shapes;
 pub mod spec;
@@ -21,11 +25,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use gpu_kernels::augment::{self, augment, augment_launch};
+use gpu_kernels::target::Target;
 use gpu_kernels::transpose::{transpose, transpose_launch};
 
-use crate::device::{Buffer, Device, Stream, View as Memory};
+use crate::device::{Buffer, Device, OutOfMemory, Stream, View as Memory};
 use crate::train::views::View;
+use input::Input;
 pub use layer::softmax::Outcome;
 use layer::{Mode, Pass};
 use shapes::{Net, Op};
@@ -43,13 +48,6 @@ pub struct Network {
     valid: usize,
     towers: Vec<Tower>,
     inputs: Vec<Input>,
-}
-
-/// What a tower's device holds of a batch before its first layer.
-struct Input {
-    pixels: Buffer<u8>,
-    views: Buffer<View>,
-    mean: Buffer<f32>,
 }
 
 /// A batch of images on the host.
@@ -71,16 +69,18 @@ impl Network {
             batch > 0 && batch.is_multiple_of(IMAGES),
             "batch {batch}: the kernels need a multiple of {IMAGES} images"
         );
-        let pixels = net.input.size * net.input.size * 3;
+        match Self::place(net, devices, batch, seed) {
+            Err(error) if error.is::<OutOfMemory>() => {
+                Err(fit::explain(error, net, devices, batch))
+            }
+            result => result,
+        }
+    }
+
+    fn place(net: &Net, devices: &[Arc<dyn Device>], batch: usize, seed: u64) -> Result<Self> {
         let towers = devices.iter().enumerate();
         let towers = towers.map(|(i, device)| Tower::new(net, i, device, batch));
-        let inputs = devices.iter().map(|device| {
-            Ok(Input {
-                pixels: Buffer::new(device, batch * pixels)?,
-                views: Buffer::new(device, batch)?,
-                mean: Buffer::new(device, pixels)?,
-            })
-        });
+        let inputs = devices.iter().map(|device| Input::new(net, device, batch));
         Ok(Network {
             net: net.clone(),
             batch,
@@ -101,6 +101,11 @@ impl Network {
         self.batch
     }
 
+    /// The kind of its devices.
+    pub fn target(&self) -> Target {
+        self.towers[0].device.target()
+    }
+
     /// Gives every weight its initial value.
     pub fn initialise(&self) {
         for tower in &self.towers {
@@ -114,40 +119,7 @@ impl Network {
     /// Sets the mean image, `[row][column][colour]`, that is taken off every image.
     pub fn set_mean(&self, mean: &[f32]) {
         for (tower, input) in self.towers.iter().zip(&self.inputs) {
-            stream(tower).upload(mean, input.mean.view());
-        }
-    }
-
-    /// Queues the upload of a batch and what the network sees of it.
-    pub fn load(&mut self, batch: &Batch) {
-        self.valid = batch.valid;
-        let [size, crop, images] =
-            [self.net.input.size, self.net.input.crop, self.batch].map(|n| n as u32);
-        for (tower, input) in self.towers.iter().zip(&self.inputs) {
-            let stream = stream(tower);
-            // SAFETY: the buffer has the size of the batch's pixels, as `upload` checks for the rest.
-            assert_eq!(
-                batch.pixels.len(),
-                input.pixels.view().len(),
-                "a batch of another size"
-            );
-            unsafe {
-                stream.upload_bytes(batch.pixels.clone(), input.pixels.view().ptr());
-            }
-            stream.upload(&batch.views, input.views.view());
-            stream.upload(&batch.labels, tower.softmax.labels());
-            let arguments = (
-                size,
-                crop,
-                images,
-                input.pixels.view().read(),
-                input.views.view().read().cast::<augment::View>(),
-                input.mean.view().read(),
-                tower.image.ptr(),
-            );
-            let launch = augment_launch(crop, images, stream.device().target());
-            // SAFETY: buffers of these sizes; a `View` is laid out as an `augment::View`.
-            unsafe { stream.launch(&augment, launch, arguments) };
+            stream(tower).upload(mean, input.mean());
         }
     }
 
@@ -182,14 +154,27 @@ impl Network {
     }
 
     fn backward_layer(&self, i: usize, mode: Mode) {
+        self.input_gradients(i, mode);
+        // What the towers fetch from each other arrives meanwhile.
+        let fetched = self.scatter(i);
+        self.weight_gradients(i, mode);
+        self.add_up(i, &fetched);
+    }
+
+    fn input_gradients(&self, i: usize, mode: Mode) {
         for tower in &self.towers {
             let pass = tower.pass(mode, self.seed);
             match self.net.towers[tower.index][i].op {
                 Op::Softmax => self.first_gradient(i, tower, &pass),
-                _ => tower.backward(i, &pass),
+                _ => tower.input_gradient(i, &pass),
             }
         }
-        self.scatter(i);
+    }
+
+    fn weight_gradients(&self, i: usize, mode: Mode) {
+        for tower in &self.towers {
+            tower.weight_gradient(i, &tower.pass(mode, self.seed));
+        }
     }
 
     /// The loss's gradient to what layer `i`, a softmax, read from this tower.
@@ -200,26 +185,31 @@ impl Network {
         }
     }
 
-    /// Seconds that each layer takes, forward and backward, with what it exchanges.
-    pub fn time_layers(&self, mode: Mode) -> Result<Vec<(String, [f64; 2])>> {
-        let mut times: Vec<(String, [f64; 2])> = self.towers[0]
-            .steps
-            .iter()
-            .map(|step| (step.name.clone(), [0.0; 2]))
-            .collect();
-        self.synchronize()?;
-        for (i, (_, [forward, _])) in times.iter_mut().enumerate() {
-            let begun = Instant::now();
-            self.forward_layer(i, mode);
+    /// Seconds that each layer takes for its output, the gradient to its input
+    /// and those to its weights, with what the towers exchange; the mean of
+    /// `repeat` times behind one another.
+    pub fn time_layers(&self, mode: Mode, repeat: u32) -> Result<Vec<(String, [f64; 3])>> {
+        let time = |work: &dyn Fn()| -> Result<f64> {
             self.synchronize()?;
-            *forward = begun.elapsed().as_secs_f64();
-        }
-        for (i, (_, [_, backward])) in times.iter_mut().enumerate().rev() {
             let begun = Instant::now();
-            self.backward_layer(i, mode);
+            (0..repeat).for_each(|_| work());
             self.synchronize()?;
-            *backward = begun.elapsed().as_secs_f64();
+            Ok(begun.elapsed().as_secs_f64() / f64::from(repeat))
+        };
+        let steps = &self.towers[0].steps;
+        let forward = |i| time(&|| self.forward_layer(i, mode));
+        let forward = (0..steps.len()).map(forward).collect::<Result<Vec<_>>>()?;
+        let mut times = Vec::new();
+        for (i, step) in steps.iter().enumerate().rev() {
+            let input = time(&|| {
+                self.input_gradients(i, mode);
+                let fetched = self.scatter(i);
+                self.add_up(i, &fetched);
+            })?;
+            let weights = time(&|| self.weight_gradients(i, mode))?;
+            times.push((step.name.clone(), [forward[i], input, weights]));
         }
+        times.reverse();
         Ok(times)
     }
 
@@ -233,12 +223,11 @@ impl Network {
         }
     }
 
-    /// Queues one step of training on the batch that was loaded, and waits for its outcome.
-    pub fn train(&self, step: u32, rates: Rates) -> Result<Outcome> {
+    /// Queues one step of training on the batch that was loaded.
+    pub fn train(&self, step: u32, rates: Rates) {
         self.forward(Mode::Train { step });
         self.backward(Mode::Train { step });
         self.update(rates);
-        self.outcome()
     }
 
     /// Waits for the batch and says what became of the images that count.

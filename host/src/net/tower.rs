@@ -17,6 +17,8 @@ pub struct Tower {
     pub(super) softmax: Softmax,
     pub(super) image: View<f32>,
     pub(super) stream: Box<dyn Stream>,
+    /// Fetches what other towers have, beside the work of `stream`.
+    pub(super) copies: Box<dyn Stream>,
     pub(super) device: Arc<dyn Device>,
     scratch: Buffer<f32>,
     // What the views above and in the steps are parts of.
@@ -86,6 +88,7 @@ impl Tower {
             softmax: Softmax::new(net.classes, device, batch)?,
             image,
             stream: device.clone().stream()?,
+            copies: device.clone().stream()?,
             device: device.clone(),
             scratch: Buffer::new(device, scratch.unwrap_or(0))?,
             _memory: builder.memory,
@@ -116,18 +119,30 @@ impl Tower {
         }
     }
 
-    pub(super) fn backward(&self, i: usize, pass: &Pass) {
-        let step = &self.steps[i];
-        let (Some(layer), Some(dy)) = (&step.layer, step.y.gradient) else {
-            return;
-        };
+    /// Queues the gradient to what layer `i` read.
+    pub(super) fn input_gradient(&self, i: usize, pass: &Pass) {
+        if let Some((layer, at)) = self.steps[i].backward() {
+            layer.input_gradient(pass, &at);
+        }
+    }
+
+    /// Queues the gradients to the parameters of layer `i`.
+    pub(super) fn weight_gradient(&self, i: usize, pass: &Pass) {
+        if let Some((layer, at)) = self.steps[i].backward() {
+            layer.weight_gradient(pass, &at);
+        }
+    }
+}
+
+impl Step {
+    fn backward(&self) -> Option<(&dyn Layer, Backward)> {
         let at = Backward {
-            x: step.x.value,
-            y: step.y.value,
-            dy,
-            dx: step.x.gradient,
+            x: self.x.value,
+            y: self.y.value,
+            dy: self.y.gradient?,
+            dx: self.x.gradient,
         };
-        layer.backward(pass, at);
+        Some((self.layer.as_deref()?, at))
     }
 }
 
@@ -136,6 +151,7 @@ impl Drop for Tower {
         // No work may be queued on memory that is given back; an error has been
         // reported to whoever waited for the work.
         let _ = self.stream.synchronize();
+        let _ = self.copies.synchronize();
     }
 }
 

@@ -1,9 +1,9 @@
 //! Checkpoints: everything a run needs to go on exactly, in one safetensors file.
 //!
 //! The numbers are the tensors; where the training stands is the text: `format`, `net` (its TOML, overrides included),
-//! `width`, `classes`, `seed`, `step`, `epoch`, `position` and `schedule`. Nothing in it depends on the machine, the
-//! devices or the time, so two runs that computed the same have the same file. `latest`, beside the checkpoints, holds
-//! the name of the newest.
+//! `width`, `classes`, `seed`, `augment`, `order`, `step`, `epoch`, `position` and `schedule`. Nothing in it depends on
+//! the machine, the devices or the time, so two runs that computed the same have the same file. `latest`, beside the
+//! checkpoints, holds the name of the newest.
 
 use std::borrow::Cow;
 use std::fs;
@@ -13,8 +13,9 @@ use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::sampler::Place;
+use super::sampler::{Order, Place};
 use super::schedule::State;
+use super::views::Augment;
 use crate::atomic;
 use crate::net::shapes::Net;
 use crate::net::spec::Spec;
@@ -33,6 +34,10 @@ pub struct Progress {
     pub classes: Vec<String>,
     /// The seed of everything random.
     pub seed: u64,
+    /// What is done to an image before the network sees it.
+    pub augment: Augment,
+    /// The order of the images.
+    pub order: Order,
     /// Steps done.
     pub step: u64,
     /// The place in the epoch.
@@ -54,6 +59,8 @@ impl Progress {
             ("width", json(&self.width)?),
             ("classes", json(&self.classes)?),
             ("seed", json(&self.seed)?),
+            ("augment", json(&self.augment)?),
+            ("order", json(&self.order)?),
             ("step", json(&self.step)?),
             ("epoch", json(&self.place.epoch)?),
             ("position", json(&self.place.position)?),
@@ -76,6 +83,8 @@ impl Progress {
             width: read(file, "width")?,
             classes: read(file, "classes")?,
             seed: read(file, "seed")?,
+            augment: read(file, "augment")?,
+            order: read(file, "order")?,
             step: read(file, "step")?,
             place: Place {
                 epoch: read(file, "epoch")?,

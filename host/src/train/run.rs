@@ -7,10 +7,11 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
 use dataset_pack::Dataset;
+use serde::Serialize;
 
 use super::checkpoint::{Checkpoint, Folder, Progress};
 use super::config::Config;
-use super::loader::Loader;
+use super::loader::{Loader, Prepared};
 use super::metrics::{Line, Metrics, Running};
 use super::progress;
 use super::sampler::{Place, Sampler};
@@ -90,6 +91,7 @@ struct Run<'a> {
     metrics: Metrics,
     last_step: u64,
     last_saved: Option<u64>,
+    ahead: Option<Result<Prepared>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -147,6 +149,7 @@ impl<'a> Run<'a> {
             folder,
             progress,
             metrics,
+            ahead: None,
             stop: stop_signal()?,
         })
     }
@@ -160,8 +163,8 @@ impl<'a> Run<'a> {
                 Colours::new(p.eigenvalues, p.eigenvectors)
             });
         let seed = self.progress.seed;
-        let views = Views::new(&input, seed, self.options.augment, colours);
-        let sampler = Sampler::new(self.options.order, seed, self.data.len() as u32);
+        let views = Views::new(&input, seed, self.progress.augment, colours);
+        let sampler = Sampler::new(self.progress.order, seed, self.data.len() as u32);
         let loader = Loader::start(
             self.data.clone(),
             sampler,
@@ -216,7 +219,10 @@ impl<'a> Run<'a> {
     /// One step: a batch forward, back, and down the gradient.
     fn step(&mut self, loader: &Loader) -> Result<Line> {
         let begun = Instant::now();
-        let prepared = loader.next()?;
+        let prepared = match self.ahead.take() {
+            Some(prepared) => prepared?,
+            None => loader.next()?,
+        };
         let rate = self.rate();
         let rates = Rates {
             rate,
@@ -224,8 +230,12 @@ impl<'a> Run<'a> {
             decay: self.train.decay,
         };
         self.network.load(&prepared.batch);
-        let outcome = self.network.train(self.progress.step as u32, rates)?;
+        self.network.train(self.progress.step as u32, rates);
         self.progress.step += 1;
+        if self.progress.step < self.last_step {
+            self.upload_ahead(loader);
+        }
+        let outcome = self.network.outcome()?;
         self.progress.place = prepared.place;
         let line = self.line(&outcome, rate, begun);
         if !line.loss.is_finite() {
@@ -240,6 +250,15 @@ impl<'a> Run<'a> {
         }
         self.metrics.write(&line)?;
         Ok(line)
+    }
+
+    /// The next batch goes to the devices while they work on this one.
+    fn upload_ahead(&mut self, loader: &Loader) {
+        let next = loader.next();
+        if let Ok(prepared) = &next {
+            self.network.upload(&prepared.batch);
+        }
+        self.ahead = Some(next);
     }
 
     fn rate(&self) -> f64 {
@@ -350,7 +369,9 @@ fn start(options: &cli::Train, spec: &Spec, data: &Dataset) -> Progress {
             .iter()
             .map(|class| class.name.clone())
             .collect(),
-        seed: options.seed,
+        seed: options.seed.unwrap_or_default(),
+        augment: options.augment.unwrap_or_default(),
+        order: options.order.unwrap_or_default(),
         step: 0,
         place: Place::default(),
         schedule: State::START,
@@ -364,17 +385,25 @@ fn resumed_spec(options: &cli::Train, checkpoint: &Checkpoint) -> Result<Spec> {
         now == 1.0 || now == was,
         "--width {now}: the run has width {was}"
     );
-    let (was, now) = (checkpoint.progress.seed, options.seed);
-    ensure!(
-        now == 0 || now == was,
-        "--seed {now}: the run has seed {was}"
-    );
+    let was = &checkpoint.progress;
+    keep("seed", &was.seed, &options.seed)?;
+    keep("augment", &was.augment, &options.augment)?;
+    keep("order", &was.order, &options.order)?;
     let path = || checkpoint.tensors.path().display().to_string();
     let spec = Spec::parse(&checkpoint.progress.net).with_context(path)?;
     let now = &options.network.net;
     let same = now == "paper" || Spec::load(now, &[])?.name == spec.name;
     ensure!(same, "--net {now}: the run has net {}", spec.name);
     spec.with_sets(&options.sets())
+}
+
+/// A run cannot go on with another value of this option.
+fn keep<T: PartialEq + Serialize>(option: &str, was: &T, now: &Option<T>) -> Result<()> {
+    let text = |value| serde_json::to_string(value).map(|text| text.replace('"', ""));
+    match now {
+        Some(now) if now != was => bail!("--{option} {}: the run has {}", text(now)?, text(was)?),
+        _ => Ok(()),
+    }
 }
 
 /// The first weights of a fresh run, and the mean image.
@@ -408,18 +437,18 @@ fn config(
     devices: &[Arc<dyn device::Device>],
     classes: usize,
 ) -> Config {
-    let default = vec!["cpu"; devices.len()].join(",");
-    let gpus = options.places.gpus.clone().unwrap_or(default);
+    let places = || devices.iter().map(|device| device.place()).collect();
+    let gpus = options.places.gpus.as_ref();
     Config {
         program: concat!("host ", env!("CARGO_PKG_VERSION")).into(),
         data: options.data.clone(),
         val: options.val.clone(),
-        gpus: gpus.split(',').map(str::to_owned).collect(),
+        gpus: gpus.map_or_else(places, |list| list.split(',').map(str::to_owned).collect()),
         width: progress.width,
         classes,
         seed: progress.seed,
-        augment: options.augment,
-        order: options.order,
+        augment: progress.augment,
+        order: progress.order,
         steps: options.steps,
         init_from: options.init_from.clone(),
         net: spec.to_table(),

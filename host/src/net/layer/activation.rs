@@ -24,7 +24,7 @@ macro_rules! activation {
                 }
             }
 
-            fn backward(&self, pass: &Pass, at: Backward) {
+            fn input_gradient(&self, pass: &Pass, at: &Backward) {
                 let Some(dx) = at.dx else { return };
                 let len = dx.len() as u32;
                 let launch = $module::$launch(len, pass.target());

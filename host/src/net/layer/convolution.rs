@@ -68,35 +68,32 @@ impl Layer for Convolution {
         }
     }
 
-    fn backward(&self, pass: &Pass, at: Backward) {
+    fn input_gradient(&self, pass: &Pass, at: &Backward) {
+        let Some(dx) = at.dx else { return };
+        let w = self.weights.weights().value;
+        let arguments = (self.shape, w.read(), at.dy.read(), dx.ptr());
+        // SAFETY: as for `forward`.
+        unsafe {
+            let launch = self.shape.input_gradient(pass.target());
+            pass.stream
+                .launch(&convolution_input_gradient, launch, arguments);
+        }
+    }
+
+    fn weight_gradient(&self, pass: &Pass, at: &Backward) {
         let (shape, target, stream) = (self.shape, pass.target(), pass.stream);
         let (w, b) = (self.weights.weights(), self.weights.biases());
         let (parts, len) = (pass.scratch, w.gradient.len() as u32);
-        // SAFETY: the tower made the views for this shape, and the scratch memory
-        // holds what `scratch` asks for.
+        // SAFETY: as for `forward`; the scratch memory holds what `scratch` asks for.
         unsafe {
             let arguments = (shape, at.x.read(), at.dy.read(), parts.ptr());
-            stream.launch(
-                &convolution_weight_gradient,
-                shape.weight_gradient(target),
-                arguments,
-            );
+            let launch = shape.weight_gradient(target);
+            stream.launch(&convolution_weight_gradient, launch, arguments);
             let arguments = (len, shape.parts(), parts.read(), w.gradient.ptr());
             stream.launch(&sum_parts, sum_parts_launch(len, target), arguments);
             let arguments = (shape.out_columns(), at.dy.read(), b.gradient.ptr());
-            stream.launch(
-                &sum_maps,
-                sum_maps_launch(b.gradient.len() as u32, target),
-                arguments,
-            );
-            if let Some(dx) = at.dx {
-                let arguments = (shape, w.value.read(), at.dy.read(), dx.ptr());
-                stream.launch(
-                    &convolution_input_gradient,
-                    shape.input_gradient(target),
-                    arguments,
-                );
-            }
+            let launch = sum_maps_launch(b.gradient.len() as u32, target);
+            stream.launch(&sum_maps, launch, arguments);
         }
     }
 

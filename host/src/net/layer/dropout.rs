@@ -32,7 +32,7 @@ impl Layer for Dropout {
         }
     }
 
-    fn backward(&self, pass: &Pass, at: Backward) {
+    fn input_gradient(&self, pass: &Pass, at: &Backward) {
         let (Some(dx), Mode::Train { step }) = (at.dx, pass.mode) else {
             return;
         };

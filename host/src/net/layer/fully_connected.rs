@@ -64,10 +64,23 @@ impl Layer for FullyConnected {
         }
     }
 
-    fn backward(&self, pass: &Pass, at: Backward) {
+    fn input_gradient(&self, pass: &Pass, at: &Backward) {
+        let Some(dx) = at.dx else { return };
+        let (shape, target, stream) = (self.shape, pass.target(), pass.stream);
+        let (w, sums, len) = (self.weights.weights(), pass.scratch, dx.len() as u32);
+        // SAFETY: as for `forward`.
+        unsafe {
+            let arguments = (shape, w.value.read(), at.dy.read(), sums.ptr());
+            let launch = shape.input_gradient(target);
+            stream.launch(&fully_connected_input_gradient, launch, arguments);
+            let arguments = (len, parts(shape.outputs), sums.read(), dx.ptr());
+            stream.launch(&sum_parts, sum_parts_launch(len, target), arguments);
+        }
+    }
+
+    fn weight_gradient(&self, pass: &Pass, at: &Backward) {
         let (shape, target, stream) = (self.shape, pass.target(), pass.stream);
         let (w, b) = (self.weights.weights(), self.weights.biases());
-        let sums = pass.scratch;
         // SAFETY: as for `forward`.
         unsafe {
             let arguments = (shape, at.x.read(), at.dy.read(), w.gradient.ptr());
@@ -75,14 +88,6 @@ impl Layer for FullyConnected {
             stream.launch(&fully_connected_weight_gradient, launch, arguments);
             let arguments = (shape.images, at.dy.read(), b.gradient.ptr());
             stream.launch(&sum_maps, sum_maps_launch(shape.outputs, target), arguments);
-            if let Some(dx) = at.dx {
-                let arguments = (shape, w.value.read(), at.dy.read(), sums.ptr());
-                let launch = shape.input_gradient(target);
-                stream.launch(&fully_connected_input_gradient, launch, arguments);
-                let len = dx.len() as u32;
-                let arguments = (len, parts(shape.outputs), sums.read(), dx.ptr());
-                stream.launch(&sum_parts, sum_parts_launch(len, target), arguments);
-            }
         }
     }
 

@@ -37,7 +37,7 @@ impl Layer for Lrn {
         }
     }
 
-    fn backward(&self, pass: &Pass, at: Backward) {
+    fn input_gradient(&self, pass: &Pass, at: &Backward) {
         let Some(dx) = at.dx else { return };
         let launch = lrn::lrn_backward_launch(self.0, pass.target());
         let arguments = (self.0, at.x.read(), at.dy.read(), dx.ptr());

@@ -65,8 +65,11 @@ pub trait Layer: Send {
     /// Queues `y` from `x`.
     fn forward(&self, pass: &Pass, x: View<f32>, y: View<f32>);
 
-    /// Queues the gradients to the input and to the parameters.
-    fn backward(&self, pass: &Pass, at: Backward);
+    /// Queues the gradient to the input.
+    fn input_gradient(&self, pass: &Pass, at: &Backward);
+
+    /// Then queues the gradients to the parameters, if it has any.
+    fn weight_gradient(&self, _pass: &Pass, _at: &Backward) {}
 
     /// Floats of scratch memory it uses.
     fn scratch(&self) -> usize {

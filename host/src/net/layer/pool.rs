@@ -50,7 +50,7 @@ impl Layer for MaxPool {
         }
     }
 
-    fn backward(&self, pass: &Pass, at: Backward) {
+    fn input_gradient(&self, pass: &Pass, at: &Backward) {
         let Some(dx) = at.dx else { return };
         let launch = pool::max_pool_backward_launch(self.shape, pass.target());
         let arguments = (

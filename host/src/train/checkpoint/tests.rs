@@ -10,6 +10,8 @@ fn progress(step: u64) -> Progress {
         width: 0.1,
         classes: vec!["a cat".into(), "\"dog\"".into(), "ü".into()],
         seed: u64::MAX - 1,
+        augment: Augment::Crop,
+        order: Order::Sequential,
         step,
         place: Place {
             epoch: 3,

@@ -1,0 +1,158 @@
+//! `host`'s CUDA device on the stand-in: what goes up comes back, and what goes from GPU to GPU arrives.
+
+use std::process::Command;
+use std::sync::Arc;
+
+use host::device::{Buffer, Device, Place, open};
+use simt_executor::{InstructionSet, Kernel, Launch};
+
+/// Runs a test of this file in a process of its own, in which GPUs are the stand-in's.
+fn with_gpus(test: &str, settings: &str) {
+    let this = std::env::current_exe().expect("this test's path");
+    let name = libloading::library_filename("cuda_stand_in");
+    let library = this.parent().expect("a folder").join(name);
+    let output = Command::new(&this)
+        .args(["--exact", test, "--ignored"])
+        .env(libcuda_loader::VARIABLE, library)
+        .env("CUDA_STAND_IN", settings)
+        .output()
+        .expect("this test runs again");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(
+        output.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
+}
+
+fn gpus(count: usize) -> Vec<Arc<dyn Device>> {
+    let places: Vec<Place> = (0..count).map(Place::Gpu).collect();
+    open(&places, count).expect("GPUs")
+}
+
+fn numbers(seed: u32, len: usize) -> Vec<u32> {
+    (0..len as u32)
+        .map(|i| (i ^ seed).wrapping_mul(0x9e37_79b9))
+        .collect()
+}
+
+#[test]
+fn uploads_come_back() {
+    with_gpus("up_and_down", "");
+}
+
+#[test]
+#[ignore = "run by uploads_come_back"]
+fn up_and_down() {
+    let device = gpus(1).remove(0);
+    let stream = device.clone().stream().unwrap();
+    // Uploads go in pieces of 32 MiB through two buffers, which grow and are used again.
+    let lengths = [5, 1 << 10, 0, 3, (20 << 20) + 7, 1 << 20, 17];
+    let buffers = lengths.map(|len| Buffer::<u32>::new(&device, len).unwrap());
+    for buffer in &buffers {
+        let zeros = stream.download(buffer.view()).unwrap();
+        assert!(
+            zeros.iter().all(|&word| word == 0),
+            "memory begins with zeros"
+        );
+    }
+    for (seed, buffer) in buffers.iter().enumerate() {
+        stream.upload(&numbers(seed as u32, buffer.view().len()), buffer.view());
+    }
+    for (seed, buffer) in buffers.iter().enumerate() {
+        let back = stream.download(buffer.view()).unwrap();
+        assert!(back == numbers(seed as u32, lengths[seed]), "upload {seed}");
+    }
+    let part = buffers[1].view().slice(10..14);
+    stream.copy(part, buffers[0].view().slice(1..5));
+    assert_eq!(
+        stream.download(buffers[0].view()).unwrap()[1..],
+        numbers(1, 14)[10..]
+    );
+}
+
+#[test]
+fn copies_arrive_directly_and_through_the_host() {
+    for settings in ["devices=3", "devices=3 peers=no"] {
+        with_gpus("from_gpu_to_gpu", settings);
+    }
+}
+
+#[test]
+#[ignore = "run by copies_arrive_directly_and_through_the_host"]
+fn from_gpu_to_gpu() {
+    let devices = gpus(3);
+    let streams: Vec<_> = devices
+        .iter()
+        .map(|device| device.clone().stream().unwrap())
+        .collect();
+    // The second length makes what is copied through grow.
+    for (round, len) in [100, 5000, 31].into_iter().enumerate() {
+        let buffers: Vec<_> = devices
+            .iter()
+            .map(|device| Buffer::<u32>::new(device, 3 * len).unwrap())
+            .collect();
+        for (i, stream) in streams.iter().enumerate() {
+            let own = buffers[i].view().slice(i * len..(i + 1) * len);
+            stream.upload(&numbers((10 * round + i) as u32, len), own);
+        }
+        let ready: Vec<_> = streams.iter().map(|stream| stream.record()).collect();
+        for (to, stream) in streams.iter().enumerate() {
+            for from in (0..3).filter(|&from| from != to) {
+                stream.wait(&ready[from]);
+                let part = from * len..(from + 1) * len;
+                let (source, target) = (&buffers[from], &buffers[to]);
+                stream.fetch(
+                    &*devices[from],
+                    source.view().slice(part.clone()),
+                    target.view().slice(part),
+                );
+            }
+        }
+        for (buffer, stream) in buffers.iter().zip(&streams) {
+            let all = stream.download(buffer.view()).unwrap();
+            let expected: Vec<u32> = (0..3)
+                .flat_map(|i| numbers((10 * round + i) as u32, len))
+                .collect();
+            assert!(all == expected, "round {round}");
+        }
+    }
+}
+
+#[test]
+fn launches_that_do_not_fit_the_ptx_are_refused() {
+    for test in ["unknown_kernel", "other_arguments"] {
+        with_gpus(test, "");
+    }
+}
+
+unsafe fn nothing(_: *const ()) {}
+
+/// The error of launching a kernel of this name and these arguments.
+fn refused<A: simt_executor::Arguments + 'static>(name: &'static str, arguments: A) -> String {
+    // SAFETY: it reads nothing.
+    let kernel: Kernel<A> = unsafe { Kernel::new(name, &[(InstructionSet::Baseline, nothing)]) };
+    let stream = gpus(1).remove(0).stream().unwrap();
+    // SAFETY: it is refused.
+    unsafe { stream.launch(&kernel, Launch::cover(1, 32), arguments) };
+    format!("{:#}", stream.synchronize().unwrap_err())
+}
+
+#[test]
+#[ignore = "run by launches_that_do_not_fit_the_ptx_are_refused"]
+fn unknown_kernel() {
+    let error = refused("no_such_kernel", (1u32,));
+    assert!(
+        error.contains("GPU 0") && error.contains("kernel no_such_kernel"),
+        "{error}"
+    );
+}
+
+#[test]
+#[ignore = "run by launches_that_do_not_fit_the_ptx_are_refused"]
+fn other_arguments() {
+    let error = refused("relu_forward", (1u64, 2u64, 3u64));
+    assert!(
+        error.contains("[8, 8, 8]") && error.contains("[4, 8, 8]"),
+        "{error}"
+    );
+}

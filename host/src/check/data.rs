@@ -1,0 +1,89 @@
+//! Made-up numbers for kernels to work on.
+
+use crate::train::views::View;
+
+/// A buffer of a case.
+pub struct Tensor {
+    /// What it holds at first.
+    pub bytes: Vec<u8>,
+    /// Whether the kernel writes it.
+    pub result: bool,
+    /// Whether the kernel reads it.
+    pub given: bool,
+}
+
+/// 32 bits that look random, for number `i` of sequence `seed`.
+fn word(seed: u32, i: usize) -> u32 {
+    let mut x = (i as u32).wrapping_mul(0x9e37_79b9) ^ seed.wrapping_mul(0x85eb_ca6b);
+    for multiplier in [0x7feb_352d, 0x846c_a68b_u32] {
+        x = (x ^ (x >> 16)).wrapping_mul(multiplier);
+    }
+    x ^ (x >> 15)
+}
+
+fn input(bytes: Vec<u8>) -> Tensor {
+    Tensor {
+        bytes,
+        result: false,
+        given: true,
+    }
+}
+
+/// Floats in (−scale, scale).
+pub fn random(seed: u32, len: usize, scale: f32) -> Tensor {
+    let float = |i| (word(seed, i) >> 8) as f32 * (2.0 / (1 << 24) as f32) - 1.0;
+    input(
+        (0..len)
+            .flat_map(|i| (scale * float(i)).to_le_bytes())
+            .collect(),
+    )
+}
+
+/// The same, and the kernel changes them.
+pub fn changed(seed: u32, len: usize, scale: f32) -> Tensor {
+    Tensor {
+        result: true,
+        ..random(seed, len, scale)
+    }
+}
+
+/// Whole numbers below `bound`.
+pub fn below(seed: u32, len: usize, bound: u32) -> Tensor {
+    input(
+        (0..len)
+            .flat_map(|i| (word(seed, i) % bound).to_le_bytes())
+            .collect(),
+    )
+}
+
+/// Whole numbers below `bound`, as floats.
+pub fn whole(seed: u32, len: usize, bound: u32) -> Tensor {
+    let float = |i| (word(seed, i) % bound) as f32;
+    input((0..len).flat_map(|i| float(i).to_le_bytes()).collect())
+}
+
+/// Any bytes.
+pub fn bytes(seed: u32, len: usize) -> Tensor {
+    input((0..len).map(|i| word(seed, i) as u8).collect())
+}
+
+/// Views of images with `margin` pixels to choose from.
+pub fn views(seed: u32, images: usize, margin: u32) -> Tensor {
+    let view = |n: usize| View {
+        y: word(seed, 4 * n) % (margin + 1),
+        x: word(seed, 4 * n + 1) % (margin + 1),
+        mirror: word(seed, 4 * n + 2) % 2,
+        noise: [1.5, -0.3, n as f32],
+    };
+    let views: Vec<View> = (0..images).map(view).collect();
+    input(bytemuck::cast_slice(&views).to_vec())
+}
+
+/// Floats that the kernel writes: not numbers until then.
+pub fn unwritten(len: usize) -> Tensor {
+    Tensor {
+        bytes: vec![0xff; 4 * len],
+        result: true,
+        given: false,
+    }
+}

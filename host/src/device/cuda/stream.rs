@@ -1,0 +1,218 @@
+//! A stream of a GPU.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use anyhow::{Context, Result, anyhow};
+use cust::sys::{self, CUstream};
+use libcuda_loader::Failure;
+use simt_executor::Call;
+
+use super::CudaDevice;
+use super::driver::check;
+use super::event::CudaEvent;
+use super::kernels::with_pointers;
+use super::pinned::{PIECE, Uploads};
+use super::relay::Relay;
+use crate::device::{Device, Event, Stream, as_cuda};
+
+/// A stream that does not wait for the device's default stream.
+pub(super) struct Raw {
+    pub device: Arc<CudaDevice>,
+    pub stream: CUstream,
+}
+
+const NON_BLOCKING: u32 = 1;
+
+// SAFETY: a handle of the driver, which any thread may use.
+unsafe impl Send for Raw {}
+
+impl Raw {
+    /// Of the device, whose context is current.
+    pub fn new(device: &Arc<CudaDevice>) -> Result<Self, Failure> {
+        let mut stream = std::ptr::null_mut();
+        // SAFETY: `stream` takes the handle.
+        check(unsafe { sys::cuStreamCreate(&mut stream, NON_BLOCKING) })?;
+        let device = device.clone();
+        Ok(Raw { device, stream })
+    }
+
+    fn synchronize(&self) -> Result<(), Failure> {
+        self.device.make_current()?;
+        // SAFETY: it is alive.
+        check(unsafe { sys::cuStreamSynchronize(self.stream) })
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        // What is queued must not outlive the memory it uses. Errors have been reported, or nobody asked for them.
+        let _ = self.synchronize();
+        // SAFETY: from `new`, and not used any more.
+        let _ = check(unsafe { sys::cuStreamDestroy_v2(self.stream) });
+    }
+}
+
+/// A queue of work on a GPU.
+pub(super) struct CudaStream {
+    // Before what its work uses: waited for first.
+    raw: Raw,
+    uploads: RefCell<Uploads>,
+    relays: RefCell<Vec<Relay>>,
+}
+
+impl CudaStream {
+    pub fn new(device: &Arc<CudaDevice>) -> Result<Self, Failure> {
+        device.make_current()?;
+        Ok(CudaStream {
+            raw: Raw::new(device)?,
+            uploads: RefCell::default(),
+            relays: RefCell::default(),
+        })
+    }
+
+    /// Does `action` with the device's context current, unless the device has failed before; keeps its error.
+    fn queue<T>(&self, action: impl FnOnce(&Self) -> Result<T>) -> Option<T> {
+        let device = &self.raw.device;
+        if device.error().is_some() {
+            return None;
+        }
+        let result = device.make_current().map_err(Into::into);
+        match result.and_then(|()| action(self)) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                device.fail(format!("{error:#}"));
+                None
+            }
+        }
+    }
+
+    fn result(&self) -> Result<()> {
+        match self.raw.device.error() {
+            None => Ok(()),
+            Some(error) => Err(anyhow!("{error}").context(self.raw.device.describe())),
+        }
+    }
+
+    fn launch(&self, call: &Call) -> Result<()> {
+        let function = self.raw.device.kernels().function(call)?;
+        let ([x, y, z], [i, j, k]) = (call.launch.grid, call.launch.block);
+        let (shared, stream) = (call.launch.shared, self.raw.stream);
+        let none = std::ptr::null_mut();
+        let result = with_pointers(call, |arguments| {
+            // SAFETY: whoever made the call promised the kernel's contract; the arguments are those of its PTX, as was
+            // checked when it was looked up, and the driver copies them now.
+            unsafe {
+                sys::cuLaunchKernel(function, x, y, z, i, j, k, shared, stream, arguments, none)
+            }
+        });
+        check(result).with_context(|| format!("grid {:?}, block {:?}", [x, y, z], [i, j, k]))
+    }
+
+    fn upload(&self, from: &[u8], to: *mut u8) -> Result<()> {
+        let (device, stream) = (&self.raw.device, self.raw.stream);
+        for (i, piece) in from.chunks(PIECE).enumerate() {
+            let address = to.wrapping_add(i * PIECE) as u64;
+            self.uploads.borrow_mut().stage(device, piece, |memory| {
+                // SAFETY: promised by the caller of `upload_bytes`; the pinned memory stays until `done`.
+                check(unsafe { sys::cuMemcpyHtoDAsync_v2(address, memory, piece.len(), stream) })?;
+                CudaEvent::record(device, stream)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn copy(&self, source: &Arc<CudaDevice>, from: u64, to: u64, bytes: usize) -> Result<()> {
+        let (own, stream) = (&self.raw.device, self.raw.stream);
+        // SAFETY (all three): promised by the caller of `copy_bytes`.
+        if own.number() == source.number() {
+            check(unsafe { sys::cuMemcpyDtoDAsync_v2(to, from, bytes, stream) })?;
+        } else if own.reaches(source) {
+            let contexts = [own, source].map(|device| device.context());
+            check(unsafe {
+                sys::cuMemcpyPeerAsync(to, contexts[0], from, contexts[1], bytes, stream)
+            })?;
+        } else {
+            let mut relays = self.relays.borrow_mut();
+            let place = match relays.iter().position(|relay| relay.is_from(source)) {
+                Some(place) => place,
+                None => {
+                    relays.push(Relay::new(source)?);
+                    relays.len() - 1
+                }
+            };
+            unsafe { relays[place].copy(&self.raw, [from, to], bytes) }?;
+        }
+        Ok(())
+    }
+}
+
+impl Stream for CudaStream {
+    fn device(&self) -> &dyn Device {
+        &*self.raw.device
+    }
+
+    fn call(&self, call: Call) {
+        self.queue(|stream| {
+            let kernel = || format!("kernel {}", call.name);
+            stream.launch(&call).with_context(kernel)
+        });
+    }
+
+    unsafe fn upload_bytes(&self, from: Arc<[u8]>, to: *mut u8) {
+        self.queue(|stream| {
+            let what = || format!("an upload of {} bytes", from.len());
+            stream.upload(&from, to).with_context(what)
+        });
+    }
+
+    unsafe fn copy_bytes(&self, source: &dyn Device, from: *const u8, to: *mut u8, bytes: usize) {
+        self.queue(|stream| {
+            let source = as_cuda(source).context("a copy from a virtual GPU")?;
+            let what = || format!("a copy of {bytes} bytes from GPU {}", source.number());
+            stream
+                .copy(&source, from as u64, to as u64, bytes)
+                .with_context(what)
+        });
+    }
+
+    unsafe fn download_bytes(&self, from: *const u8, to: &mut [u8]) -> Result<()> {
+        self.queue(|stream| {
+            let (address, stream) = (from as u64, stream.raw.stream);
+            let (memory, len) = (to.as_mut_ptr().cast(), to.len());
+            // SAFETY: the caller's promise for `from`; `to` is as long, and waited for below.
+            check(unsafe { sys::cuMemcpyDtoHAsync_v2(memory, address, len, stream) })
+                .with_context(|| format!("a download of {len} bytes"))
+        });
+        self.synchronize()
+    }
+
+    fn record(&self) -> Event {
+        let event =
+            self.queue(|stream| Ok(CudaEvent::record(&stream.raw.device, stream.raw.stream)?));
+        // Behind an error there is nothing to wait for.
+        event.map_or(Event::Past, Event::Cuda)
+    }
+
+    fn wait(&self, event: &Event) {
+        match event {
+            Event::Past => {}
+            Event::Cuda(event) => {
+                self.queue(|stream| Ok(event.hold(stream.raw.stream)?));
+            }
+            Event::Cpu(signal) => signal.wait(),
+        }
+    }
+
+    fn synchronize(&self) -> Result<()> {
+        // Also behind an error: what was queued before it still uses memory.
+        let waited = self.raw.synchronize();
+        self.result()?;
+        self.queue(|_| {
+            waited.context(
+                "waiting for its work (CUDA_LAUNCH_BLOCKING=1 tells which part of it failed)",
+            )
+        });
+        self.result()
+    }
+}
