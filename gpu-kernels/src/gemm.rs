@@ -3,8 +3,9 @@
 //! `C[i][j] = Σₖ A[k][i] · B[k][j]`, summed over k in order by fused
 //! multiply-adds, so the bits do not depend on how the work is cut.
 //!
-//! A block computes a tile of C. It walks along k in slabs: while it multiplies
-//! one slab, which lies in shared memory, it brings in the next one.
+//! A block computes a tile of C. It walks along k in slabs, which it brings to
+//! shared memory: on a GPU one while it multiplies the other, on a CPU just
+//! before.
 //!
 //! ```text
 //!               COLS
@@ -167,14 +168,8 @@ impl<
         let mut k = begin;
         while k < end {
             let depth = Self::depth(k, end);
-            bring(
-                &a,
-                shared,
-                layout,
-                [0, 1],
-                [k, row],
-                [depth, high.next_multiple_of(32)],
-            );
+            let extent = [depth, high.next_multiple_of(32)];
+            bring(&a, shared, layout, [k, row], extent);
             let mut panel = 0;
             while panel < PANELS {
                 let col = col + (panel * COLS / PANELS) as u32;
@@ -205,7 +200,7 @@ impl<
         let shared = Shared::dynamic();
         let (slab, layout) = (shared.from(Self::SLAB_A), Self::layout_b());
         if B::TURNED {
-            bring(b, slab, layout, [0, 1], [k, col], [depth, COLS / PANELS]);
+            bring(b, slab, layout, [k, col], [depth, COLS / PANELS]);
         }
         let mut pass = 0;
         while pass * THREAD_ROWS < high {

@@ -3,7 +3,7 @@
 use super::Source;
 use crate::device::*;
 
-/// Vectors that a CPU's thread brings at a time.
+/// Vectors that a CPU brings at a time.
 const PAIR: usize = 2;
 
 /// Floats between the rows of a GPU's slab, so that a column's floats are in
@@ -76,36 +76,32 @@ impl Layout {
     }
 }
 
-/// Brings thread `t`'s part of the slab at (k, i) straight to shared memory.
+/// Brings the slab at (k, i) to shared memory, and announces the next one.
 #[inline(always)]
 pub unsafe fn bring<V: Vector, S: Source<V>>(
     source: &S,
     slab: Shared,
     layout: Layout,
-    [t, threads]: [usize; 2],
-    [k, i]: [u32; 2],
-    [depth, width]: [usize; 2],
+    at: [u32; 2],
+    extent: [usize; 2],
 ) {
     match layout {
-        _ if !S::TURNED => bring_rows(source, slab, layout, [t, threads], [k, i], [depth, width]),
-        Layout::Lines { .. } => {
-            bring_lines(source, slab, layout, [t, threads], [k, i], [depth, width])
-        }
-        _ => bring_squares(source, slab, layout, [t, threads], [k, i], [depth, width]),
+        _ if !S::TURNED => bring_rows(source, slab, layout, at, extent),
+        Layout::Lines { .. } => bring_lines(source, slab, layout, at, extent),
+        _ => bring_squares(source, slab, layout, at, extent),
     }
 }
 
-/// Rows of k, each by one thread.
+/// Rows of k.
 #[inline(always)]
 unsafe fn bring_rows<V: Vector, S: Source<V>>(
     source: &S,
     slab: Shared,
     layout: Layout,
-    [t, threads]: [usize; 2],
     [k, i]: [u32; 2],
     [depth, width]: [usize; 2],
 ) {
-    let mut row = t;
+    let mut row = 0;
     while row < depth {
         let at_k = source.at_k(k + row as u32);
         let later = source.at_k(k + (row + depth) as u32);
@@ -114,22 +110,19 @@ unsafe fn bring_rows<V: Vector, S: Source<V>>(
             let at_i = source.at_i(i + col as u32);
             let pair: [V; PAIR] = source.vectors(at_k, at_i);
             store(slab, layout.at(row, col, V::LANES), pair);
-            if let Some(next) = source.find(later, at_i) {
-                prefetch(next);
-            }
+            announce(source, later, at_i);
             col += PAIR * V::LANES;
         }
-        row += threads;
+        row += 1;
     }
 }
 
-/// Lines of i, each by one thread, as they are.
+/// Lines of i, as they are.
 #[inline(always)]
 unsafe fn bring_lines<V: Vector, S: Source<V>>(
     source: &S,
     slab: Shared,
     layout: Layout,
-    [t, threads]: [usize; 2],
     [k, i]: [u32; 2],
     [depth, width]: [usize; 2],
 ) {
@@ -137,40 +130,37 @@ unsafe fn bring_lines<V: Vector, S: Source<V>>(
     while row < depth {
         let at_k = source.at_k(k + row as u32);
         let later = source.at_k(k + (row + depth) as u32);
-        let mut line = t;
+        let mut line = 0;
         while line < width {
             let at_i = source.at_i(i + line as u32);
             let pair: [V; PAIR] = source.vectors(at_k, at_i);
             store(slab, layout.at(row, line, V::LANES), pair);
-            if let Some(next) = source.find(later, at_i) {
-                prefetch(next);
-            }
-            line += threads;
+            announce(source, later, at_i);
+            line += 1;
         }
         row += PAIR * V::LANES;
     }
 }
 
-/// Squares of lines, each turned by one thread on its way.
+/// Squares of lines, each turned on its way.
 #[inline(always)]
 unsafe fn bring_squares<V: Vector, S: Source<V>>(
     source: &S,
     slab: Shared,
     layout: Layout,
-    [t, threads]: [usize; 2],
     [k, i]: [u32; 2],
     [depth, width]: [usize; 2],
 ) {
     let down = depth / V::LANES;
-    let mut square = t;
+    let mut square = 0;
     while square < width / V::LANES * down {
         let (row, col) = (square % down * V::LANES, square / down * V::LANES);
         let at_k = source.at_k(k + row as u32);
         let later = source.at_k(k + (row + depth) as u32);
         let lines = V::square(|line| {
             let at_i = source.at_i(i + (col + line) as u32);
-            if let (0, Some(next)) = (row / V::LANES % PAIR, source.find(later, at_i)) {
-                prefetch(next);
+            if (row / V::LANES).is_multiple_of(PAIR) {
+                announce(source, later, at_i);
             }
             let [vector] = source.vectors(at_k, at_i);
             vector
@@ -182,7 +172,15 @@ unsafe fn bring_squares<V: Vector, S: Source<V>>(
             slab.store_vector(layout.at(row + r, col, V::LANES), vector);
             r += 1;
         }
-        square += threads;
+        square += 1;
+    }
+}
+
+/// Tells the cache of an element and its neighbours.
+#[inline(always)]
+unsafe fn announce<V: Vector, S: Source<V>>(source: &S, k: S::AtK, i: S::AtI) {
+    if let Some(place) = source.find(k, i) {
+        prefetch(place);
     }
 }
 
