@@ -100,6 +100,10 @@ impl Row {
 }
 
 /// A batch of crops from stored images.
+///
+/// # Safety
+/// The pointers are valid for the sizes, every view lies inside its image, `out`
+/// overlaps none of the others; launched as [`augment_launch`] says.
 #[kernel]
 pub unsafe fn augment(
     size: u32,

@@ -26,130 +26,11 @@
 //! Launch geometry: [`Shape::forward`] and its siblings. Section 3.5 of the paper.
 
 use crate::device::*;
-use crate::divisor::Divisor;
 use crate::gemm::{Matrix, NativeTile, Source};
 
-/// The sizes of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(C)]
-pub struct Shape {
-    images: Divisor,
-    channels: u32,
-    height: u32,
-    width: Divisor,
-    filters: Divisor,
-    kernel: Divisor,
-    window: Divisor,
-    stride: Divisor,
-    pad: u32,
-    out_height: u32,
-    out_width: Divisor,
-}
+mod shape;
 
-const fn numbers(maps: u32, [height, width]: [u32; 2], images: u32) -> u64 {
-    maps as u64 * height as u64 * width as u64 * images as u64
-}
-
-/// A convolution's sizes by name, to make a [`Shape`] of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    /// Images in the batch, a multiple of 32.
-    pub images: u32,
-    /// Channels of the input.
-    pub channels: u32,
-    /// Height and width of the input.
-    pub input: [u32; 2],
-    /// Filters, a multiple of 16.
-    pub filters: u32,
-    /// Height and width of the window.
-    pub kernel: u32,
-    /// Pixels from one window to the next.
-    pub stride: u32,
-    /// Rows and columns of zeros above and left of the image.
-    pub pad: u32,
-    /// Height and width of the output.
-    pub output: [u32; 2],
-}
-
-impl Shape {
-    /// The shape of these sizes.
-    pub const fn new(sizes: Sizes) -> Self {
-        assert!(
-            sizes.images.is_multiple_of(32),
-            "images must be a multiple of 32"
-        );
-        assert!(
-            sizes.filters.is_multiple_of(16),
-            "filters must be a multiple of 16"
-        );
-        assert!(
-            numbers(sizes.channels, sizes.input, sizes.images) < 1 << 31
-                && numbers(sizes.filters, sizes.output, sizes.images) < 1 << 31,
-            "input and output must each have fewer than 2³¹ numbers"
-        );
-        Shape {
-            images: Divisor::new(sizes.images),
-            channels: sizes.channels,
-            height: sizes.input[0],
-            width: Divisor::new(sizes.input[1]),
-            filters: Divisor::new(sizes.filters),
-            kernel: Divisor::new(sizes.kernel),
-            window: Divisor::new(sizes.kernel * sizes.kernel),
-            stride: Divisor::new(sizes.stride),
-            pad: sizes.pad,
-            out_height: sizes.output[0],
-            out_width: Divisor::new(sizes.output[1]),
-        }
-    }
-
-    /// Weights of one filter.
-    #[inline(always)]
-    pub const fn depth(&self) -> u32 {
-        self.channels * self.window.get()
-    }
-
-    /// Numbers in one channel of the input.
-    #[inline(always)]
-    pub const fn in_columns(&self) -> u32 {
-        self.height * self.width.get() * self.images.get()
-    }
-
-    /// Numbers in one map of the output.
-    #[inline(always)]
-    pub const fn out_columns(&self) -> u32 {
-        self.out_height * self.out_width.get() * self.images.get()
-    }
-}
-
-#[cfg(not(target_arch = "nvptx64"))]
-mod launch {
-    use super::Shape;
-    use crate::target::Target;
-    use cuda_std::simt::Launch;
-
-    impl Shape {
-        /// Launch of [`convolution_forward`](super::convolution_forward).
-        pub const fn forward(&self, target: Target) -> Launch {
-            target.product(self.filters.get(), self.out_columns(), 1)
-        }
-
-        /// Launch of [`convolution_input_gradient`](super::convolution_input_gradient).
-        pub const fn input_gradient(&self, target: Target) -> Launch {
-            target.product(self.channels, self.in_columns(), 1)
-        }
-
-        /// Launch of [`convolution_weight_gradient`](super::convolution_weight_gradient).
-        pub const fn weight_gradient(&self, target: Target) -> Launch {
-            target.product(self.depth(), self.filters.get(), self.parts())
-        }
-
-        /// In how many parts the weights' gradient is summed: one for each
-        /// [`CHUNK`](super::CHUNK) of (pixel, image).
-        pub const fn parts(&self) -> u32 {
-            self.out_columns().div_ceil(super::CHUNK)
-        }
-    }
-}
+pub use shape::{Shape, Sizes};
 
 /// Terms of one part of a weight gradient's sum: enough parts to keep a GPU
 /// busy, and short enough sums to stay exact. Part of the result's bits.
@@ -374,6 +255,38 @@ fn tile_origin() -> [u32; 2] {
     [thread::block_idx_y() * rows, thread::block_idx_x() * cols]
 }
 
+/// This block's tile of the convolution without its bias, for a kernel that does
+/// something of its own with the sums: `store(filter, column, sums)` gets each
+/// vector of them, where `column` counts (row, column, image) of the output.
+///
+/// # Safety
+/// `x` and `weights` are valid for the shape. All threads of a block call this
+/// with the same arguments, launched as [`Shape::forward`] says.
+#[inline(always)]
+pub unsafe fn forward_tile<V: Vector>(
+    shape: &Shape,
+    x: *const f32,
+    weights: *const f32,
+    store: impl FnMut(u32, u32, V),
+) {
+    let shape = *shape;
+    let filters = shape.filters.get();
+    let weights = Matrix::<false> {
+        data: weights,
+        stride: filters,
+        depth: shape.depth(),
+        width: filters,
+    };
+    NativeTile::product::<V, _, _>(
+        weights,
+        WindowDown(Window { shape, x }),
+        [0, shape.depth()],
+        tile_origin(),
+        [filters, shape.out_columns()],
+        store,
+    );
+}
+
 launch_bounds!("convolution_forward", 256, 2);
 /// `y`, from `x`, `weights` and `bias`.
 ///
@@ -388,24 +301,11 @@ pub unsafe fn convolution_forward(
     bias: *const f32,
     y: *mut f32,
 ) {
-    let (filters, columns) = (shape.filters.get(), shape.out_columns());
-    let weights = Matrix::<false> {
-        data: weights,
-        stride: filters,
-        depth: shape.depth(),
-        width: filters,
-    };
-    NativeTile::product::<V, _, _>(
-        weights,
-        WindowDown(Window { shape, x }),
-        [0, shape.depth()],
-        tile_origin(),
-        [filters, columns],
-        |filter, column, sum: V| {
-            let y_filter = y.add(filter as usize * columns as usize);
-            y_filter.store_vector(column as usize, sum + V::splat(bias.load(filter as usize)));
-        },
-    );
+    let columns = shape.out_columns() as usize;
+    forward_tile::<V>(&shape, x, weights, |filter, column, sum| {
+        let y_filter = y.add(filter as usize * columns);
+        y_filter.store_vector(column as usize, sum + V::splat(bias.load(filter as usize)));
+    });
 }
 
 launch_bounds!("convolution_input_gradient", 256, 2);

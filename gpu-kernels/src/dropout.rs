@@ -23,18 +23,26 @@ use crate::random::{philox, uniform};
 pub use crate::elementwise::{launch as dropout_launch, launch as scale_launch};
 
 /// What decides which elements are dropped.
-#[derive(Clone, Copy)]
-struct Mask {
-    probability: f32,
-    seed: [u32; 2],
-    stream: u32,
-    step: u32,
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Mask {
+    /// The share of elements that are dropped.
+    pub probability: f32,
+    /// The run's seed.
+    pub seed: [u32; 2],
+    /// The tensor's number.
+    pub stream: u32,
+    /// The training step.
+    pub step: u32,
 }
 
 impl Mask {
-    /// `x`, the elements from `i` on, without those that are dropped.
+    /// `x`, the elements from `i` on, without those that are dropped; `i` is a
+    /// multiple of 4.
+    ///
+    /// # Safety
+    /// The processor has `V`'s instructions.
     #[inline(always)]
-    unsafe fn apply<V: Vector>(self, i: usize, x: V) -> V {
+    pub unsafe fn apply<V: Vector>(self, i: usize, x: V) -> V {
         let mut words = [0; 4];
         let drawn = V::from_fn(|lane| {
             if lane % 4 == 0 {
@@ -50,6 +58,9 @@ impl Mask {
 }
 
 /// `y = dropped ? 0 : x` for `len` elements.
+///
+/// # Safety
+/// The pointers are valid for `len` elements; launched as [`dropout_launch`] says.
 #[kernel]
 pub unsafe fn dropout_forward(
     len: u32,
@@ -74,6 +85,9 @@ pub unsafe fn dropout_forward(
 }
 
 /// `dx = dropped ? 0 : dy` for `len` elements, with the mask of the forward pass.
+///
+/// # Safety
+/// The pointers are valid for `len` elements; launched as [`dropout_launch`] says.
 #[kernel]
 pub unsafe fn dropout_backward(
     len: u32,
@@ -98,6 +112,9 @@ pub unsafe fn dropout_backward(
 }
 
 /// `y = factor · x` for `len` elements.
+///
+/// # Safety
+/// The pointers are valid for `len` elements; launched as [`scale_launch`] says.
 #[kernel]
 pub unsafe fn scale(len: u32, factor: f32, x: *const f32, y: *mut f32) {
     let mut walk = Walk::over::<V>(len);

@@ -35,6 +35,9 @@ pub fn gaussian_fill_launch(rows: u32, stride: u32, target: Target) -> Launch {
 
 /// Normal numbers of mean 0 and deviation 1 for the elements of row `r` from
 /// column `c` on, a multiple of 4.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
 #[inline(always)]
 pub unsafe fn normals<V: Vector>(r: u32, c: usize, seed: [u32; 2], stream: u32) -> V {
     let mut four = [0.0; 4];
@@ -59,6 +62,10 @@ unsafe fn below<V: Vector>(valid: u32, i: usize, x: V) -> V {
 }
 
 /// Fills a matrix with normal numbers of mean 0 and deviation `sigma`.
+///
+/// # Safety
+/// `out` is valid for `rows · stride` elements; launched as
+/// [`gaussian_fill_launch`] says.
 #[kernel]
 pub unsafe fn gaussian_fill(
     rows: u32,
@@ -83,6 +90,9 @@ pub unsafe fn gaussian_fill(
 }
 
 /// Sets the first `valid` of `len` elements to `value`, the rest to 0.
+///
+/// # Safety
+/// `out` is valid for `len` elements; launched as [`constant_fill_launch`] says.
 #[kernel]
 pub unsafe fn constant_fill(len: u32, valid: u32, value: f32, out: *mut f32) {
     let mut walk = Walk::over::<V>(len);

@@ -41,8 +41,47 @@ pub struct Shape {
 #[cfg(not(target_arch = "nvptx64"))]
 mod launch {
     use super::{Shape, parts};
+    use crate::sizes::{BadSize, LIMIT, keep, product};
     use crate::target::Target;
     use cuda_std::simt::Launch;
+
+    impl Shape {
+        /// Length of `x` and `dx`.
+        pub const fn input_len(&self) -> usize {
+            product(&[self.inputs, self.images])
+        }
+
+        /// Length of `y` and `dy`.
+        pub const fn output_len(&self) -> usize {
+            product(&[self.outputs, self.images])
+        }
+
+        /// Length of the weights and of `dw`.
+        pub const fn weights_len(&self) -> usize {
+            product(&[self.inputs, self.outputs])
+        }
+
+        /// An error if no layer has this shape.
+        pub fn check(&self) -> Result<(), BadSize> {
+            const FEW: &str = "numbers of input, output and weights must each be fewer than 2³¹";
+            let (images, outputs) = (self.images, self.outputs);
+            let most = self
+                .input_len()
+                .max(self.output_len())
+                .max(self.weights_len());
+            keep(
+                images.is_multiple_of(32),
+                "images must be a multiple of 32",
+                images.into(),
+            )?;
+            keep(
+                outputs.is_multiple_of(16),
+                "outputs must be a multiple of 16",
+                outputs.into(),
+            )?;
+            keep((most as u64) < LIMIT, FEW, most as u64)
+        }
+    }
 
     impl Shape {
         /// Launch of [`fully_connected_forward`](super::fully_connected_forward).

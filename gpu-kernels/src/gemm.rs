@@ -125,6 +125,7 @@ impl<
         let mut sums = [[[[V::splat(0.0); THREAD_VECTORS]; THREAD_ROWS]; PASSES]; PANELS];
         if STAGE == 0 {
             const { assert!(STAGE > 0 || Self::threads(V::LANES) == 1) };
+            const { assert!(STAGE > 0 || THREAD_VECTORS == slab::PAIR) };
             Self::walk(a, b, [begin, end], [row, col], [rows, cols], &mut sums);
         } else {
             Self::walk_staged(a, b, [begin, end], [row, col], share, &mut sums[0][0]);

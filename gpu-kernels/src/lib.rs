@@ -18,7 +18,9 @@
 //! | [`sum`] | sums of parts, and along a map |
 //! | [`mod@transpose`] | for what leaves the device |
 //!
-//! and what they stand on: [`gemm`], the matrix product under the layers;
+//! and [`mod@launch`], a checked launch for every kernel.
+//!
+//! What they stand on: [`gemm`], the matrix product under the layers;
 //! [`random`], numbers from counters; [`math`], exp, log and tanh; [`divisor`],
 //! division without dividing; [`elementwise`], long rows shared out; [`device`],
 //! all that is asked of the device.
@@ -27,6 +29,15 @@
 //! - Activations are `[channel][row][column][image]` (CHWN): neighbours in memory
 //!   are the same pixel of neighbouring images. The number of images is a
 //!   multiple of 32. Weights are `[input][output]`, outputs a multiple of 16.
+//!
+//!   ```text
+//!        one channel, 2 × 2 pixels, 32 images              the next channel
+//!   ┌──────────┬──────────┬──────────┬──────────┐ ┌──────────┬───
+//!   │ (0,0)    │ (0,1)    │ (1,0)    │ (1,1)    │ │ (0,0)    │ …
+//!   │ n = 0…31 │ n = 0…31 │ n = 0…31 │ n = 0…31 │ │ n = 0…31 │
+//!   └──────────┴──────────┴──────────┴──────────┘ └──────────┴───
+//!   "columns" of a map: all of its pixels and images, here 128
+//!   ```
 //! - Pointers are multiples of 16 bytes, lengths count elements.
 //! - A thread works on a vector of images: 4 on a GPU, 16 on a CPU. Only
 //!   operations that IEEE 754 defines exactly, in an order that the shapes alone
@@ -36,21 +47,62 @@
 //!
 //! # Example
 //! ```
-//! use gpu_kernels::relu::{relu_forward, relu_launch};
-//! use gpu_kernels::target::Target;
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
 //! use simt_executor::Pool;
 //!
-//! #[repr(align(64))]
-//! struct Buffer([f32; 32]);
-//! let x = Buffer(std::array::from_fn(|i| i as f32 - 16.0));
-//! let mut y = Buffer([0.0; 32]);
-//! let gpu = Pool::new(2)?;
-//! let arguments = (32, x.0.as_ptr(), y.0.as_mut_ptr());
-//! // SAFETY: both buffers hold 32 floats and outlive the call.
-//! unsafe { gpu.run(&relu_forward, relu_launch(32, Target::Cpu), arguments)? };
-//! assert_eq!(y.0[31], 15.0);
-//! assert_eq!(y.0[0], 0.0);
+//! let x: Vec<f32> = (0..32).map(|i| i as f32 - 16.0).collect();
+//! let (x, mut y) = (Floats::from(&x[..]), Floats::zeros(32));
+//! launch::relu_forward(In::from(&x), Out::from(&mut y), Target::Cpu)?.run(&Pool::new(2)?)?;
+//! assert_eq!((y[0], y[31]), (0.0, 15.0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! Without the checks, as `relu_forward` stands for the kernel itself:
+//! ```
+//! # use gpu_kernels::launch::{Floats, Target};
+//! use gpu_kernels::relu::{relu_forward, relu_launch};
+//! # let (x, mut y) = (Floats::from(&[-1.0; 32][..]), Floats::from(&[1.0; 32][..]));
+//! # let pool = simt_executor::Pool::new(2)?;
+//! let arguments = (32, x.as_ptr(), y.as_mut_ptr());
+//! // SAFETY: both buffers hold 32 floats and outlive the call.
+//! unsafe { pool.run(&relu_forward, relu_launch(32, Target::Cpu), arguments)? };
+//! # assert_eq!(y[..], [0.0; 32]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # In a kernel of one's own
+//! The device functions are generic over [`Vector`](device::Vector) and inlined.
+//! With the feature `kernels` off, the PTX of a crate that calls them holds none of
+//! the kernels here.
+//! ```
+//! use cuda_std::kernel;
+//! use gpu_kernels::device::*;
+//! use gpu_kernels::elementwise::Walk;
+//! use gpu_kernels::relu::relu;
+//!
+//! /// `y = relu(x + bias)`.
+//! ///
+//! /// # Safety
+//! /// x and y are valid for `len` floats, a multiple of 16, at multiples of 16 bytes.
+//! #[kernel]
+//! pub unsafe fn bias_relu(len: u32, bias: f32, x: *const f32, y: *mut f32) {
+//!     unsafe {
+//!         let mut walk = Walk::over::<V>(len);
+//!         while walk.i < walk.end {
+//!             y.store_vector(walk.i, relu(x.load_vector::<V>(walk.i) + V::splat(bias)));
+//!             walk.i += walk.step;
+//!         }
+//!     }
+//! }
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # use gpu_kernels::launch::{Floats, Target};
+//! # let (x, mut y) = (Floats::from(&[-1.0; 32][..]), Floats::zeros(32));
+//! # let arguments = (32, 3.0, x.as_ptr(), y.as_mut_ptr());
+//! # let launch = gpu_kernels::elementwise::launch(32, Target::Cpu);
+//! # unsafe { simt_executor::Pool::new(2)?.run(&bias_relu, launch, arguments)? };
+//! # assert_eq!(y[..], [2.0; 32]);
+//! # Ok(())
+//! # }
 //! ```
 #![no_std]
 #![cfg_attr(
@@ -62,6 +114,10 @@
 #![cfg_attr(feature = "rust-cuda", allow(improper_ctypes_definitions))]
 #![allow(clippy::missing_safety_doc, clippy::too_many_arguments)]
 
+// For those who launch.
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+extern crate std;
+
 pub mod augment;
 pub mod convolution;
 pub mod device;
@@ -71,15 +127,22 @@ pub mod elementwise;
 pub mod fill;
 pub mod fully_connected;
 pub mod gemm;
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch;
 pub mod lrn;
 pub mod math;
 pub mod pool;
 pub mod random;
 pub mod relu;
 pub mod sgd;
+pub mod sizes;
 pub mod softmax;
 pub mod sum;
 pub mod tanh;
 #[cfg(not(target_arch = "nvptx64"))]
 pub mod target;
 pub mod transpose;
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

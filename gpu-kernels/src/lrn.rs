@@ -32,7 +32,12 @@ use crate::device::*;
 use crate::elementwise::Walk;
 
 #[cfg(not(target_arch = "nvptx64"))]
-use {crate::elementwise, crate::target::Target, cuda_std::simt::Launch};
+use {
+    crate::elementwise,
+    crate::sizes::{self, BadSize, keep},
+    crate::target::Target,
+    cuda_std::simt::Launch,
+};
 
 /// Columns of a block.
 pub const COLUMNS: u32 = 1024;
@@ -83,14 +88,49 @@ fn launch(shape: Lrn, target: Target) -> Launch {
     }
 }
 
+#[cfg(not(target_arch = "nvptx64"))]
+impl Lrn {
+    /// Length of each tensor.
+    pub const fn len(&self) -> usize {
+        sizes::product(&[self.maps, self.columns])
+    }
+
+    /// Whether they are empty.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// An error if no normalisation has this shape.
+    pub fn check(&self) -> Result<(), BadSize> {
+        let (maps, columns, size) = (self.maps, self.columns, self.size);
+        keep(maps < 1 << 16, "maps must be fewer than 2¹⁶", maps.into())?;
+        keep(
+            columns.is_multiple_of(16) && columns < 1 << 31,
+            "columns must be a multiple of 16 and fewer than 2³¹",
+            columns.into(),
+        )?;
+        keep(
+            0 < size && size < 1 << 16,
+            "maps of a window must be at least 1 and fewer than 2¹⁶",
+            size.into(),
+        )
+    }
+}
+
 impl Lrn {
     /// Row `map` of a tensor at `column`; zeros beyond the tower.
     #[inline(always)]
     unsafe fn row<V: Vector>(&self, x: *const f32, map: u32, column: usize) -> V {
+        self.or_zero(map, |map| x.load_vector(self.at(map, column)))
+    }
+
+    /// What `x` gives for a map of the tower, zeros for others.
+    #[inline(always)]
+    unsafe fn or_zero<V: Vector>(&self, map: u32, x: impl Fn(u32) -> V) -> V {
         if map >= self.maps {
             return V::splat(0.0);
         }
-        x.load_vector(self.at(map, column))
+        x(map)
     }
 
     #[inline(always)]
@@ -165,31 +205,59 @@ impl<V: Vector> Five<V> {
     }
 }
 
+/// Forward for n = 5 at one place and maps `first..last`: `y(map, vector)` gets
+/// each result, `x(map)` is asked once for each map of the tower that a window
+/// reaches. So a kernel can normalise what it has just computed.
+///
+/// # Safety
+/// `shape.size` is 5 and `last` at most `shape.maps`; the processor has `V`'s
+/// instructions.
+#[inline(always)]
+pub unsafe fn normalise5<V: Vector>(
+    shape: &Lrn,
+    [first, last]: [u32; 2],
+    x: impl Fn(u32) -> V,
+    mut y: impl FnMut(u32, V),
+) {
+    let row = |back: u32| shape.or_zero(first.wrapping_sub(back), &x);
+    let ahead = shape.or_zero(first + 1, &x);
+    let mut window = Five([V::splat(0.0), row(2), row(1), row(0), ahead]);
+    let mut map = first;
+    while map < last {
+        window.push(shape.or_zero(map + 2, &x));
+        let s = shape.scale(window.squares());
+        y(map, shape.normalised(window.0[2], s));
+        map += 1;
+    }
+}
+
 /// Forward for n = 5 at one column and maps `first..last`.
+///
+/// # Safety
+/// As of [`lrn_forward`]; the vector at `column` lies within the columns.
 #[inline(always)]
 pub unsafe fn forward5<V: Vector>(
     shape: &Lrn,
-    [first, last]: [u32; 2],
+    maps: [u32; 2],
     column: usize,
     x: *const f32,
     y: *mut f32,
 ) {
-    let row = |back: u32| shape.row::<V>(x, first.wrapping_sub(back), column);
-    let ahead = shape.row::<V>(x, first + 1, column);
-    let mut window = Five([V::splat(0.0), row(2), row(1), row(0), ahead]);
-    let mut map = first;
-    while map < last {
-        window.push(shape.row(x, map + 2, column));
-        let s = shape.scale(window.squares());
-        y.store_vector(shape.at(map, column), shape.normalised(window.0[2], s));
-        map += 1;
-    }
+    normalise5::<V>(
+        shape,
+        maps,
+        |map| x.load_vector(shape.at(map, column)),
+        |map, value| y.store_vector(shape.at(map, column), value),
+    );
 }
 
 /// Backward for n = 5 at one column and maps `first..last`.
 ///
 /// In step j the window of x reaches to map j + 2, tⱼ becomes known, and with it
 /// the sum for map j − 2.
+///
+/// # Safety
+/// As of [`lrn_backward`]; the vector at `column` lies within the columns.
 #[inline(always)]
 pub unsafe fn backward5<V: Vector>(
     shape: &Lrn,
@@ -238,6 +306,9 @@ unsafe fn scale_at<V: Vector>(shape: &Lrn, map: u32, column: usize, x: *const f3
 }
 
 /// Forward for any n at one column and maps `first..last`.
+///
+/// # Safety
+/// As of [`lrn_forward`]; the vector at `column` lies within the columns.
 #[inline(always)]
 pub unsafe fn forward_any<V: Vector>(
     shape: &Lrn,
@@ -256,6 +327,9 @@ pub unsafe fn forward_any<V: Vector>(
 }
 
 /// Backward for any n at one column and maps `first..last`.
+///
+/// # Safety
+/// As of [`lrn_backward`]; the vector at `column` lies within the columns.
 #[inline(always)]
 pub unsafe fn backward_any<V: Vector>(
     shape: &Lrn,
@@ -302,6 +376,10 @@ fn share(maps: u32) -> [u32; 2] {
 }
 
 /// `y` from `x`.
+///
+/// # Safety
+/// Both are valid for the shape and do not overlap; launched as
+/// [`lrn_forward_launch`] says.
 #[kernel]
 pub unsafe fn lrn_forward(shape: Lrn, x: *const f32, y: *mut f32) {
     let maps = share(shape.maps);
@@ -317,6 +395,10 @@ pub unsafe fn lrn_forward(shape: Lrn, x: *const f32, y: *mut f32) {
 }
 
 /// `dx` from `x` and `dy`.
+///
+/// # Safety
+/// All are valid for the shape, `dx` overlaps none of the others; launched as
+/// [`lrn_backward_launch`] says.
 #[kernel]
 pub unsafe fn lrn_backward(shape: Lrn, x: *const f32, dy: *const f32, dx: *mut f32) {
     let maps = share(shape.maps);

@@ -29,7 +29,11 @@ use crate::divisor::Divisor;
 use crate::elementwise::Walk;
 
 #[cfg(not(target_arch = "nvptx64"))]
-use {crate::target::Target, cuda_std::simt::Launch};
+use {
+    crate::sizes::{self, BadSize, LIMIT, keep},
+    crate::target::Target,
+    cuda_std::simt::Launch,
+};
 
 /// The sizes of a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +97,66 @@ impl Pool {
     }
 }
 
+#[cfg(not(target_arch = "nvptx64"))]
+impl Pool {
+    /// [`new`](Self::new) for sizes that may be wrong.
+    ///
+    /// # Errors
+    /// Images are no multiple of 32, the stride or the window is 0, the window
+    /// above 4096, a window begins outside of the input, or input or output have
+    /// 2³¹ numbers.
+    pub fn try_new(
+        input: [u32; 3],
+        output: [u32; 2],
+        size: u32,
+        stride: u32,
+        images: u32,
+    ) -> Result<Self, BadSize> {
+        const BEGINS: &str = "rows and columns must reach to where the last window begins";
+        const WINDOW: &str = "rows of a window must be at least 1 and at most 4096";
+        keep(
+            stride > 0 && stride < 1 << 31,
+            "pixels from window to window must be at least 1 and fewer than 2³¹",
+            stride.into(),
+        )?;
+        let shape = Pool::new(input, output, size, stride, images);
+        keep(
+            images.is_multiple_of(32),
+            "images must be a multiple of 32",
+            images.into(),
+        )?;
+        keep(0 < size && size <= 4096, WINDOW, size.into())?;
+        for (pixels, windows) in [(input[1], output[0]), (input[2], output[1])] {
+            let last = windows.saturating_sub(1) as u64 * stride as u64;
+            keep(last < pixels as u64, BEGINS, pixels.into())?;
+        }
+        let most = shape.input_len().max(shape.output_len()) as u64;
+        keep(
+            most < LIMIT,
+            "numbers of input and output must each be fewer than 2³¹",
+            most,
+        )?;
+        Ok(shape)
+    }
+
+    /// Length of `x` and `dx`.
+    pub const fn input_len(&self) -> usize {
+        sizes::product(&[self.channels, self.height, self.width, self.images])
+    }
+
+    /// Length of `y`, `dy` and the winners.
+    pub const fn output_len(&self) -> usize {
+        sizes::product(&[self.channels, self.out_height, self.out_width, self.images])
+    }
+
+    /// An error if [`try_new`](Self::try_new) would not have made it.
+    pub fn check(&self) -> Result<(), BadSize> {
+        let input = [self.channels, self.height, self.width];
+        let output = [self.out_height, self.out_width];
+        Self::try_new(input, output, self.size, self.stride.get(), self.images).map(drop)
+    }
+}
+
 /// The launch of [`max_pool_forward`].
 #[cfg(not(target_arch = "nvptx64"))]
 pub fn max_pool_forward_launch(shape: Pool, target: Target) -> Launch {
@@ -122,14 +186,16 @@ fn launch(rows: u32, shape: Pool, target: Target) -> Launch {
 }
 
 /// The maximum of a window of `size` × `size` pixels, of which the image has
-/// `rows` × `cols`, from element `corner` on; and the number of its place.
+/// `rows` × `cols`; and the number of its place. `x(ky, kx)` is asked once for
+/// each of those pixels, in scan order.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
 #[inline(always)]
 pub unsafe fn maximum<V: Vector>(
-    x: *const f32,
-    corner: usize,
     [rows, cols]: [u32; 2],
     size: u32,
-    [row_stride, col_stride]: [usize; 2],
+    x: impl Fn(u32, u32) -> V,
 ) -> (V, V) {
     let mut best = V::splat(f32::NEG_INFINITY);
     let mut winner = V::splat(0.0);
@@ -137,8 +203,7 @@ pub unsafe fn maximum<V: Vector>(
     while ky < rows {
         let mut kx = 0;
         while kx < cols {
-            let at = corner + ky as usize * row_stride + kx as usize * col_stride;
-            let value = x.load_vector::<V>(at);
+            let value = x(ky, kx);
             let place = V::splat((ky * size + kx) as f32);
             winner = value.select_eq(value, value.select_gt(best, place, winner), place);
             best = value.select_eq(value, value.select_gt(best, value, best), value);
@@ -150,6 +215,10 @@ pub unsafe fn maximum<V: Vector>(
 }
 
 /// `y` and the winners' places from `x`.
+///
+/// # Safety
+/// The pointers are valid for the shape, what is written overlaps nothing else;
+/// launched as [`max_pool_forward_launch`] says.
 #[kernel]
 pub unsafe fn max_pool_forward(shape: Pool, x: *const f32, y: *mut f32, winner: *mut f32) {
     let (oy, channel) = (thread::block_idx_x(), thread::block_idx_y());
@@ -177,11 +246,15 @@ pub unsafe fn max_pool_forward(shape: Pool, x: *const f32, y: *mut f32, winner: 
         let out = shape.output(channel, oy, ox);
         let mut image = images.i;
         while image < images.end {
+            let at = |ky: u32, kx: u32| {
+                let offset = ky as usize * strides[0] + kx as usize * strides[1];
+                x.load_vector::<V>(corner + image + offset)
+            };
             // The paper's own window gets loops of a known length.
             let (best, place) = if shape.size == 3 && rows == 3 && cols == 3 {
-                maximum::<V>(x, corner + image, [3, 3], 3, strides)
+                maximum::<V>([3, 3], 3, at)
             } else {
-                maximum::<V>(x, corner + image, [rows, cols], shape.size, strides)
+                maximum::<V>([rows, cols], shape.size, at)
             };
             y.store_vector(out + image, best);
             winner.store_vector(out + image, place);
@@ -194,7 +267,7 @@ pub unsafe fn max_pool_forward(shape: Pool, x: *const f32, y: *mut f32, winner: 
 /// The sum of the gradients that pixel (`iy`, `ix`) won, for the images from
 /// `image` on.
 #[inline(always)]
-pub unsafe fn gathered<V: Vector>(
+unsafe fn gathered<V: Vector>(
     shape: &Pool,
     [channel, iy, ix]: [u32; 3],
     [rows, cols]: [[u32; 2]; 2],
@@ -221,6 +294,10 @@ pub unsafe fn gathered<V: Vector>(
 }
 
 /// `dx` from `dy` and the winners' places.
+///
+/// # Safety
+/// The pointers are valid for the shape, `dx` overlaps none of the others;
+/// launched as [`max_pool_backward_launch`] says.
 #[kernel]
 pub unsafe fn max_pool_backward(shape: Pool, winner: *const f32, dy: *const f32, dx: *mut f32) {
     let (iy, channel) = (thread::block_idx_x(), thread::block_idx_y());

@@ -20,6 +20,9 @@ use crate::elementwise::Walk;
 pub use crate::elementwise::launch as relu_launch;
 
 /// `x < 0 ? 0 : x`.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
 #[inline(always)]
 pub unsafe fn relu<V: Vector>(x: V) -> V {
     let zero = V::splat(0.0);
@@ -27,6 +30,9 @@ pub unsafe fn relu<V: Vector>(x: V) -> V {
 }
 
 /// `y > 0 ? dy : 0`, and NaN where `y` is.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
 #[inline(always)]
 pub unsafe fn relu_gradient<V: Vector>(y: V, dy: V) -> V {
     let zero = V::splat(0.0);
@@ -34,6 +40,9 @@ pub unsafe fn relu_gradient<V: Vector>(y: V, dy: V) -> V {
 }
 
 /// `y = relu(x)` for `len` elements.
+///
+/// # Safety
+/// The pointers are valid for `len` elements; launched as [`relu_launch`] says.
 #[kernel]
 pub unsafe fn relu_forward(len: u32, x: *const f32, y: *mut f32) {
     let mut walk = Walk::over::<V>(len);
@@ -44,6 +53,9 @@ pub unsafe fn relu_forward(len: u32, x: *const f32, y: *mut f32) {
 }
 
 /// The gradient to the input from the gradient to the output and the output.
+///
+/// # Safety
+/// The pointers are valid for `len` elements; launched as [`relu_launch`] says.
 #[kernel]
 pub unsafe fn relu_backward(len: u32, y: *const f32, dy: *const f32, dx: *mut f32) {
     let mut walk = Walk::over::<V>(len);

@@ -23,7 +23,11 @@ use crate::elementwise::Walk;
 #[cfg(not(target_arch = "nvptx64"))]
 pub use crate::elementwise::launch as sgd_launch;
 
-/// The new velocity.
+/// The new velocity, from the rate, momentum and decay, gradient `g`, velocity `v`
+/// and weights `w`; the new weights are `w` + the new velocity.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
 #[inline(always)]
 pub unsafe fn velocity_after<V: Vector>([rate, momentum, decay]: [f32; 3], g: V, v: V, w: V) -> V {
     let kept = V::splat(momentum) * v;
@@ -32,6 +36,10 @@ pub unsafe fn velocity_after<V: Vector>([rate, momentum, decay]: [f32; 3], g: V,
 }
 
 /// One step for `len` weights.
+///
+/// # Safety
+/// The pointers are valid for `len` elements and do not overlap; launched as
+/// [`sgd_launch`] says.
 #[kernel]
 pub unsafe fn sgd_update(
     len: u32,

@@ -158,6 +158,10 @@ impl<V: Vector> Part<V> {
 }
 
 /// The probabilities of each image's classes.
+///
+/// # Safety
+/// Both are valid for `classes · images` elements and do not overlap; launched as
+/// [`softmax_launch`] says.
 #[kernel]
 pub unsafe fn softmax(classes: u32, images: u32, logits: *const f32, probabilities: *mut f32) {
     let part = Part::<V>::of_thread(classes, images, logits);
@@ -177,6 +181,10 @@ pub unsafe fn softmax(classes: u32, images: u32, logits: *const f32, probabiliti
 /// equal to it with a lower number: 0 is a top-1 hit, below 5 a top-5 hit. A NaN
 /// counts as greater, and a NaN of the label's own as less than all. A label
 /// that is no class gives a NaN loss and all classes.
+///
+/// # Safety
+/// `logits` is valid for `classes · images` elements, the others for `images`; what
+/// is written overlaps nothing else; launched as [`cross_entropy_launch`] says.
 #[kernel]
 pub unsafe fn cross_entropy(
     classes: u32,
@@ -209,6 +217,10 @@ pub unsafe fn cross_entropy(
 ///
 /// `out` is `[rows_padded][images]`; images from `valid` on, which do not count,
 /// and rows from `rows` on are set to 0. `labels` has an entry for every image.
+///
+/// # Safety
+/// The pointers are valid for so much, `out` overlaps none of the others; launched
+/// as [`softmax_gradient_launch`] says.
 #[kernel]
 pub unsafe fn softmax_gradient(
     classes: u32,

@@ -21,18 +21,27 @@ use crate::math;
 pub use crate::elementwise::launch as tanh_launch;
 
 /// `tanh x`.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
 #[inline(always)]
 pub unsafe fn tanh<V: Vector>(x: V) -> V {
     x.map(math::tanh)
 }
 
 /// `dy · (1 − y²)`, where `1 − y²` is rounded once.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
 #[inline(always)]
 pub unsafe fn tanh_gradient<V: Vector>(y: V, dy: V) -> V {
     dy * (V::splat(0.0) - y).fma(y, V::splat(1.0))
 }
 
 /// `y = tanh(x)` for `len` elements.
+///
+/// # Safety
+/// The pointers are valid for `len` elements; launched as [`tanh_launch`] says.
 #[kernel]
 pub unsafe fn tanh_forward(len: u32, x: *const f32, y: *mut f32) {
     let mut walk = Walk::over::<V>(len);
@@ -43,6 +52,9 @@ pub unsafe fn tanh_forward(len: u32, x: *const f32, y: *mut f32) {
 }
 
 /// The gradient to the input from the gradient to the output and the output.
+///
+/// # Safety
+/// The pointers are valid for `len` elements; launched as [`tanh_launch`] says.
 #[kernel]
 pub unsafe fn tanh_backward(len: u32, y: *const f32, dy: *const f32, dx: *mut f32) {
     let mut walk = Walk::over::<V>(len);

@@ -33,13 +33,17 @@ pub fn transpose_launch(rows: u32, cols: u32, target: Target) -> Launch {
 }
 
 /// A matrix of `rows` × `cols` to one of `cols` × `rows`.
+///
+/// # Safety
+/// Both are valid for `rows · cols` elements and do not overlap; launched as
+/// [`transpose_launch`] says.
 #[kernel]
 pub unsafe fn transpose(rows: u32, cols: u32, x: *const f32, y: *mut f32) {
     let (i0, j0) = (thread::block_idx_y() * TILE, thread::block_idx_x() * TILE);
     let x = x.wrapping_add(i0 as usize * cols as usize + j0 as usize);
     let y = y.wrapping_add(j0 as usize * rows as usize + i0 as usize);
     let whole = i0 + TILE <= rows && j0 + TILE <= cols;
-    if whole && rows % 4 == 0 && cols % 4 == 0 {
+    if whole && rows.is_multiple_of(4) && cols.is_multiple_of(4) {
         whole_tile::<V>(rows as usize, cols as usize, x, y);
     } else {
         ragged_tile([rows, cols], [i0, j0], x, y);

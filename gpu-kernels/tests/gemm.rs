@@ -52,7 +52,7 @@ macro_rules! product {
 }
 
 type Small = Tile<64, 64, 32, 8, 8, 2, 8, 2, 0>;
-type Deep = Tile<32, 96, 256, 4, 4, 1, 8, 6, 0>;
+type Deep = Tile<32, 96, 256, 4, 4, 2, 8, 3, 0>;
 product!(cpu, CpuTile, V);
 product!(small, Small, V);
 product!(deep, Deep, V);

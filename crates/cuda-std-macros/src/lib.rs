@@ -22,30 +22,62 @@ use syn::{FnArg, ItemFn, Pat, ReturnType, Signature, parse_macro_input};
 #[proc_macro_attribute]
 pub fn kernel(_hints: TokenStream, item: TokenStream) -> TokenStream {
     let item = parse_macro_input!(item as ItemFn);
-    expand(item)
+    both(&item, &entry(&item))
         .unwrap_or_else(|error| error.to_compile_error())
         .into()
 }
 
-fn expand(item: ItemFn) -> syn::Result<Tokens> {
-    check(&item.sig)?;
-    let (names, types) = parameters(&item.sig)?;
-    let ItemFn {
-        attrs,
-        vis,
-        sig,
-        block,
-    } = &item;
-    let name = &sig.ident;
-    let body = &block.stmts;
-    let text = name.to_string();
-    Ok(quote! {
+/// [`macro@kernel`] without an entry in PTX, where the function is left as a private one; on the CPU the same.
+///
+/// A crate whose kernels are also a library chooses between the two by a feature, so that the PTX of those who use
+/// its device functions alone does not hold its kernels.
+#[proc_macro_attribute]
+pub fn cpu_kernel(_hints: TokenStream, item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as ItemFn);
+    both(&item, &plain(&item))
+        .unwrap_or_else(|error| error.to_compile_error())
+        .into()
+}
+
+/// Leaves a private function of a kernel, on every device.
+#[proc_macro_attribute]
+pub fn no_kernel(_hints: TokenStream, item: TokenStream) -> TokenStream {
+    let item = parse_macro_input!(item as ItemFn);
+    plain(&item).into()
+}
+
+fn entry(item: &ItemFn) -> Tokens {
+    let (attrs, vis, body) = (&item.attrs, &item.vis, &item.block.stmts);
+    let (name, inputs) = (&item.sig.ident, &item.sig.inputs);
+    quote! {
         #(#attrs)*
-        #[cfg(target_arch = "nvptx64")]
         #[unsafe(no_mangle)]
-        #vis unsafe extern "ptx-kernel" fn #name(#(#names: #types),*) {
+        #vis unsafe extern "ptx-kernel" fn #name(#inputs) {
             #(#body)*
         }
+    }
+}
+
+/// Allowed to be dead, so that what it alone uses is not reported as such.
+fn plain(item: &ItemFn) -> Tokens {
+    let (attrs, sig, block) = (&item.attrs, &item.sig, &item.block);
+    quote! {
+        #(#attrs)*
+        #[allow(dead_code)]
+        #sig #block
+    }
+}
+
+fn both(item: &ItemFn, in_ptx: &Tokens) -> syn::Result<Tokens> {
+    check(&item.sig)?;
+    let (names, types) = parameters(&item.sig)?;
+    let (attrs, vis) = (&item.attrs, &item.vis);
+    let name = &item.sig.ident;
+    let body = &item.block.stmts;
+    let text = name.to_string();
+    Ok(quote! {
+        #[cfg(target_arch = "nvptx64")]
+        #in_ptx
 
         #(#attrs)*
         #[cfg(not(target_arch = "nvptx64"))]

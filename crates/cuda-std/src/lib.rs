@@ -6,7 +6,7 @@
 //!
 //! | here | in `cuda_std` 0.2.2 |
 //! |---|---|
-//! | [`kernel`] | the same |
+//! | [`kernel`], [`cpu_kernel`] | the same; not there |
 //! | [`thread`] | the same names |
 //! | [`simt`] | not there: vectors, checked memory access, shared memory as a handle |
 #![no_std]
@@ -15,7 +15,7 @@
 pub mod simt;
 pub mod thread;
 
-pub use simt_std_macros::kernel;
+pub use simt_std_macros::{cpu_kernel, kernel};
 
 /// What kernels commonly use.
 pub mod prelude {
@@ -29,3 +29,7 @@ fn panic(_: &core::panic::PanicInfo) -> ! {
     // SAFETY: ends the kernel.
     unsafe { core::arch::nvptx::trap() }
 }
+
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -96,7 +96,7 @@ impl Job<'_> {
             .output();
         let stderr = match output {
             Ok(output) if output.status.success() => return Ok(()),
-            Ok(output) => String::from_utf8_lossy(&output.stderr).into_owned(),
+            Ok(output) => with_hint(String::from_utf8_lossy(&output.stderr).into_owned()),
             Err(error) => format!("cannot run cargo: {error}"),
         };
         Err(Error::Compile {
@@ -180,4 +180,18 @@ impl Job<'_> {
         args.extend(builder.build_args.iter().cloned());
         args
     }
+}
+
+/// What to do is not plain from the compiler's words where a crate wants `std`.
+fn with_hint(mut stderr: String) -> String {
+    if ["std", "alloc"].iter().any(|name| {
+        let missing = format!("can't find crate for `{name}`");
+        stderr.contains(&missing)
+    }) {
+        stderr.push_str(
+            "\nnote: GPUs have only `core`: switch the default features of that dependency off, or move it to \
+             [target.'cfg(not(target_arch = \"nvptx64\"))'.dependencies]\n",
+        );
+    }
+    stderr
 }

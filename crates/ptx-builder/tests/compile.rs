@@ -130,6 +130,15 @@ fn a_kernel_crate_that_does_not_compile_shows_the_compilers_words() {
 }
 
 #[test]
+fn a_crate_that_wants_std_is_told_what_to_do() {
+    let toy = Toy::new("a_crate_that_wants_std_is_told_what_to_do");
+    toy.edit("device/src/lib.rs", "#![no_std]", "");
+    let error = toy.try_build(|b| b.arch("sm_80")).unwrap_err().to_string();
+    assert!(error.contains("can't find crate for `std`"), "{error}");
+    assert!(error.contains("GPUs have only `core`"), "{error}");
+}
+
+#[test]
 fn launch_bounds_of_no_kernel_are_an_error() {
     let toy = Toy::new("launch_bounds_of_no_kernel_are_an_error");
     toy.edit("kernels/src/lib.rs", "bounds logarithm", "bounds logaritm");

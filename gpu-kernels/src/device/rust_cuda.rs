@@ -4,19 +4,18 @@
 //! Plain pointers suffice here: telling the state spaces of memory apart is the
 //! business of Rust-CUDA's compiler.
 
-pub use rust_cuda_std::{kernel, thread};
+#[cfg(feature = "kernels")]
+pub use rust_cuda_std::kernel;
+pub use rust_cuda_std::thread;
+#[cfg(not(feature = "kernels"))]
+pub(crate) use simt_std_macros::no_kernel as kernel;
 pub use simt_vector::{Vector, fma, prefetch, sqrt};
 
 /// The vector type of kernels: four lanes, a GPU's widest access.
 pub type V = simt_vector::Lanes<4>;
 
-/// Launch bounds are the launcher's business with Rust-CUDA.
-#[allow(unused_macros)]
-macro_rules! launch_bounds {
-    ($name:literal, $threads:literal, $blocks:literal) => {};
-}
-#[allow(unused_imports)]
-pub(crate) use launch_bounds;
+// Launch bounds are the launcher's business with Rust-CUDA.
+pub(crate) use super::no_bounds as launch_bounds;
 
 /// Loads relative to a pointer of a kernel, `i` counted in elements.
 pub trait Load: Copy {

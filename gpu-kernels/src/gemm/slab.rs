@@ -4,7 +4,7 @@ use super::Source;
 use crate::device::*;
 
 /// Vectors that a CPU brings at a time.
-const PAIR: usize = 2;
+pub const PAIR: usize = 2;
 
 /// Floats between the rows of a GPU's slab, so that a column's floats are in
 /// different banks.

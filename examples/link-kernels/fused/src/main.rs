@@ -1,0 +1,87 @@
+//! Runs the fused kernel on the executor and compares it with plain loops in f64, then looks into its PTX.
+
+use fused_kernels::bias_relu_lrn;
+use gpu_kernels::launch::{Call, Check, Error, Floats, In, Launch, Out, Target, keep, needs};
+use gpu_kernels::lrn::{COLUMNS, Lrn};
+
+/// For a GPU, to be given to `Module::from_ptx`.
+static PTX: &str = include_str!(env!("FUSED_PTX"));
+
+const SHAPE: Lrn = Lrn {
+    maps: 16,
+    columns: 13 * 13 * 32,
+    size: 5,
+    k: 2.0,
+    alpha: 1e-4,
+    beta: 0.75,
+};
+
+/// The kernel's own checked launch.
+fn call<'a>(
+    shape: Lrn,
+    x: In<'a, f32>,
+    bias: In<'a, f32>,
+    y: Out<'a, f32>,
+    target: Target,
+) -> Result<Call<'a>, Error> {
+    let check = Check::new(&bias_relu_lrn, target);
+    check.size(shape.check())?;
+    check.size(keep(
+        shape.size == 5,
+        "maps of a window must be 5",
+        shape.size.into(),
+    ))?;
+    check.buffers(&needs![x: shape.len(), bias: shape.maps as usize, y: shape.len()])?;
+    let launch = Launch {
+        grid: [shape.columns.div_ceil(COLUMNS), 1, 1],
+        block: [if target == Target::Cpu { 1 } else { 256 }, 1, 1],
+        shared: 0,
+    };
+    // SAFETY: the shape was checked, the buffers fit it.
+    unsafe { check.call(launch, (shape, x.pointer(), bias.pointer(), y.pointer())) }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let number = |i: usize| (i as f64 * 0.37).sin() as f32;
+    let x: Vec<f32> = (0..SHAPE.len()).map(|i| 30.0 * number(i)).collect();
+    let bias: Vec<f32> = (0..SHAPE.maps as usize).map(number).collect();
+    let (x, bias) = (Floats::from(&x[..]), Floats::from(&bias[..]));
+    let mut y = Floats::zeros(SHAPE.len());
+    call(
+        SHAPE,
+        In::from(&x),
+        In::from(&bias),
+        Out::from(&mut y),
+        Target::Cpu,
+    )?
+    .run(&simt_executor::Pool::new(2)?)?;
+
+    for (have, want) in y.iter().zip(expected(&x, &bias)) {
+        if (*have as f64 - want).abs() > 1e-5 {
+            return Err(format!("{have} where {want} was expected").into());
+        }
+    }
+    println!("executor: bias, ReLU and normalisation in one kernel are as expected");
+
+    let entries: Vec<&str> = PTX.lines().filter(|line| line.contains(".entry")).collect();
+    if entries != [".visible .entry bias_relu_lrn("] {
+        return Err(format!("the PTX has {entries:?}").into());
+    }
+    println!("PTX: bias_relu_lrn alone, {} bytes", PTX.len());
+    Ok(())
+}
+
+fn expected(x: &[f32], bias: &[f32]) -> Vec<f64> {
+    let (maps, columns) = (SHAPE.maps as usize, SHAPE.columns as usize);
+    let rectified =
+        |map: usize, column: usize| (x[map * columns + column] + bias[map]).max(0.0) as f64;
+    let mut y = Vec::new();
+    for map in 0..maps {
+        for column in 0..columns {
+            let window = map.saturating_sub(2)..(map + 3).min(maps);
+            let squares: f64 = window.map(|j| rectified(j, column).powi(2)).sum();
+            y.push(rectified(map, column) * (2.0 + 1e-4 * squares).powf(-0.75));
+        }
+    }
+    y
+}
