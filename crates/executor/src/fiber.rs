@@ -15,8 +15,9 @@ mod imp;
 
 pub(crate) use imp::Fibers;
 
-/// Bytes of stack for one thread of a kernel, as CUDA limits local memory, too.
-pub(crate) const STACK: usize = 512 * 1024;
+/// Bytes of stack for one thread of a kernel: address space, of which only what is used takes memory. A product keeps
+/// its sums there, and a build without optimisation keeps copies of them.
+pub(crate) const STACK: usize = 2 * 1024 * 1024;
 
 /// Where [`Fibers::switch`] goes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
