@@ -19,10 +19,17 @@ fn train(out: &str, options: &[&str]) -> Command {
     train_tiny(DATA.path(), out, options)
 }
 
-/// Starts a run that would take for ever and waits until it has done some steps.
-fn started(out: &str, options: &[&str]) -> Child {
-    let mut command = train(out, &["--steps", "1000000"]);
+/// Starts a run that would take for ever and waits until it has done some steps. It may ignore a signal from the
+/// start.
+fn started(out: &str, ignored: Option<&str>, options: &[&str]) -> Child {
+    let train = train(out, &["--steps", "1000000"]);
+    // The test itself may run where signals are ignored.
+    let mut command = Command::new("env");
+    command.arg("--default-signal=HUP,INT,TERM");
+    command.args(ignored.map(|name| format!("--ignore-signal={name}")));
     let child = command
+        .arg(train.get_program())
+        .args(train.get_args())
         .args(options)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -67,13 +74,25 @@ fn assert_goes_on(out: &str, from: u64) {
     assert_eq!(metrics(&out), metrics(&straight));
 }
 
+/// What it leaves when it ends, which must be soon.
+fn ended(mut child: Child) -> Done {
+    let begun = Instant::now();
+    while child.try_wait().expect("its state").is_none() {
+        if begun.elapsed() > Duration::from_secs(60) {
+            child.kill().expect("it is killed");
+            panic!("it does not end");
+        }
+        sleep(Duration::from_millis(2));
+    }
+    child.wait_with_output().expect("its output").into()
+}
+
 #[test]
 fn a_signal_saves_and_ends() {
-    for name in ["INT", "TERM"] {
-        let child = started(name, &[]);
+    for name in ["HUP", "INT", "TERM"] {
+        let child = started(name, None, &[]);
         signal(&child, name);
-        let done: Done = child.wait_with_output().expect("it ends").into();
-        let done = done.ok();
+        let done = ended(child).ok();
         assert!(done.out.contains("--resume"), "{}", done.out);
         let run = DATA.path().join(name);
         let steps = metrics(&run).len() as u64;
@@ -83,8 +102,31 @@ fn a_signal_saves_and_ends() {
 }
 
 #[test]
+fn a_signal_that_was_ignored_stays_so_and_others_are_heard() {
+    for name in ["HUP", "INT"] {
+        let out = format!("ignored-{name}");
+        let child = started(&out, Some(name), &[]);
+        let metrics = DATA.path().join(&out).join("metrics.jsonl");
+        let steps = || bytes(&metrics).len();
+        signal(&child, name);
+        let (before, begun) = (steps(), Instant::now());
+        // Many steps later it is still at work.
+        while steps() < before + 2000 {
+            assert!(
+                begun.elapsed() < Duration::from_secs(60),
+                "it went no further"
+            );
+            sleep(Duration::from_millis(2));
+        }
+        signal(&child, "TERM");
+        let done = ended(child).ok();
+        assert!(done.out.contains("--resume"), "{}", done.out);
+    }
+}
+
+#[test]
 fn a_killed_run_goes_on_from_its_last_checkpoint() {
-    let mut child = started("killed", &["--checkpoint-every", "3"]);
+    let mut child = started("killed", None, &["--checkpoint-every", "3"]);
     child.kill().expect("it is killed");
     child.wait().expect("it ends");
     let folder = DATA.path().join("killed/checkpoints");

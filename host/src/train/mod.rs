@@ -9,4 +9,5 @@ pub mod random;
 pub mod run;
 pub mod sampler;
 pub mod schedule;
+mod stop;
 pub mod views;

@@ -16,6 +16,7 @@ use super::metrics::{Line, Metrics, Running};
 use super::progress;
 use super::sampler::{Place, Sampler};
 use super::schedule::{Schedule, State};
+use super::stop;
 use super::views::{Colours, Views};
 use crate::cli;
 use crate::evaluate::{self, Score, errors};
@@ -150,7 +151,7 @@ impl<'a> Run<'a> {
             progress,
             metrics,
             ahead: None,
-            stop: stop_signal()?,
+            stop: stop::signal()?,
         })
     }
 
@@ -462,21 +463,5 @@ fn schedule(train: &Train) -> Schedule {
         times: train.times,
         patience: train.patience,
         min_delta: train.min_delta,
-    }
-}
-
-/// Set by the first Ctrl-C or SIGTERM; the run then saves and ends. A second one kills.
-fn stop_signal() -> Result<Arc<AtomicBool>> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let handler = stop.clone();
-    let set = ctrlc::try_set_handler(move || {
-        if handler.swap(true, Ordering::Relaxed) {
-            std::process::exit(130);
-        }
-        eprintln!("stopping after this step; once more to stop at once");
-    });
-    match set {
-        Ok(()) | Err(ctrlc::Error::MultipleHandlers) => Ok(stop),
-        Err(error) => Err(error).context("listening for signals"),
     }
 }
