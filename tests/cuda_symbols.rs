@@ -1,10 +1,12 @@
-//! `libcuda-loader` defines just the functions that `cust` and `host` want, and the program wants none of a library.
+//! `libcuda-loader` defines just the functions that `cust` can call and those that `host` calls by itself, and the
+//! program wants none of a library.
 
 mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol};
@@ -62,6 +64,44 @@ fn wanted(library: &Path) -> BTreeSet<String> {
     names
 }
 
+/// The folder of a dependency's sources.
+fn sources(name: &str) -> PathBuf {
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["metadata", "--format-version", "1", "--offline"]);
+    // What other platforms need is not there.
+    cargo.args(["--filter-platform", "x86_64-unknown-linux-gnu"]);
+    cargo.current_dir(env!("CARGO_MANIFEST_DIR"));
+    let output = cargo.output().expect("cargo");
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{text}");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let packages = metadata["packages"].as_array().expect("packages");
+    let package = packages.iter().find(|package| package["name"] == name);
+    let manifest = package.and_then(|package| package["manifest_path"].as_str());
+    let manifest = Path::new(manifest.expect("the dependency"));
+    manifest.with_file_name("src")
+}
+
+/// The driver's functions that code in a folder names with arguments.
+fn named(folder: &Path) -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            names.extend(named(&path));
+            continue;
+        }
+        let text = fs::read_to_string(&path).expect("a source");
+        let code = text.lines().filter(|l| !l.trim_start().starts_with("//"));
+        for line in code {
+            let words = line.split_inclusive(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            let functions = words.filter_map(|word| word.strip_suffix('('));
+            names.extend(functions.filter(|name| is_cuda(name)).map(str::to_owned));
+        }
+    }
+    names
+}
+
 #[test]
 fn the_table_is_what_the_linker_needs() {
     let table: BTreeSet<String> = libcuda_loader::FUNCTIONS
@@ -73,12 +113,15 @@ fn the_table_is_what_the_linker_needs() {
         libcuda_loader::FUNCTIONS.len(),
         "a name stands twice"
     );
-    let cust = wanted(&library("cust"));
-    assert!(cust.len() > 50, "{cust:?}");
-    let mut needed = wanted(&library("host"));
-    assert!(needed.contains("cuLaunchKernel"), "{needed:?}");
-    needed.extend(cust);
-    // Asked for by number where an error is shown.
+    let cust = named(&sources("cust"));
+    assert!(cust.is_superset(&wanted(&library("cust"))));
+    let declared = named(&sources("cust_raw"));
+    let mut needed: BTreeSet<String> = cust.intersection(&declared).cloned().collect();
+    assert!(needed.len() > 100, "{needed:?}");
+    let host = wanted(&library("host"));
+    assert!(host.contains("cuLaunchKernel"), "{host:?}");
+    needed.extend(host);
+    // Asked for by name where an error is shown.
     needed.extend(["cuGetErrorName".to_owned()]);
     assert_eq!(table, needed);
 }

@@ -113,6 +113,35 @@ fn copy(fields: &mut Fields, stream: *mut c_void, bytes: usize, from: *const u8,
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemsetD8_v2(to: u64, value: c_uchar, bytes: usize) -> Code {
+    call("cuMemsetD8_v2", |state, fields| {
+        note(fields, "to", to);
+        note(fields, "bytes", bytes);
+        state.owned(current()?, to, bytes)?;
+        unsafe { pointer(to).write_bytes(value, bytes) };
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemcpyHtoD_v2(to: u64, from: *const u8, bytes: usize) -> Code {
+    call("cuMemcpyHtoD_v2", |state, fields| {
+        state.owned(current()?, to, bytes)?;
+        copy(fields, std::ptr::null_mut(), bytes, from, pointer(to));
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuMemcpyDtoH_v2(to: *mut u8, from: u64, bytes: usize) -> Code {
+    call("cuMemcpyDtoH_v2", |state, fields| {
+        state.owned(current()?, from, bytes)?;
+        copy(fields, std::ptr::null_mut(), bytes, pointer(from), to);
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn cuMemcpyHtoDAsync_v2(
     to: u64,
     from: *const u8,

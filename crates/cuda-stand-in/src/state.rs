@@ -32,6 +32,8 @@ pub struct Settings {
     pub driver: i32,
     pub memory: usize,
     pub peers: bool,
+    /// Whether a null pointer stands behind a launch's last argument, which the driver does not ask for.
+    pub terminated: bool,
     fail: Option<(String, u64, Code)>,
     log: Option<File>,
 }
@@ -95,6 +97,7 @@ impl Settings {
             driver: 13000,
             memory: 1 << 34,
             peers: true,
+            terminated: true,
             fail: None,
             log: None,
         };
@@ -104,6 +107,7 @@ impl Settings {
                 "driver" => settings.driver = number(value, key),
                 "memory" => settings.memory = number(value, key),
                 "peers" => settings.peers = value != "no",
+                "terminated" => settings.terminated = value != "no",
                 "capability" => {
                     let (major, minor) = value.split_once('.').unwrap_or((value, "0"));
                     settings.capability = (number(major, key), number(minor, key));

@@ -20,6 +20,15 @@ unsafe extern "C" fn cuStreamCreate(stream: *mut *mut c_void, flags: c_uint) -> 
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn cuStreamCreateWithPriority(
+    stream: *mut *mut c_void,
+    flags: c_uint,
+    _priority: c_int,
+) -> Code {
+    unsafe { cuStreamCreate(stream, flags) }
+}
+
+#[unsafe(no_mangle)]
 extern "C" fn cuStreamDestroy_v2(stream: *mut c_void) -> Code {
     call("cuStreamDestroy_v2", |state, fields| {
         note(fields, "stream", stream.addr());
@@ -137,9 +146,12 @@ unsafe extern "C" fn cuLaunchKernel(
         note(fields, "block", format!("{block:?}"));
         note(fields, "shared", shared);
         let device = state.own_stream(stream.addr() as u64)?;
-        let given = (0..)
-            .take_while(|&i| !unsafe { *arguments.add(i) }.is_null())
-            .count();
+        let given = match SETTINGS.terminated {
+            true => (0..)
+                .take_while(|&i| !unsafe { *arguments.add(i) }.is_null())
+                .count(),
+            false => found.entry.sizes.len(),
+        };
         note(fields, "arguments", given);
         note(fields, "parameters", format!("{:?}", found.entry.sizes));
         if given != found.entry.sizes.len() || !extra.is_null() {

@@ -1,6 +1,6 @@
-//! The driver's functions that `cust` and `host` call, as `cust_raw` declares them.
+//! The driver's functions that `cust` calls, and `host` by itself, as `cust_raw` declares them.
 
-use std::ffi::{c_char, c_int, c_uchar, c_uint, c_void};
+use std::ffi::{c_char, c_int, c_uchar, c_uint, c_ushort, c_void};
 
 use cust_raw::*;
 
@@ -47,6 +47,7 @@ functions! {
     cuCtxGetSharedMemConfig(p_config: *mut CUsharedconfig);
     cuCtxGetStreamPriorityRange(least_priority: *mut c_int, greatest_priority: *mut c_int);
     cuCtxPopCurrent_v2(pctx: *mut CUcontext);
+    cuCtxPushCurrent_v2(ctx: CUcontext);
     cuCtxSetCacheConfig(config: CUfunc_cache);
     cuCtxSetCurrent(ctx: CUcontext);
     cuCtxSetLimit(limit: CUlimit, value: usize);
@@ -70,31 +71,59 @@ functions! {
     cuEventQuery(h_event: CUevent);
     cuEventRecord(h_event: CUevent, h_stream: CUstream);
     cuEventSynchronize(h_event: CUevent);
+    cuExternalMemoryGetMappedBuffer(dev_ptr: *mut CUdeviceptr, ext_mem: CUexternalMemory, buffer_desc: *const CUDA_EXTERNAL_MEMORY_BUFFER_DESC);
     cuFuncGetAttribute(pi: *mut c_int, attrib: CUfunction_attribute, hfunc: CUfunction);
     cuFuncSetAttribute(hfunc: CUfunction, attrib: CUfunction_attribute, value: c_int);
     cuFuncSetCacheConfig(hfunc: CUfunction, config: CUfunc_cache);
     cuFuncSetSharedMemConfig(hfunc: CUfunction, config: CUsharedconfig);
     cuGetErrorName(error: CUresult, p_str: *mut *const c_char);
     cuGetErrorString(error: CUresult, p_str: *mut *const c_char);
+    cuGraphAddKernelNode(ph_graph_node: *mut CUgraphNode, h_graph: CUgraph, dependencies: *const CUgraphNode, num_dependencies: usize, node_params: *const CUDA_KERNEL_NODE_PARAMS);
+    cuGraphCreate(ph_graph: *mut CUgraph, flags: c_uint);
+    cuGraphDebugDotPrint(h_graph: CUgraph, path: *const c_char, flags: c_uint);
     cuGraphDestroy(h_graph: CUgraph);
+    cuGraphGetEdges(h_graph: CUgraph, from: *mut CUgraphNode, to: *mut CUgraphNode, num_edges: *mut usize);
+    cuGraphGetNodes(h_graph: CUgraph, nodes: *mut CUgraphNode, num_nodes: *mut usize);
+    cuGraphKernelNodeGetParams(h_node: CUgraphNode, node_params: *mut CUDA_KERNEL_NODE_PARAMS);
+    cuGraphNodeGetType(h_node: CUgraphNode, type_: *mut CUgraphNodeType);
     cuImportExternalMemory(ext_mem_out: *mut CUexternalMemory, mem_handle_desc: *const CUDA_EXTERNAL_MEMORY_HANDLE_DESC);
     cuInit(flags: c_uint);
+    cuLaunchHostFunc(h_stream: CUstream, fn_: CUhostFn, user_data: *mut c_void);
     cuLaunchKernel(f: CUfunction, grid_dim_x: c_uint, grid_dim_y: c_uint, grid_dim_z: c_uint, block_dim_x: c_uint, block_dim_y: c_uint, block_dim_z: c_uint, shared_mem_bytes: c_uint, h_stream: CUstream, kernel_params: *mut *mut c_void, extra: *mut *mut c_void);
+    cuLinkAddData_v2(state: CUlinkState, type_: CUjitInputType, data: *mut c_void, size: usize, name: *const c_char, num_options: c_uint, options: *mut CUjit_option, option_values: *mut *mut c_void);
     cuLinkComplete(state: CUlinkState, cubin_out: *mut *mut c_void, size_out: *mut usize);
     cuLinkCreate_v2(num_options: c_uint, options: *mut CUjit_option, option_values: *mut *mut c_void, state_out: *mut CUlinkState);
     cuLinkDestroy(state: CUlinkState);
+    cuMemAdvise(dev_ptr: CUdeviceptr, count: usize, advice: CUmem_advise, device: CUdevice);
+    cuMemAllocAsync(dptr: *mut CUdeviceptr, bytesize: usize, h_stream: CUstream);
+    cuMemAllocHost_v2(pp: *mut *mut c_void, bytesize: usize);
+    cuMemAllocManaged(dptr: *mut CUdeviceptr, bytesize: usize, flags: c_uint);
     cuMemAlloc_v2(dptr: *mut CUdeviceptr, bytesize: usize);
+    cuMemFreeAsync(dptr: CUdeviceptr, h_stream: CUstream);
     cuMemFreeHost(p: *mut c_void);
     cuMemFree_v2(dptr: CUdeviceptr);
     cuMemGetInfo_v2(free: *mut usize, total: *mut usize);
     cuMemHostAlloc(pp: *mut *mut c_void, bytesize: usize, flags: c_uint);
+    cuMemPrefetchAsync(dev_ptr: CUdeviceptr, count: usize, dst_device: CUdevice, h_stream: CUstream);
+    cuMemcpy2D_v2(p_copy: *const CUDA_MEMCPY2D);
+    cuMemcpyAtoH_v2(dst_host: *mut c_void, src_array: CUarray, src_offset: usize, byte_count: usize);
     cuMemcpyDtoDAsync_v2(dst_device: CUdeviceptr, src_device: CUdeviceptr, byte_count: usize, h_stream: CUstream);
+    cuMemcpyDtoD_v2(dst_device: CUdeviceptr, src_device: CUdeviceptr, byte_count: usize);
     cuMemcpyDtoHAsync_v2(dst_host: *mut c_void, src_device: CUdeviceptr, byte_count: usize, h_stream: CUstream);
+    cuMemcpyDtoH_v2(dst_host: *mut c_void, src_device: CUdeviceptr, byte_count: usize);
+    cuMemcpyHtoA_v2(dst_array: CUarray, dst_offset: usize, src_host: *const c_void, byte_count: usize);
     cuMemcpyHtoDAsync_v2(dst_device: CUdeviceptr, src_host: *const c_void, byte_count: usize, h_stream: CUstream);
     cuMemcpyHtoD_v2(dst_device: CUdeviceptr, src_host: *const c_void, byte_count: usize);
     cuMemcpyPeerAsync(dst_device: CUdeviceptr, dst_context: CUcontext, src_device: CUdeviceptr, src_context: CUcontext, byte_count: usize, h_stream: CUstream);
+    cuMemsetD16Async(dst_device: CUdeviceptr, us: c_ushort, n: usize, h_stream: CUstream);
+    cuMemsetD16_v2(dst_device: CUdeviceptr, us: c_ushort, n: usize);
+    cuMemsetD32Async(dst_device: CUdeviceptr, ui: c_uint, n: usize, h_stream: CUstream);
+    cuMemsetD32_v2(dst_device: CUdeviceptr, ui: c_uint, n: usize);
     cuMemsetD8Async(dst_device: CUdeviceptr, uc: c_uchar, n: usize, h_stream: CUstream);
+    cuMemsetD8_v2(dst_device: CUdeviceptr, uc: c_uchar, n: usize);
     cuModuleGetFunction(hfunc: *mut CUfunction, hmod: CUmodule, name: *const c_char);
+    cuModuleGetGlobal_v2(dptr: *mut CUdeviceptr, bytes: *mut usize, hmod: CUmodule, name: *const c_char);
+    cuModuleLoad(module: *mut CUmodule, fname: *const c_char);
     cuModuleLoadData(module: *mut CUmodule, image: *const c_void);
     cuModuleLoadDataEx(module: *mut CUmodule, image: *const c_void, num_options: c_uint, options: *mut CUjit_option, option_values: *mut *mut c_void);
     cuModuleUnload(hmod: CUmodule);

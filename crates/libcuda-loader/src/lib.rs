@@ -1,4 +1,4 @@
-//! Defines the CUDA driver's functions that `cust` wants at link time, so that a program that uses `cust` is built
+//! Defines the CUDA driver's functions that `cust` can call, so that a program that uses `cust` is built
 //! without CUDA and starts without a driver. Each looks its namesake up in the driver's library, `libcuda.so.1` or what
 //! `ALEXNET_LIBCUDA` names, when it is first called.
 //!

@@ -1,10 +1,11 @@
-//! Runs the fused kernel on the executor and compares it with plain loops in f64, then looks into its PTX.
+//! Runs the fused kernel on the executor and compares it with plain loops in f64, looks into its PTX and, with the
+//! feature `cuda`, runs that on a GPU where there is one.
 
 use fused_kernels::bias_relu_lrn;
 use gpu_kernels::launch::{Call, Check, Error, Floats, In, Launch, Out, Target, keep, needs};
 use gpu_kernels::lrn::{COLUMNS, Lrn};
 
-/// For a GPU, to be given to `Module::from_ptx`.
+/// For a GPU.
 static PTX: &str = include_str!(env!("FUSED_PTX"));
 
 const SHAPE: Lrn = Lrn {
@@ -68,7 +69,32 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err(format!("the PTX has {entries:?}").into());
     }
     println!("PTX: bias_relu_lrn alone, {} bytes", PTX.len());
+
+    #[cfg(feature = "cuda")]
+    match gpu::Gpu::first()? {
+        Some(found) => {
+            gpu::compare(&found.name()?, &on_gpu(&found, &x, &bias)?, &y)?;
+            println!("{}: the same bits", found.name()?);
+        }
+        None => println!("GPU: none here"),
+    }
     Ok(())
+}
+
+#[cfg(feature = "cuda")]
+fn on_gpu(gpu: &gpu::Gpu, x: &[f32], bias: &[f32]) -> gpu::Result<Vec<f32>> {
+    use cust::memory::DeviceBuffer;
+    use gpu::{read, write};
+
+    let module = cust::module::Module::from_ptx(PTX, &[])?;
+    let (x, bias) = (
+        DeviceBuffer::from_slice(x)?,
+        DeviceBuffer::from_slice(bias)?,
+    );
+    let mut y = DeviceBuffer::zeroed(SHAPE.len())?;
+    let call = call(SHAPE, read(&x), read(&bias), write(&mut y), Target::Gpu)?;
+    gpu.launch(&module, &call)?;
+    gpu.floats(&y)
 }
 
 fn expected(x: &[f32], bias: &[f32]) -> Vec<f64> {
