@@ -39,8 +39,9 @@ pub const K_STEP: u32 = 16;
 ///
 /// Rows of a thread come in groups of `GROUP`, a group's rows are neighbours.
 /// A thread has `PASSES` such tiles one below the other in each of `PANELS`
-/// columns of them, one at a time. `STAGE` is the number of vectors of each operand a thread holds in registers
-/// on their way to shared memory; 0 where loads need no hiding (a CPU).
+/// columns of them, one at a time. `STAGE` is the number of vectors of each operand
+/// a thread holds in registers on their way to shared memory; 0 where loads need no
+/// hiding (a CPU).
 pub struct Tile<
     const ROWS: usize,
     const COLS: usize,
@@ -130,14 +131,16 @@ impl<
         } else {
             Self::walk_staged(a, b, [begin, end], [row, col], share, &mut sums[0][0]);
         }
-        let mut tile = 0;
-        while tile < PANELS * PASSES {
-            let (panel, pass) = (tile / PASSES, tile % PASSES);
-            let sums = &(*sums.as_ptr().add(panel).cast::<[_; PASSES]>())[pass];
-            let row = row + (pass * THREAD_ROWS) as u32;
+        let mut panel = 0;
+        while panel < PANELS {
             let col = col + (panel * COLS / PANELS) as u32;
-            Self::finish(share, sums, [row, col], [rows, cols], &mut store);
-            tile += 1;
+            let mut pass = 0;
+            while pass < PASSES {
+                let (row, sums) = (row + (pass * THREAD_ROWS) as u32, &sums[panel][pass]);
+                Self::finish(share, sums, [row, col], [rows, cols], &mut store);
+                pass += 1;
+            }
+            panel += 1;
         }
     }
 

@@ -41,22 +41,60 @@ operator!(Sub, sub, _mm256_sub_ps, _mm512_sub_ps);
 operator!(Mul, mul, _mm256_mul_ps, _mm512_mul_ps);
 operator!(Div, div, _mm256_div_ps, _mm512_div_ps);
 
+/// What does not depend on the registers.
+macro_rules! sixteen_lanes {
+    () => {
+        const LANES: usize = 16;
+        type Square = [Self; 16];
+
+        #[inline(always)]
+        unsafe fn from_fn(mut f: impl FnMut(usize) -> f32) -> Self {
+            let mut lanes = [0.0; 16];
+            for (i, lane) in lanes.iter_mut().enumerate() {
+                *lane = f(i);
+            }
+            unsafe { Self::read(lanes.as_ptr()) }
+        }
+
+        #[inline(always)]
+        fn lane(self, i: usize) -> f32 {
+            let mut lanes = [0.0; 16];
+            unsafe { self.write(lanes.as_mut_ptr()) };
+            lanes[i]
+        }
+
+        #[inline(always)]
+        fn square(mut row: impl FnMut(usize) -> Self) -> [Self; 16] {
+            // Written out: a closure passed on through `core` would be compiled
+            // apart, without this type's instructions.
+            [
+                row(0),
+                row(1),
+                row(2),
+                row(3),
+                row(4),
+                row(5),
+                row(6),
+                row(7),
+                row(8),
+                row(9),
+                row(10),
+                row(11),
+                row(12),
+                row(13),
+                row(14),
+                row(15),
+            ]
+        }
+    };
+}
+
 impl Vector for Avx2 {
-    const LANES: usize = 16;
-    type Square = [Self; 16];
+    sixteen_lanes!();
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         unsafe { Avx2([_mm256_set1_ps(x); 2]) }
-    }
-
-    #[inline(always)]
-    unsafe fn from_fn(mut f: impl FnMut(usize) -> f32) -> Self {
-        let mut lanes = [0.0; 16];
-        for (i, lane) in lanes.iter_mut().enumerate() {
-            *lane = f(i);
-        }
-        unsafe { Self::read(lanes.as_ptr()) }
     }
 
     #[inline(always)]
@@ -70,13 +108,6 @@ impl Vector for Avx2 {
             _mm256_storeu_ps(to, self.0[0]);
             _mm256_storeu_ps(to.add(8), self.0[1]);
         }
-    }
-
-    #[inline(always)]
-    fn lane(self, i: usize) -> f32 {
-        let mut lanes = [0.0; 16];
-        unsafe { self.write(lanes.as_mut_ptr()) };
-        lanes[i]
     }
 
     #[inline(always)]
@@ -114,30 +145,6 @@ impl Vector for Avx2 {
             };
             Avx2([half(0), half(1)])
         }
-    }
-
-    #[inline(always)]
-    fn square(mut row: impl FnMut(usize) -> Self) -> [Self; 16] {
-        // Written out: a closure passed on through `core` would be compiled
-        // apart, without this type's instructions.
-        [
-            row(0),
-            row(1),
-            row(2),
-            row(3),
-            row(4),
-            row(5),
-            row(6),
-            row(7),
-            row(8),
-            row(9),
-            row(10),
-            row(11),
-            row(12),
-            row(13),
-            row(14),
-            row(15),
-        ]
     }
 
     #[inline(always)]
@@ -188,21 +195,11 @@ unsafe fn transpose8(r: [__m256; 8]) -> [__m256; 8] {
 }
 
 impl Vector for Avx512 {
-    const LANES: usize = 16;
-    type Square = [Self; 16];
+    sixteen_lanes!();
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
         unsafe { Avx512(_mm512_set1_ps(x)) }
-    }
-
-    #[inline(always)]
-    unsafe fn from_fn(mut f: impl FnMut(usize) -> f32) -> Self {
-        let mut lanes = [0.0; 16];
-        for (i, lane) in lanes.iter_mut().enumerate() {
-            *lane = f(i);
-        }
-        unsafe { Self::read(lanes.as_ptr()) }
     }
 
     #[inline(always)]
@@ -213,13 +210,6 @@ impl Vector for Avx512 {
     #[inline(always)]
     unsafe fn write(self, to: *mut f32) {
         unsafe { _mm512_storeu_ps(to, self.0) }
-    }
-
-    #[inline(always)]
-    fn lane(self, i: usize) -> f32 {
-        let mut lanes = [0.0; 16];
-        unsafe { self.write(lanes.as_mut_ptr()) };
-        lanes[i]
     }
 
     #[inline(always)]
@@ -246,30 +236,6 @@ impl Vector for Avx512 {
             let mask = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, other.0);
             Avx512(_mm512_mask_blend_ps(mask, no.0, yes.0))
         }
-    }
-
-    #[inline(always)]
-    fn square(mut row: impl FnMut(usize) -> Self) -> [Self; 16] {
-        // Written out: a closure passed on through `core` would be compiled
-        // apart, without this type's instructions.
-        [
-            row(0),
-            row(1),
-            row(2),
-            row(3),
-            row(4),
-            row(5),
-            row(6),
-            row(7),
-            row(8),
-            row(9),
-            row(10),
-            row(11),
-            row(12),
-            row(13),
-            row(14),
-            row(15),
-        ]
     }
 
     #[inline(always)]

@@ -86,20 +86,26 @@ pub unsafe fn bring<V: Vector, S: Source<V>>(
     extent: [usize; 2],
 ) {
     match layout {
-        _ if !S::TURNED => bring_rows(source, slab, layout, at, extent),
-        Layout::Lines { .. } => bring_lines(source, slab, layout, at, extent),
+        _ if !S::TURNED => {
+            bring_pairs(source, slab, layout, at, extent, [1, PAIR * V::LANES]);
+        }
+        Layout::Lines { .. } => {
+            bring_pairs(source, slab, layout, at, extent, [PAIR * V::LANES, 1]);
+        }
         _ => bring_squares(source, slab, layout, at, extent),
     }
 }
 
-/// Rows of k.
+/// Two vectors at a time, which stay as they are: they lie along i, or along k in
+/// a turned operand. The next two are a `step` further.
 #[inline(always)]
-unsafe fn bring_rows<V: Vector, S: Source<V>>(
+unsafe fn bring_pairs<V: Vector, S: Source<V>>(
     source: &S,
     slab: Shared,
     layout: Layout,
     [k, i]: [u32; 2],
     [depth, width]: [usize; 2],
+    step: [usize; 2],
 ) {
     let mut row = 0;
     while row < depth {
@@ -111,34 +117,9 @@ unsafe fn bring_rows<V: Vector, S: Source<V>>(
             let pair: [V; PAIR] = source.vectors(at_k, at_i);
             store(slab, layout.at(row, col, V::LANES), pair);
             announce(source, later, at_i);
-            col += PAIR * V::LANES;
+            col += step[1];
         }
-        row += 1;
-    }
-}
-
-/// Lines of i, as they are.
-#[inline(always)]
-unsafe fn bring_lines<V: Vector, S: Source<V>>(
-    source: &S,
-    slab: Shared,
-    layout: Layout,
-    [k, i]: [u32; 2],
-    [depth, width]: [usize; 2],
-) {
-    let mut row = 0;
-    while row < depth {
-        let at_k = source.at_k(k + row as u32);
-        let later = source.at_k(k + (row + depth) as u32);
-        let mut line = 0;
-        while line < width {
-            let at_i = source.at_i(i + line as u32);
-            let pair: [V; PAIR] = source.vectors(at_k, at_i);
-            store(slab, layout.at(row, line, V::LANES), pair);
-            announce(source, later, at_i);
-            line += 1;
-        }
-        row += PAIR * V::LANES;
+        row += step[0];
     }
 }
 

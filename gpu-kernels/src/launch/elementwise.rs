@@ -3,6 +3,7 @@
 use super::{Call, Check, Error, In, Out, Target};
 use crate::dropout::Mask;
 use crate::{dropout, elementwise, needs, relu, sgd, tanh};
+use simt_executor::Kernel;
 
 /// `y = relu(x)`; y may be x.
 pub fn relu_forward<'a>(
@@ -10,12 +11,8 @@ pub fn relu_forward<'a>(
     y: Out<'a, f32>,
     target: Target,
 ) -> Result<Call<'a>, Error> {
-    let check = Check::new(&relu::relu_forward, target);
-    let len = check.sixteens(x.len())?;
-    check.in_place(&needs![x: x.len(), y: x.len()])?;
-    let arguments = (len, x.pointer(), y.pointer());
-    // SAFETY: all buffers have `len` elements.
-    unsafe { check.call(elementwise::launch(len, target), arguments) }
+    // SAFETY: so it is.
+    unsafe { forward(&relu::relu_forward, x, y, target) }
 }
 
 /// The gradient `dx` of ReLU to its input from its output and the gradient to it;
@@ -26,12 +23,8 @@ pub fn relu_backward<'a>(
     dx: Out<'a, f32>,
     target: Target,
 ) -> Result<Call<'a>, Error> {
-    let check = Check::new(&relu::relu_backward, target);
-    let len = check.sixteens(y.len())?;
-    check.in_place(&needs![y: y.len(), dy: y.len(), dx: y.len()])?;
-    let arguments = (len, y.pointer(), dy.pointer(), dx.pointer());
-    // SAFETY: all buffers have `len` elements.
-    unsafe { check.call(elementwise::launch(len, target), arguments) }
+    // SAFETY: so it is.
+    unsafe { backward(&relu::relu_backward, y, dy, dx, target) }
 }
 
 /// `y = tanh(x)`; y may be x.
@@ -40,12 +33,8 @@ pub fn tanh_forward<'a>(
     y: Out<'a, f32>,
     target: Target,
 ) -> Result<Call<'a>, Error> {
-    let check = Check::new(&tanh::tanh_forward, target);
-    let len = check.sixteens(x.len())?;
-    check.in_place(&needs![x: x.len(), y: x.len()])?;
-    let arguments = (len, x.pointer(), y.pointer());
-    // SAFETY: all buffers have `len` elements.
-    unsafe { check.call(elementwise::launch(len, target), arguments) }
+    // SAFETY: so it is.
+    unsafe { forward(&tanh::tanh_forward, x, y, target) }
 }
 
 /// The gradient `dx` of tanh to its input from its output and the gradient to it;
@@ -56,12 +45,8 @@ pub fn tanh_backward<'a>(
     dx: Out<'a, f32>,
     target: Target,
 ) -> Result<Call<'a>, Error> {
-    let check = Check::new(&tanh::tanh_backward, target);
-    let len = check.sixteens(y.len())?;
-    check.in_place(&needs![y: y.len(), dy: y.len(), dx: y.len()])?;
-    let arguments = (len, y.pointer(), dy.pointer(), dx.pointer());
-    // SAFETY: all buffers have `len` elements.
-    unsafe { check.call(elementwise::launch(len, target), arguments) }
+    // SAFETY: so it is.
+    unsafe { backward(&tanh::tanh_backward, y, dy, dx, target) }
 }
 
 /// `y = x` without the elements that `mask` drops; y may be x.
@@ -74,21 +59,7 @@ pub fn dropout_forward<'a>(
     let check = Check::new(&dropout::dropout_forward, target);
     let len = check.sixteens(x.len())?;
     check.in_place(&needs![x: x.len(), y: x.len()])?;
-    let Mask {
-        probability,
-        seed,
-        stream,
-        step,
-    } = mask;
-    let arguments = (
-        len,
-        probability,
-        seed,
-        stream,
-        step,
-        x.pointer(),
-        y.pointer(),
-    );
+    let arguments = masked(len, mask, x, y);
     // SAFETY: all buffers have `len` elements.
     unsafe { check.call(elementwise::launch(len, target), arguments) }
 }
@@ -103,21 +74,7 @@ pub fn dropout_backward<'a>(
     let check = Check::new(&dropout::dropout_backward, target);
     let len = check.sixteens(dy.len())?;
     check.in_place(&needs![dy: dy.len(), dx: dy.len()])?;
-    let Mask {
-        probability,
-        seed,
-        stream,
-        step,
-    } = mask;
-    let arguments = (
-        len,
-        probability,
-        seed,
-        stream,
-        step,
-        dy.pointer(),
-        dx.pointer(),
-    );
+    let arguments = masked(len, mask, dy, dx);
     // SAFETY: all buffers have `len` elements.
     unsafe { check.call(elementwise::launch(len, target), arguments) }
 }
@@ -160,4 +117,54 @@ pub fn sgd_update<'a>(
     );
     // SAFETY: all buffers have `len` elements.
     unsafe { check.call(elementwise::launch(len, target), arguments) }
+}
+
+/// # Safety
+/// The kernel reads `len` elements of one buffer and writes as many of another.
+unsafe fn forward<'a>(
+    kernel: &Kernel<(u32, *const f32, *mut f32)>,
+    x: In<'a, f32>,
+    y: Out<'a, f32>,
+    target: Target,
+) -> Result<Call<'a>, Error> {
+    let check = Check::new(kernel, target);
+    let len = check.sixteens(x.len())?;
+    check.in_place(&needs![x: x.len(), y: x.len()])?;
+    let arguments = (len, x.pointer(), y.pointer());
+    // SAFETY: all buffers have `len` elements.
+    unsafe { check.call(elementwise::launch(len, target), arguments) }
+}
+
+/// # Safety
+/// The kernel reads `len` elements of two buffers and writes as many of a third.
+unsafe fn backward<'a>(
+    kernel: &Kernel<(u32, *const f32, *const f32, *mut f32)>,
+    y: In<'a, f32>,
+    dy: In<'a, f32>,
+    dx: Out<'a, f32>,
+    target: Target,
+) -> Result<Call<'a>, Error> {
+    let check = Check::new(kernel, target);
+    let len = check.sixteens(y.len())?;
+    check.in_place(&needs![y: y.len(), dy: y.len(), dx: y.len()])?;
+    let arguments = (len, y.pointer(), dy.pointer(), dx.pointer());
+    // SAFETY: all buffers have `len` elements.
+    unsafe { check.call(elementwise::launch(len, target), arguments) }
+}
+
+/// The arguments of either dropout kernel.
+fn masked(
+    len: u32,
+    mask: Mask,
+    x: In<f32>,
+    y: Out<f32>,
+) -> (u32, f32, [u32; 2], u32, u32, *const f32, *mut f32) {
+    let Mask {
+        probability,
+        seed,
+        stream,
+        step,
+    } = mask;
+    let (x, y) = (x.pointer(), y.pointer());
+    (len, probability, seed, stream, step, x, y)
 }

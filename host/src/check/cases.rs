@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use anyhow::Result;
-use gpu_kernels::{augment, dropout, fill, lrn, pool, relu, sgd, softmax, tanh};
+use gpu_kernels::{augment, dropout, elementwise, fill, lrn, pool, relu, sgd, softmax, tanh};
 
 use super::Case;
 use super::data::{below, bytes, changed, random, unwritten, views, whole};
@@ -86,66 +86,46 @@ fn input(all: &mut Vec<Case>, net: &Net, images: u32) {
         )
     );
 }
+
 fn activations(all: &mut Vec<Case>, len: usize) {
     let n = len as u32;
-    case!(
-        all,
-        relu::relu_forward,
-        len,
-        0,
-        [random(1, len, 4.0), unwritten(len)],
-        |target, at| relu::relu_launch(n, target),
-        (n, at.read(0), at.write(1))
-    );
-    case!(
-        all,
-        relu::relu_backward,
-        len,
-        0,
-        [random(1, len, 4.0), random(2, len, 1.0), unwritten(len)],
-        |target, at| relu::relu_launch(n, target),
-        (n, at.read(0), at.read(1), at.write(2))
-    );
-    case!(
-        all,
-        tanh::tanh_forward,
-        len,
-        0,
-        [random(1, len, 4.0), unwritten(len)],
-        |target, at| tanh::tanh_launch(n, target),
-        (n, at.read(0), at.write(1))
-    );
-    case!(
-        all,
-        tanh::tanh_backward,
-        len,
-        0,
-        [random(1, len, 1.0), random(2, len, 1.0), unwritten(len)],
-        |target, at| tanh::tanh_launch(n, target),
-        (n, at.read(0), at.read(1), at.write(2))
-    );
+    for kernel in [&relu::relu_forward, &tanh::tanh_forward] {
+        case!(
+            all,
+            kernel,
+            len,
+            0,
+            [random(1, len, 4.0), unwritten(len)],
+            |target, at| elementwise::launch(n, target),
+            (n, at.read(0), at.write(1))
+        );
+    }
+    for kernel in [&relu::relu_backward, &tanh::tanh_backward] {
+        case!(
+            all,
+            kernel,
+            len,
+            0,
+            [random(1, len, 1.0), random(2, len, 1.0), unwritten(len)],
+            |target, at| elementwise::launch(n, target),
+            (n, at.read(0), at.read(1), at.write(2))
+        );
+    }
 }
 
 fn dropouts(all: &mut Vec<Case>, len: usize, p: f32) {
     let (n, seed) = (len as u32, [7, 9]);
-    case!(
-        all,
-        dropout::dropout_forward,
-        len,
-        0,
-        [random(1, len, 1.0), unwritten(len)],
-        |target, at| dropout::dropout_launch(n, target),
-        (n, p, seed, 3, 4, at.read(0), at.write(1))
-    );
-    case!(
-        all,
-        dropout::dropout_backward,
-        len,
-        0,
-        [random(1, len, 1.0), unwritten(len)],
-        |target, at| dropout::dropout_launch(n, target),
-        (n, p, seed, 3, 4, at.read(0), at.write(1))
-    );
+    for kernel in [&dropout::dropout_forward, &dropout::dropout_backward] {
+        case!(
+            all,
+            kernel,
+            len,
+            0,
+            [random(1, len, 1.0), unwritten(len)],
+            |target, at| dropout::dropout_launch(n, target),
+            (n, p, seed, 3, 4, at.read(0), at.write(1))
+        );
+    }
     case!(
         all,
         dropout::scale,
