@@ -6,6 +6,9 @@ use crate::device::*;
 /// Vectors that a CPU brings at a time.
 pub const PAIR: usize = 2;
 
+/// Pairs of vectors in a line at most.
+const LINE: usize = 8;
+
 /// Floats between the rows of a GPU's slab, so that a column's floats are in
 /// different banks.
 pub const fn pad(gpu: bool) -> usize {
@@ -86,26 +89,20 @@ pub unsafe fn bring<V: Vector, S: Source<V>>(
     extent: [usize; 2],
 ) {
     match layout {
-        _ if !S::TURNED => {
-            bring_pairs(source, slab, layout, at, extent, [1, PAIR * V::LANES]);
-        }
-        Layout::Lines { .. } => {
-            bring_pairs(source, slab, layout, at, extent, [PAIR * V::LANES, 1]);
-        }
+        _ if !S::TURNED => bring_rows(source, slab, layout, at, extent),
+        Layout::Lines { .. } => bring_lines(source, slab, layout, at, extent),
         _ => bring_squares(source, slab, layout, at, extent),
     }
 }
 
-/// Two vectors at a time, which stay as they are: they lie along i, or along k in
-/// a turned operand. The next two are a `step` further.
+/// Rows of k.
 #[inline(always)]
-unsafe fn bring_pairs<V: Vector, S: Source<V>>(
+unsafe fn bring_rows<V: Vector, S: Source<V>>(
     source: &S,
     slab: Shared,
     layout: Layout,
     [k, i]: [u32; 2],
     [depth, width]: [usize; 2],
-    step: [usize; 2],
 ) {
     let mut row = 0;
     while row < depth {
@@ -117,9 +114,42 @@ unsafe fn bring_pairs<V: Vector, S: Source<V>>(
             let pair: [V; PAIR] = source.vectors(at_k, at_i);
             store(slab, layout.at(row, col, V::LANES), pair);
             announce(source, later, at_i);
-            col += step[1];
+            col += PAIR * V::LANES;
         }
-        row += step[0];
+        row += 1;
+    }
+}
+
+/// Lines of i, as they are.
+#[inline(always)]
+unsafe fn bring_lines<V: Vector, S: Source<V>>(
+    source: &S,
+    slab: Shared,
+    layout: Layout,
+    [k, i]: [u32; 2],
+    [depth, width]: [usize; 2],
+) {
+    // What is known of k serves all lines.
+    let mut at_k = [source.at_k(k); LINE];
+    let mut later = at_k;
+    let mut n = 0;
+    while n * PAIR * V::LANES < depth {
+        let row = k + (n * PAIR * V::LANES) as u32;
+        *at_k.as_mut_ptr().add(n) = source.at_k(row);
+        *later.as_mut_ptr().add(n) = source.at_k(row + depth as u32);
+        n += 1;
+    }
+    let mut line = 0;
+    while line < width {
+        let at_i = source.at_i(i + line as u32);
+        let mut n = 0;
+        while n * PAIR * V::LANES < depth {
+            let pair: [V; PAIR] = source.vectors(*at_k.as_ptr().add(n), at_i);
+            store(slab, layout.at(n * PAIR * V::LANES, line, V::LANES), pair);
+            announce(source, *later.as_ptr().add(n), at_i);
+            n += 1;
+        }
+        line += 1;
     }
 }
 
