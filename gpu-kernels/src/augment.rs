@@ -19,6 +19,24 @@
 //! block turns its pixels around in shared memory: first its threads along x take
 //! pixels and along y images, then all take vectors of images. Any number of
 //! threads.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//! use gpu_kernels::augment::View;
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! // 32 images of 2 × 2 pixels, grey but for the level 90 of the first; crops of 1 × 1.
+//! let image = [[90; 3], [50; 3], [50; 3], [50; 3]].concat();
+//! let (pixels, mean) = (image.repeat(32), Floats::from(&[40.0; 2 * 2 * 3][..]));
+//! let mut views = [View { y: 0, x: 0, mirror: 0, noise: [1.0, 0.0, -1.0] }; 32];
+//! views[1].x = 1;
+//! let mut out = Floats::zeros(3 * 32);
+//! let (bytes, at) = (In::from(&pixels), In::from(&views));
+//! launch::augment([2, 1], bytes, at, In::from(&mean), Out::from(&mut out), Target::Cpu)?.run(&pool)?;
+//! assert_eq!((out[0], out[32], out[64]), (51.0, 50.0, 49.0)); // red, green, blue of image 0
+//! assert_eq!(out[1], 11.0); // red of image 1
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 

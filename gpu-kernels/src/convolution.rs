@@ -24,6 +24,41 @@
 //! | [`convolution_weight_gradient`] | (channel, row, column) × filters | (pixel, image), in parts |
 //!
 //! Launch geometry: [`Shape::forward`] and its siblings. Section 3.5 of the paper.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//! use gpu_kernels::convolution::{Shape, Sizes};
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! // 32 images of 3 × 3 ones; 16 filters of 3 × 3 ones.
+//! let shape = Shape::try_new(Sizes {
+//!     images: 32,
+//!     channels: 1,
+//!     input: [3, 3],
+//!     filters: 16,
+//!     kernel: 3,
+//!     stride: 1,
+//!     pad: 1,
+//!     output: [3, 3],
+//! })?;
+//! let (x, weights) = (Floats::from(&[1.0; 9 * 32][..]), Floats::from(&[1.0; 9 * 16][..]));
+//! let (bias, dy) = (Floats::from(&[0.5; 16][..]), Floats::from(&[1.0; 16 * 9 * 32][..]));
+//! let (mut y, mut dx) = (Floats::zeros(shape.output_len()), Floats::zeros(shape.input_len()));
+//! let mut dw = Floats::zeros(shape.parts() as usize * shape.weights_len());
+//! let (x, weights, bias, dy) =
+//!     (In::from(&x), In::from(&weights), In::from(&bias), In::from(&dy));
+//!
+//! let out = Out::from(&mut y);
+//! launch::convolution_forward(shape, x, weights, bias, out, Target::Cpu)?.run(&pool)?;
+//! assert_eq!((y[0], y[4 * 32]), (4.5, 9.5)); // corner, centre
+//! let out = Out::from(&mut dx);
+//! launch::convolution_input_gradient(shape, weights, dy, out, Target::Cpu)?.run(&pool)?;
+//! assert_eq!((dx[0], dx[4 * 32]), (16.0 * 4.0, 16.0 * 9.0));
+//! let out = Out::from(&mut dw);
+//! launch::convolution_weight_gradient(shape, x, dy, out, Target::Cpu)?.run(&pool)?;
+//! assert_eq!((dw[0], dw[4 * 16]), (32.0 * 4.0, 32.0 * 9.0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 use crate::gemm::{Matrix, NativeTile, Source};

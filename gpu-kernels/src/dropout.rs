@@ -14,6 +14,26 @@
 //! of 16 bytes. The output may be the input. Launch as [`dropout_launch`] (and
 //! [`scale_launch`]) say: one dimension, [`SPAN`](crate::elementwise::SPAN)
 //! elements a block, any number of threads.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//! use gpu_kernels::dropout::Mask;
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! let mask = Mask { probability: 0.5, seed: [1, 2], stream: 0, step: 7 };
+//! let ones = Floats::from(&[1.0; 4096][..]);
+//! let (mut y, mut dx) = (Floats::zeros(4096), Floats::zeros(4096));
+//! launch::dropout_forward(mask, In::from(&ones), Out::from(&mut y), Target::Cpu)?.run(&pool)?;
+//! launch::dropout_backward(mask, In::from(&ones), Out::from(&mut dx), Target::Cpu)?.run(&pool)?;
+//! let kept = y.iter().sum::<f32>();
+//! assert!((kept - 2048.0).abs() < 200.0);
+//! assert_eq!(y[..], dx[..]);
+//!
+//! // In testing:
+//! launch::scale(0.5, In::from(&ones), Out::from(&mut y), Target::Cpu)?.run(&pool)?;
+//! assert_eq!(y[..], [0.5; 4096]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 use crate::elementwise::Walk;

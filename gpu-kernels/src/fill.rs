@@ -11,6 +11,20 @@
 //! says: a row for each block index along x, which walks along it in spans of
 //! [`SPAN`] along y; [`constant_fill_launch`]: one
 //! dimension, the same spans. Any number of threads.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, Gaussian, Out, Target};
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! let shape = Gaussian { rows: 64, stride: 112, valid: 100, sigma: 0.01, seed: [1, 2], stream: 0 };
+//! let (mut weights, mut bias) = (Floats::zeros(64 * 112), Floats::zeros(112));
+//! launch::gaussian_fill(shape, Out::from(&mut weights), Target::Cpu)?.run(&pool)?;
+//! launch::constant_fill(100, 1.0, Out::from(&mut bias), Target::Cpu)?.run(&pool)?;
+//! let variance = weights.iter().map(|w| w * w).sum::<f32>() / 6400.0;
+//! assert!((variance.sqrt() - 0.01).abs() < 0.001);
+//! assert_eq!((weights[100], bias[99], bias[100]), (0.0, 1.0, 0.0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 use crate::elementwise::{SPAN, Walk};

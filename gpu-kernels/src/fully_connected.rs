@@ -14,6 +14,32 @@
 //! The first two sums are computed in [`parts`] of [`CHUNK`] terms, which
 //! [`sum_parts`](crate::sum::sum_parts) adds (and the bias with them): a batch of
 //! 128 alone gives a GPU too few tiles to work on.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//! use gpu_kernels::fully_connected::Shape;
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! let shape = Shape { images: 32, inputs: 3, outputs: 16 };
+//! let (x, dy) = (Floats::from(&[2.0; 3 * 32][..]), Floats::from(&[1.0; 16 * 32][..]));
+//! let (w, bias) = (Floats::from(&[0.5; 3 * 16][..]), Floats::from(&[1.0; 16][..]));
+//! let (mut y, mut dx) = (Floats::zeros(16 * 32), Floats::zeros(3 * 32));
+//! let (mut parts, mut dw) = (Floats::zeros(16 * 32), Floats::zeros(3 * 16));
+//! let (x, w, dy, bias) = (In::from(&x), In::from(&w), In::from(&dy), In::from(&bias));
+//!
+//! // Few terms, so there is one part.
+//! launch::fully_connected_forward(shape, x, w, Out::from(&mut parts), Target::Cpu)?.run(&pool)?;
+//! let sum = launch::sum_parts_with_bias(32, 1, In::from(&parts), bias, Out::from(&mut y), Target::Cpu)?;
+//! sum.run(&pool)?;
+//! assert_eq!(y[..], [3.0 * 2.0 * 0.5 + 1.0; 16 * 32]);
+//! let gradient = launch::fully_connected_input_gradient(shape, w, dy, Out::from(&mut dx), Target::Cpu)?;
+//! gradient.run(&pool)?;
+//! assert_eq!(dx[..], [16.0 * 0.5; 3 * 32]);
+//! let gradient = launch::fully_connected_weight_gradient(shape, x, dy, Out::from(&mut dw), Target::Cpu)?;
+//! gradient.run(&pool)?;
+//! assert_eq!(dw[..], [32.0 * 2.0; 3 * 16]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 use crate::gemm::{Matrix, NativeTile};

@@ -27,6 +27,25 @@
 //! output must not overlap an input. Launch as [`lrn_forward_launch`] and
 //! [`lrn_backward_launch`] say: blocks along x take equal shares of the maps,
 //! along y [`COLUMNS`] columns each; any number of threads along x.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//! use gpu_kernels::lrn::Lrn;
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! // One map alone.
+//! let shape = Lrn { maps: 1, columns: 32, size: 5, k: 2.0, alpha: 0.1, beta: 0.75 };
+//! let (x, dy) = (Floats::from(&[3.0; 32][..]), Floats::from(&[1.0; 32][..]));
+//! let (mut y, mut dx) = (Floats::zeros(32), Floats::zeros(32));
+//! let (x, dy) = (In::from(&x), In::from(&dy));
+//! launch::lrn_forward(shape, x, Out::from(&mut y), Target::Cpu)?.run(&pool)?;
+//! launch::lrn_backward(shape, x, dy, Out::from(&mut dx), Target::Cpu)?.run(&pool)?;
+//! let s = 2.0 + 0.1 * 9.0f64;
+//! assert!((f64::from(y[0]) - 3.0 * s.powf(-0.75)).abs() < 1e-6);
+//! let slope = s.powf(-0.75) - 2.0 * 0.1 * 0.75 * 9.0 * s.powf(-1.75);
+//! assert!((f64::from(dx[0]) - slope).abs() < 1e-6);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 use crate::elementwise::Walk;

@@ -23,6 +23,26 @@
 //! [`max_pool_forward_launch`] and [`max_pool_backward_launch`] say: a block for
 //! each row (along x) of each channel (along y); its threads take images along x
 //! and pixels along y, any number of either.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//! use gpu_kernels::pool::Pool;
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! // A channel of 3 × 3 pixels, one window; every pixel of an image is its number.
+//! let shape = Pool::try_new([1, 3, 3], [1, 1], 3, 2, 32)?;
+//! let x: Vec<f32> = (0..9 * 32).map(|i| (i / 32) as f32).collect();
+//! let (x, dy) = (Floats::from(&x[..]), Floats::from(&[5.0; 32][..]));
+//! let (mut y, mut winner) = (Floats::zeros(32), Floats::zeros(32));
+//! let mut dx = Floats::zeros(9 * 32);
+//! let (y_out, winner_out) = (Out::from(&mut y), Out::from(&mut winner));
+//! launch::max_pool_forward(shape, In::from(&x), y_out, winner_out, Target::Cpu)?.run(&pool)?;
+//! assert_eq!((y[0], winner[0]), (8.0, 8.0));
+//! let (winner, dy) = (In::from(&winner), In::from(&dy));
+//! launch::max_pool_backward(shape, winner, dy, Out::from(&mut dx), Target::Cpu)?.run(&pool)?;
+//! assert_eq!((dx[7 * 32], dx[8 * 32]), (0.0, 5.0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 use crate::divisor::Divisor;

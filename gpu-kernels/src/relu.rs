@@ -12,6 +12,20 @@
 //! the pointers of 16 bytes. The output may be the input (`y == x`, `dx == dy`).
 //! Launch as [`relu_launch`] says: one dimension, [`SPAN`](crate::elementwise::SPAN)
 //! elements a block, any number of threads.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! let x = Floats::from(&[-1.0, 2.0].repeat(8)[..]);
+//! let dy = Floats::from(&[3.0, 4.0].repeat(8)[..]);
+//! let (mut y, mut dx) = (Floats::zeros(16), Floats::zeros(16));
+//! launch::relu_forward(In::from(&x), Out::from(&mut y), Target::Cpu)?.run(&pool)?;
+//! launch::relu_backward(In::from(&y), In::from(&dy), Out::from(&mut dx), Target::Cpu)?.run(&pool)?;
+//! assert_eq!((y[0], y[1]), (0.0, 2.0));
+//! assert_eq!((dx[0], dx[1]), (0.0, 4.0));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 use crate::elementwise::Walk;

@@ -16,6 +16,20 @@
 //! `len` is a multiple of 16, the pointers of 16 bytes; padding that is zero in
 //! all three stays zero. Launch as [`sgd_launch`] says: one dimension,
 //! [`SPAN`](crate::elementwise::SPAN) elements a block, any number of threads.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! let (rate, momentum, decay) = (0.1, 0.9, 0.0005);
+//! let gradient = Floats::from(&[2.0; 16][..]);
+//! let (mut velocity, mut weights) = (Floats::from(&[0.5; 16][..]), Floats::from(&[1.0; 16][..]));
+//! let (v, w) = (Out::from(&mut velocity), Out::from(&mut weights));
+//! launch::sgd_update([rate, momentum, decay], In::from(&gradient), v, w, Target::Cpu)?.run(&pool)?;
+//! assert!((velocity[0] - (0.45 - 0.00005 - 0.2)).abs() < 1e-6);
+//! assert!((weights[0] - 1.24995).abs() < 1e-6);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 use crate::elementwise::Walk;

@@ -20,6 +20,30 @@
 //! says: a block for each [`IMAGES`] images, its threads along x a vector of
 //! them each, along y a part each; [`softmax_gradient`] as
 //! [`softmax_gradient_launch`] says: a block for each row.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, LossGradient, Out, Target};
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! // Two classes, 32 images, all of class 1.
+//! let logits = Floats::from(&[[0.0; 32], [3f32.ln(); 32]].concat()[..]);
+//! let labels = [1; 32];
+//! let (mut p, mut dz) = (Floats::zeros(64), Floats::zeros(64));
+//! let (mut loss, mut better) = (Floats::zeros(32), Floats::zeros(32));
+//! launch::softmax([2, 32], In::from(&logits), Out::from(&mut p), Target::Cpu)?.run(&pool)?;
+//! assert!((p[0] - 0.25).abs() < 1e-6 && (p[32] - 0.75).abs() < 1e-6);
+//!
+//! let (loss_out, better_out) = (Out::from(&mut loss), Out::from(&mut better));
+//! let (z, l) = (In::from(&logits), In::from(&labels));
+//! launch::cross_entropy(2, z, l, loss_out, better_out, Target::Cpu)?.run(&pool)?;
+//! assert!((loss[0] + 0.75f32.ln()).abs() < 1e-6);
+//! assert_eq!(better[0], 0.0); // no class has a larger logit: top-1 is right
+//!
+//! let all = LossGradient { classes: 2, first: 0, rows: 2, rows_padded: 2, valid: 32 };
+//! launch::softmax_gradient(all, In::from(&p), l, Out::from(&mut dz), Target::Cpu)?.run(&pool)?;
+//! assert!((dz[0] - 0.25 / 32.0).abs() < 1e-7 && (dz[32] + 0.25 / 32.0).abs() < 1e-7);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 use crate::elementwise::Walk;

@@ -2,6 +2,24 @@
 //!
 //! Both are cut by the shapes alone, never by the device, so the bits are the
 //! same everywhere.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! // Three parts of a result for 2 units and 32 images.
+//! let parts = Floats::from(&[[1.0; 64], [2.0; 64], [3.0; 64]].concat()[..]);
+//! let bias = Floats::from(&[10.0, 20.0][..]);
+//! let (mut y, mut maps) = (Floats::zeros(64), Floats::zeros(2));
+//! launch::sum_parts(3, In::from(&parts), Out::from(&mut y), Target::Cpu)?.run(&pool)?;
+//! assert_eq!(y[..], [6.0; 64]);
+//! let (parts, bias) = (In::from(&parts), In::from(&bias));
+//! launch::sum_parts_with_bias(32, 3, parts, bias, Out::from(&mut y), Target::Cpu)?.run(&pool)?;
+//! assert_eq!((y[0], y[32]), (16.0, 26.0));
+//! launch::sum_maps(32, In::from(&y), Out::from(&mut maps), Target::Cpu)?.run(&pool)?;
+//! assert_eq!(maps[..], [32.0 * 16.0, 32.0 * 26.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 use crate::divisor::Divisor;

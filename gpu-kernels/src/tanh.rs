@@ -12,6 +12,19 @@
 //! the pointers of 16 bytes. The output may be the input (`y == x`, `dx == dy`).
 //! Launch as [`tanh_launch`] says: one dimension, [`SPAN`](crate::elementwise::SPAN)
 //! elements a block, any number of threads.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! let (x, dy) = (Floats::from(&[0.5; 16][..]), Floats::from(&[2.0; 16][..]));
+//! let (mut y, mut dx) = (Floats::zeros(16), Floats::zeros(16));
+//! launch::tanh_forward(In::from(&x), Out::from(&mut y), Target::Cpu)?.run(&pool)?;
+//! launch::tanh_backward(In::from(&y), In::from(&dy), Out::from(&mut dx), Target::Cpu)?.run(&pool)?;
+//! assert!((y[0] - 0.46211716).abs() < 1e-6);
+//! assert!((dx[0] - 2.0 * (1.0 - 0.46211716 * 0.46211716)).abs() < 1e-6);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 use crate::elementwise::Walk;

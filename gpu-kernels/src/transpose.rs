@@ -6,6 +6,17 @@
 //! along y, any number of threads along x. A tile goes through shared memory, so
 //! that reads and writes both run along memory; squares of vectors are turned in
 //! registers on the way, but in the ragged tiles at the edges.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! let x = Floats::from(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0][..]);
+//! let mut y = Floats::zeros(6);
+//! launch::transpose([2, 3], In::from(&x), Out::from(&mut y), Target::Cpu)?.run(&pool)?;
+//! assert_eq!(y[..], [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use crate::device::*;
 
