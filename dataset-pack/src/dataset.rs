@@ -3,10 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use crate::access;
-use crate::description::{Damaged, Description};
+use crate::description::{Damaged, Description, Split};
 use crate::error::Error;
 use crate::format::{self, Status};
-use crate::index::{Class, Counts, Index, MEAN_FILE, Split};
+use crate::index::{Class, Counts, Index, MEAN_FILE};
 use crate::resize::Resize;
 use crate::shard::{Records, Shard};
 use crate::statistics::PrincipalComponents;

@@ -4,8 +4,36 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
 use crate::format;
-use crate::index::{Split, hex};
 use crate::resize::Resize;
+
+/// Which part of the data a set is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Split {
+    /// Images to learn from; such a set has a mean image and a covariance.
+    #[default]
+    Train,
+    /// Images to choose hyper-parameters by.
+    Val,
+    /// Images to report results on.
+    Test,
+}
+
+impl Split {
+    /// The number that stands for the split in a shard's header.
+    pub(crate) fn id(self) -> u32 {
+        self as u32
+    }
+
+    /// The split's name, as on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Split::Train => "train",
+            Split::Val => "val",
+            Split::Test => "test",
+        }
+    }
+}
 
 /// What is done with an image of which only a part can be decoded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
@@ -121,5 +149,19 @@ impl Description {
     pub(crate) fn candidates_of(&self, shard: u32) -> u64 {
         let before = u64::from(shard) * self.shard_images;
         (self.candidates - before).min(self.shard_images)
+    }
+}
+
+/// 64-bit hashes as 16 hexadecimal digits: JSON readers round large integers.
+pub(crate) mod hex {
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(crate) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&format!("{value:016x}"))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+        let digits = String::deserialize(from)?;
+        u64::from_str_radix(&digits, 16).map_err(D::Error::custom)
     }
 }

@@ -5,10 +5,10 @@ use std::path::{Path, PathBuf};
 
 use crate::atomic;
 use crate::dataset::open_part;
-use crate::description::Description;
+use crate::description::{Description, Split};
 use crate::error::Error;
 use crate::format::{self, Status};
-use crate::index::{Counts, Index, MEAN_FILE, ShardEntry, Split, Statistics};
+use crate::index::{Counts, Index, MEAN_FILE, ShardEntry, Statistics};
 use crate::lock::FolderLock;
 use crate::report;
 use crate::shard::Shard;

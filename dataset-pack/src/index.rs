@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::atomic;
-use crate::description::{ClassName, Description};
+use crate::description::{ClassName, Description, hex};
 use crate::error::Error;
 use crate::format;
 use crate::statistics::Moments;
@@ -16,35 +16,6 @@ pub(crate) const INDEX_FILE: &str = "index.json";
 /// Name of the mean image in a training set's folder.
 pub(crate) const MEAN_FILE: &str = "mean.f32";
 const FORMAT: u32 = 1;
-
-/// Which part of the data a set is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Split {
-    /// Images to learn from; such a set has a mean image and a covariance.
-    #[default]
-    Train,
-    /// Images to choose hyper-parameters by.
-    Val,
-    /// Images to report results on.
-    Test,
-}
-
-impl Split {
-    /// The number that stands for the split in a shard's header.
-    pub(crate) fn id(self) -> u32 {
-        self as u32
-    }
-
-    /// The split's name, as on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Split::Train => "train",
-            Split::Val => "val",
-            Split::Test => "test",
-        }
-    }
-}
 
 /// One class of a set. Its label is its place in the list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -235,18 +206,4 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
     let mut parts = Path::new(name).components();
     let first = matches!(parts.next(), Some(std::path::Component::Normal(part)) if part == name);
     first && parts.next().is_none()
-}
-
-/// 64-bit hashes as 16 hexadecimal digits: JSON readers round large integers.
-pub(crate) mod hex {
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
-
-    pub(crate) fn serialize<S: Serializer>(value: &u64, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&format!("{value:016x}"))
-    }
-
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
-        let digits = String::deserialize(from)?;
-        u64::from_str_radix(&digits, 16).map_err(D::Error::custom)
-    }
 }

@@ -5,13 +5,12 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
-use crate::build::BuildOptions;
 use crate::decode::{JPEG_DECODER, JPEG_DECODER_ID};
-use crate::description::Description;
+use crate::description::{Description, Split};
 use crate::error::Error;
 use crate::format::{self, Header};
-use crate::index::Split;
 use crate::items::{Item, Items, NO_LABEL};
+use crate::options::BuildOptions;
 use crate::source::Source;
 
 /// All that decides the bytes of a set's shards.

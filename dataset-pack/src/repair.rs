@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::build::{BuildOptions, Event, Observer, threads};
+use crate::build::threads;
 use crate::decode::JPEG_DECODER;
-use crate::description::Description;
+use crate::description::{Description, Split};
 use crate::error::Error;
+use crate::events::{Event, Observer};
 use crate::finish::{find_description, finish, read_part, shard_files};
 use crate::format;
-use crate::index::{Index, Split};
+use crate::index::Index;
 use crate::lock::FolderLock;
+use crate::options::{BuildOptions, Part};
 use crate::plan::{self, Plan};
 use crate::report::BadImage;
-use crate::run::{Part, remove_drafts};
+use crate::run::remove_drafts;
 use crate::shard::Shard;
 use crate::shard_packer::{ShardPacker, shard_name};
 use crate::source;

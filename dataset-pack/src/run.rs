@@ -1,18 +1,44 @@
 //! The packing of one set, from where an earlier run left it.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
 
 use crate::atomic::TEMPORARY_SUFFIX;
-use crate::build::{BuildOptions, Built, Event, Observer};
+use crate::description::Split;
 use crate::error::Error;
+use crate::events::{Event, Observer};
 use crate::finish::{finish, read_part, shard_files};
 use crate::index::{Counts, INDEX_FILE, Index, MEAN_FILE};
 use crate::lock::FolderLock;
+use crate::options::{BuildOptions, Part};
 use crate::plan::Plan;
 use crate::report::{self, BadImage, REPORT_FILE};
 use crate::shard::Shard;
 use crate::shard_packer::{ShardPacker, shard_number};
+
+/// A finished set, or a part of one.
+#[derive(Clone, Debug, Serialize)]
+pub struct Built {
+    /// Where it is.
+    pub folder: PathBuf,
+    /// What the source was recognised as.
+    pub source: &'static str,
+    /// Which part of the data it is.
+    pub split: Split,
+    /// What became of the files of the source.
+    pub counts: Counts,
+    /// Number of classes.
+    pub classes: usize,
+    /// Number of shards, of the part if it is one.
+    pub shards: usize,
+    /// Which part of the set, if not all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<Part>,
+    /// The report of bad images, if there were any.
+    pub report: Option<PathBuf>,
+}
 
 /// The packing of one set.
 pub(crate) struct Run<'a> {
@@ -195,20 +221,6 @@ fn join(
         Some(Ok(result)) => result,
         Some(Err(panic)) => std::panic::resume_unwind(panic),
     }
-}
-
-/// Which of the shards a run packs: those whose number leaves `index` when divided by `count`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Part {
-    /// Less than `count`.
-    pub index: u32,
-    /// Number of parts.
-    pub count: u32,
-}
-
-impl Part {
-    /// All shards.
-    pub const WHOLE: Part = Part { index: 0, count: 1 };
 }
 
 /// Removes what an interrupted run was writing.

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
-use crate::build::{Event, Observer};
 use crate::error::Error;
+use crate::events::{Event, Observer};
 use crate::pack::Packer;
 use crate::plan::Plan;
 use crate::report::{Action, BadImage};

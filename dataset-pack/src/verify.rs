@@ -7,10 +7,11 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::dataset::{open_shard, read_mean};
+use crate::description::Split;
 use crate::error::Error;
 use crate::finish::read_part;
 use crate::format;
-use crate::index::{INDEX_FILE, Index, MEAN_FILE, Split};
+use crate::index::{INDEX_FILE, Index, MEAN_FILE};
 use crate::report::REPORT_FILE;
 use crate::shard::{Records, Shard};
 use crate::statistics::{self, Totals};

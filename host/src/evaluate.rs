@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use dataset_pack::Dataset;
 
 use crate::net::Network;
-use crate::net::layer::Mode;
+use crate::net::pass::Mode;
 use crate::train::loader::gather;
 use crate::train::sampler::{WholeBatch, whole_batches};
 use crate::train::views::{View, test_views};

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use host::device::{Place, View, open};
-use host::net::layer::Mode;
+use host::net::pass::Mode;
 use host::net::spec::Spec;
 use host::net::{Network, Rates, Weights};
 use host::tensors::{File, Info};

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use super::store::{Container, Store};
 use super::{Source, classes};
 use crate::description::ClassName;
+use crate::description::Split;
 use crate::error::Error;
-use crate::index::Split;
 use crate::items::{Items, Place};
 
 /// Bytes of an image: planes of 32×32.

@@ -17,8 +17,8 @@ pub(crate) use classes::read_labels;
 pub(crate) use store::{Content, Store};
 
 use crate::description::ClassName;
+use crate::description::Split;
 use crate::error::Error;
-use crate::index::Split;
 use crate::items::{Item, Items, NO_LABEL};
 
 /// What was found in a source.

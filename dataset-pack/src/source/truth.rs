@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::{mat, numbered};
 use crate::description::ClassName;
+use crate::description::Split;
 use crate::error::Error;
-use crate::index::Split;
 use crate::items::{Item, Items};
 
 /// The labels of a flat set of images.

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use crate::cli::Bench;
 use crate::model;
-use crate::net::layer::Mode;
+use crate::net::pass::Mode;
 use crate::net::spec::Spec;
 use crate::net::{Batch, Network, Rates};
 use crate::train::views::test_views;

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::cli::CheckGradients;
 use crate::model;
-use crate::net::layer::Mode;
+use crate::net::pass::Mode;
 use crate::net::spec::Spec;
 use crate::net::{IMAGES, Network, Weights};
 use crate::train::random::{Purpose, words};

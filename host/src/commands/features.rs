@@ -4,7 +4,7 @@ use anyhow::Result;
 use dataset_pack::Dataset;
 
 use crate::cli::Features;
-use crate::net::layer::Mode;
+use crate::net::pass::Mode;
 use crate::net::state;
 use crate::tensors::{self, Dtype, Info, Text};
 use crate::train::progress::Progress;

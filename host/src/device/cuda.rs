@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`driver`] | the driver and its GPUs |
 //! | `kernels` | the PTX of a GPU, its functions |
+//! | `raw` | a stream of the driver |
 //! | `stream` | launches and copies |
 //! | `event` | what one stream waits for in another |
 //! | `pinned` | host memory for uploads |
@@ -16,6 +17,7 @@ pub mod driver;
 mod event;
 pub mod kernels;
 mod pinned;
+mod raw;
 mod relay;
 mod stream;
 

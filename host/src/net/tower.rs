@@ -5,7 +5,8 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use super::layer::softmax::Softmax;
-use super::layer::{self, Backward, Layer, Mode, Pass};
+use super::layer::{self, Backward, Layer};
+use super::pass::{Mode, Pass};
 use super::shapes::{self, Net, Op};
 use crate::device::{Buffer, Device, Stream, View};
 

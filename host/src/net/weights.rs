@@ -6,7 +6,7 @@ use anyhow::Result;
 use gpu_kernels::fill::{constant_fill, constant_fill_launch, gaussian_fill, gaussian_fill_launch};
 use gpu_kernels::sgd::{sgd_launch, sgd_update};
 
-use super::layer::Pass;
+use super::pass::Pass;
 use super::shapes::Parameters;
 use crate::device::{Buffer, Device, View};
 

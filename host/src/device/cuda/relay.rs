@@ -9,7 +9,7 @@ use super::CudaDevice;
 use super::driver::check;
 use super::event::CudaEvent;
 use super::pinned::Pinned;
-use super::stream::Raw;
+use super::raw::Raw;
 
 /// The way from one GPU to a stream of another.
 pub(super) struct Relay {

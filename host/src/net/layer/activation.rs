@@ -2,8 +2,9 @@
 
 use gpu_kernels::{relu, tanh};
 
-use super::{Backward, Layer, Pass};
+use super::{Backward, Layer};
 use crate::device::View;
+use crate::net::pass::Pass;
 
 /// max(x, 0)
 pub struct Relu;

@@ -2,8 +2,9 @@
 
 use gpu_kernels::dropout;
 
-use super::{Backward, Layer, Mode, Pass};
+use super::{Backward, Layer};
 use crate::device::View;
+use crate::net::pass::{Mode, Pass};
 
 pub struct Dropout {
     pub p: f32,

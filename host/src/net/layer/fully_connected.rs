@@ -12,8 +12,9 @@ use gpu_kernels::sum::{
     sum_maps, sum_maps_launch, sum_parts, sum_parts_launch, sum_parts_with_bias,
 };
 
-use super::{Backward, Layer, Pass};
+use super::{Backward, Layer};
 use crate::device::{Device, View};
+use crate::net::pass::Pass;
 use crate::net::shapes::{self, Op};
 use crate::net::weights::Weights;
 

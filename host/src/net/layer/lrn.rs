@@ -2,8 +2,9 @@
 
 use gpu_kernels::lrn;
 
-use super::{Backward, Layer, Pass};
+use super::{Backward, Layer};
 use crate::device::View;
+use crate::net::pass::Pass;
 use crate::net::shapes;
 use crate::net::spec;
 

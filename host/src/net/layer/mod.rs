@@ -11,42 +11,11 @@ pub mod softmax;
 use std::sync::Arc;
 
 use anyhow::Result;
-use gpu_kernels::target::Target;
 
+use super::pass::Pass;
 use super::shapes::{self, Op};
 use super::weights::Weights;
-use crate::device::{Device, Stream, View};
-
-/// A pass through a tower, as its layers see it.
-pub struct Pass<'a> {
-    /// Where to queue kernels.
-    pub stream: &'a dyn Stream,
-    /// Memory that any layer may use while it is its turn.
-    pub scratch: View<f32>,
-    /// Training or testing.
-    pub mode: Mode,
-    /// Key of all random numbers.
-    pub seed: [u32; 2],
-}
-
-impl Pass<'_> {
-    /// Which launch geometry the device wants.
-    pub fn target(&self) -> Target {
-        self.stream.device().target()
-    }
-}
-
-/// Whether dropout drops.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// It does, with the random numbers of this step.
-    Train {
-        /// Number of the step.
-        step: u32,
-    },
-    /// It scales instead.
-    Test,
-}
+use crate::device::{Device, View};
 
 /// What a layer gave and what it gets back.
 pub struct Backward {

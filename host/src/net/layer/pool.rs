@@ -5,8 +5,9 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use gpu_kernels::pool;
 
-use super::{Backward, Layer, Pass};
+use super::{Backward, Layer};
 use crate::device::{Buffer, Device, View};
+use crate::net::pass::Pass;
 use crate::net::shapes::{self, Op};
 
 pub struct MaxPool {

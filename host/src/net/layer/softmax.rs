@@ -5,8 +5,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use gpu_kernels::softmax;
 
-use super::Pass;
 use crate::device::{Buffer, Device, View};
+use crate::net::pass::Pass;
 use crate::net::shapes::Parameters;
 
 /// Softmax over all classes with the mean negative log-probability as loss.

@@ -1,0 +1,36 @@
+//! A pass through a tower.
+
+use gpu_kernels::target::Target;
+
+use crate::device::{Stream, View};
+
+/// A pass through a tower, as its layers see it.
+pub struct Pass<'a> {
+    /// Where to queue kernels.
+    pub stream: &'a dyn Stream,
+    /// Memory that any layer may use while it is its turn.
+    pub scratch: View<f32>,
+    /// Training or testing.
+    pub mode: Mode,
+    /// Key of all random numbers.
+    pub seed: [u32; 2],
+}
+
+impl Pass<'_> {
+    /// Which launch geometry the device wants.
+    pub fn target(&self) -> Target {
+        self.stream.device().target()
+    }
+}
+
+/// Whether dropout drops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// It does, with the random numbers of this step.
+    Train {
+        /// Number of the step.
+        step: u32,
+    },
+    /// It scales instead.
+    Test,
+}
