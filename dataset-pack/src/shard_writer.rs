@@ -6,6 +6,7 @@ use crate::atomic::Draft;
 use crate::error::Error;
 use crate::format::{self, HEADER_BYTES, Header, Record};
 use crate::report::BadImage;
+use crate::statistics;
 
 /// An image ready to be written, made by any thread.
 pub(crate) struct Packed {
@@ -50,9 +51,7 @@ impl ShardWriter {
     /// Appends an image.
     pub(crate) fn push(&mut self, image: &Packed, label: u32, source: &str) -> Result<(), Error> {
         self.draft.write(&image.pixels)?;
-        for (sum, &value) in self.positions.iter_mut().zip(&image.pixels) {
-            *sum += u32::from(value);
-        }
+        statistics::add_positions(&mut self.positions, &image.pixels);
         for (sum, value) in self.products.iter_mut().zip(image.products) {
             *sum += value;
         }

@@ -90,11 +90,43 @@ impl Totals {
     }
 }
 
+/// A function compiled for AVX2 as well, which is taken where the processor has it.
+macro_rules! also_for_avx2 {
+    ($(#[$meta:meta])* fn $name:ident($($argument:ident: $type:ty),*) $(-> $result:ty)? $body:block) => {
+        $(#[$meta])*
+        pub(crate) fn $name($($argument: $type),*) $(-> $result)? {
+            #[inline(always)]
+            fn plain($($argument: $type),*) $(-> $result)? $body
+
+            #[cfg(target_arch = "x86_64")]
+            if is_x86_feature_detected!("avx2") {
+                #[target_feature(enable = "avx2")]
+                fn avx2($($argument: $type),*) $(-> $result)? {
+                    plain($($argument),*)
+                }
+                // SAFETY: the processor has AVX2.
+                return unsafe { avx2($($argument),*) };
+            }
+            plain($($argument),*)
+        }
+    };
+}
+
+also_for_avx2! {
+/// Adds an image to the sums over images, byte by byte.
+fn add_positions(sums: &mut [u32], rgb: &[u8]) {
+    for (sum, &value) in sums.iter_mut().zip(rgb) {
+        *sum += u32::from(value);
+    }
+}
+}
+
+also_for_avx2! {
 /// Σ RR, Σ RG, Σ RB, Σ GG, Σ GB, Σ BB of one image.
 ///
 /// Every byte is multiplied with itself and its two followers, whatever channel it is, in lanes
 /// that keep the channel: plain vector loops, where going pixel by pixel would gather.
-pub(crate) fn products(rgb: &[u8]) -> [u64; 6] {
+fn products(rgb: &[u8]) -> [u64; 6] {
     // A multiple of three (channels) and of sixteen (vector lanes).
     const LANES: usize = 48;
     // 255² · this many blocks stays below 2³².
@@ -123,6 +155,7 @@ pub(crate) fn products(rgb: &[u8]) -> [u64; 6] {
     let [same, next, second] = totals;
     // Other lanes of `next` and `second` reach into the following pixel and are left alone.
     [same[0], next[0], second[0], same[1], next[1], same[2]]
+}
 }
 
 /// Eigenvalues and eigenvectors of the covariance.
