@@ -123,3 +123,46 @@ pub fn image(bytes: &[u8]) {
         let _ = packer.pack(&Content::Encoded(bytes.to_vec()), "image.jpg");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use flate2::read::GzDecoder;
+
+    /// Calls a target with all that fuzzing it has found to reach something new.
+    fn replay(name: &str, target: fn(&[u8])) {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+        let file = std::fs::File::open(folder.join(format!("{name}.tar.gz"))).expect("a corpus");
+        let mut archive = tar::Archive::new(GzDecoder::new(file));
+        let mut inputs = 0;
+        for entry in archive.entries().expect("an archive") {
+            let mut bytes = Vec::new();
+            let mut entry = entry.expect("a member");
+            std::io::Read::read_to_end(&mut entry, &mut bytes).expect("its bytes");
+            target(&bytes);
+            inputs += 1;
+        }
+        assert!(inputs > 100, "{inputs}");
+    }
+
+    #[test]
+    fn shards() {
+        replay("shard", super::shard);
+    }
+
+    #[test]
+    fn archives() {
+        replay("archive", super::archive);
+    }
+
+    #[test]
+    fn labels() {
+        replay("labels", super::labels);
+    }
+
+    #[test]
+    fn images() {
+        replay("image", super::image);
+    }
+}

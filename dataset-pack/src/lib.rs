@@ -22,7 +22,7 @@ mod events;
 mod extract;
 mod finish;
 mod format;
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 #[doc(hidden)]
 pub mod fuzzing;
 mod geometry;

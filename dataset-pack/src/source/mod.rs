@@ -155,7 +155,7 @@ fn numbered(classes: &[ClassName]) -> HashMap<&str, u32> {
 }
 
 /// What the fuzz targets call.
-#[cfg(feature = "fuzzing")]
+#[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz {
     use super::*;
 
