@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{change, draw, folder, one_line, pack, packed, run, text};
-use dataset_pack::{Dataset, verify};
+use dataset_pack::{Dataset, rebuild_index, verify};
 
 /// What opening says of a set whose file was changed.
 fn refusal(set: &Path, name: &str, edit: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -223,6 +223,39 @@ fn verify_finds_every_damaged_byte() {
             found.iter().any(|p| p.contains("shard-00001.bin")),
             "{found:?}"
         );
+    }
+}
+
+/// What a new index would be made of without another look at the pixels.
+#[test]
+fn no_index_is_made_of_damaged_texts_or_sums() {
+    fn texts(b: &mut [u8]) {
+        let tool = br#""tool":""#;
+        let at = b.windows(tool.len()).position(|w| w == tool);
+        b[at.expect("the description") + tool.len()] ^= 0x20;
+    }
+    fn sums(b: &mut [u8]) {
+        *b.last_mut().expect("bytes") ^= 1;
+    }
+    type Damage = fn(&mut [u8]);
+    let cases: [(&str, Damage); 2] = [
+        (
+            "its description or report does not match its checksum",
+            texts,
+        ),
+        ("the sums do not match their checksum", sums),
+    ];
+    for (cause, damage) in cases {
+        let dir = packed();
+        let set = dir.path().join("set");
+        fs::remove_file(set.join("index.json")).expect("removes");
+        change(&set.join("shard-00001.bin"), |b| damage(b));
+        let line = one_line(&rebuild_index(&set).expect_err("damaged"));
+        assert!(
+            line.contains("shard-00001.bin") && line.contains(cause),
+            "{line}"
+        );
+        assert!(!set.join("index.json").exists());
     }
 }
 
