@@ -126,6 +126,7 @@ pub fn image(bytes: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::path::Path;
 
     use flate2::read::GzDecoder;
@@ -139,7 +140,7 @@ mod tests {
         for entry in archive.entries().expect("an archive") {
             let mut bytes = Vec::new();
             let mut entry = entry.expect("a member");
-            std::io::Read::read_to_end(&mut entry, &mut bytes).expect("its bytes");
+            entry.read_to_end(&mut bytes).expect("its bytes");
             target(&bytes);
             inputs += 1;
         }

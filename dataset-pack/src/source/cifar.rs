@@ -4,8 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::store::{Container, Store};
 use super::{Source, classes};
-use crate::description::ClassName;
-use crate::description::Split;
+use crate::description::{ClassName, Split};
 use crate::error::Error;
 use crate::items::{Items, Place};
 

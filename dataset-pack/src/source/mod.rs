@@ -16,8 +16,7 @@ use std::path::Path;
 pub(crate) use classes::read_labels;
 pub(crate) use store::{Content, Store};
 
-use crate::description::ClassName;
-use crate::description::Split;
+use crate::description::{ClassName, Split};
 use crate::error::Error;
 use crate::items::{Item, Items, NO_LABEL};
 

@@ -4,8 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::{mat, numbered};
-use crate::description::ClassName;
-use crate::description::Split;
+use crate::description::{ClassName, Split};
 use crate::error::Error;
 use crate::items::{Item, Items};
 

@@ -11,7 +11,7 @@ pub fn relu_forward<'a>(
     y: Out<'a, f32>,
     target: Target,
 ) -> Result<Call<'a>, Error> {
-    // SAFETY: so it is.
+    // SAFETY: the kernel goes element by element.
     unsafe { forward(&relu::relu_forward, x, y, target) }
 }
 
@@ -23,7 +23,7 @@ pub fn relu_backward<'a>(
     dx: Out<'a, f32>,
     target: Target,
 ) -> Result<Call<'a>, Error> {
-    // SAFETY: so it is.
+    // SAFETY: the kernel goes element by element.
     unsafe { backward(&relu::relu_backward, y, dy, dx, target) }
 }
 
@@ -33,7 +33,7 @@ pub fn tanh_forward<'a>(
     y: Out<'a, f32>,
     target: Target,
 ) -> Result<Call<'a>, Error> {
-    // SAFETY: so it is.
+    // SAFETY: the kernel goes element by element.
     unsafe { forward(&tanh::tanh_forward, x, y, target) }
 }
 
@@ -45,7 +45,7 @@ pub fn tanh_backward<'a>(
     dx: Out<'a, f32>,
     target: Target,
 ) -> Result<Call<'a>, Error> {
-    // SAFETY: so it is.
+    // SAFETY: the kernel goes element by element.
     unsafe { backward(&tanh::tanh_backward, y, dy, dx, target) }
 }
 
