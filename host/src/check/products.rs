@@ -1,35 +1,30 @@
 //! The kernels of layers with weights, and the sums behind them.
 
-use gpu_kernels::convolution::{self as conv, Sizes};
+use gpu_kernels::convolution as conv;
 use gpu_kernels::divisor::Divisor;
 use gpu_kernels::{fully_connected as fc, sum, transpose};
 
 use super::Case;
 use super::data::{random, unwritten};
+use crate::net::layer::convolution::sizes;
 use crate::net::shapes::{Layer, Op, Parameters};
 
 pub fn convolution(all: &mut Vec<Case>, layer: &Layer, images: u32) {
     let Op::Convolution {
         kernel,
         stride,
-        pad,
         parameters,
+        ..
     } = &layer.op
     else {
         return;
     };
+    let Some(sizes) = sizes(layer, images) else {
+        return;
+    };
     let (i, o) = (layer.input, layer.output);
     let filters = parameters.padded_outputs();
-    let shape = conv::Shape::new(Sizes {
-        images,
-        channels: i.channels as u32,
-        input: [i.height as u32, i.width as u32],
-        filters: filters as u32,
-        kernel: *kernel as u32,
-        stride: *stride as u32,
-        pad: *pad as u32,
-        output: [o.height as u32, o.width as u32],
-    });
+    let shape = conv::Shape::new(sizes);
     let n = images as usize;
     let (x, y) = (i.len() * n, filters * o.height * o.width * n);
     let weights = parameters.inputs * filters;

@@ -14,6 +14,29 @@ use crate::net::pass::Pass;
 use crate::net::shapes::{self, Op};
 use crate::net::weights::Weights;
 
+/// The sizes of a convolution on so many images; nothing for another layer.
+pub fn sizes(layer: &shapes::Layer, images: u32) -> Option<Sizes> {
+    let Op::Convolution {
+        kernel,
+        stride,
+        pad,
+        parameters,
+    } = &layer.op
+    else {
+        return None;
+    };
+    Some(Sizes {
+        images,
+        channels: layer.input.channels as u32,
+        input: [layer.input.height as u32, layer.input.width as u32],
+        filters: parameters.padded_outputs() as u32,
+        kernel: *kernel as u32,
+        stride: *stride as u32,
+        pad: *pad as u32,
+        output: [layer.output.height as u32, layer.output.width as u32],
+    })
+}
+
 pub struct Convolution {
     shape: Shape,
     weights: Weights,
@@ -26,25 +49,12 @@ impl Convolution {
         batch: usize,
         id: u32,
     ) -> Result<Self> {
-        let Op::Convolution {
-            kernel,
-            stride,
-            pad,
-            parameters,
-        } = &layer.op
+        let (Op::Convolution { parameters, .. }, Some(sizes)) =
+            (&layer.op, sizes(layer, batch as u32))
         else {
             bail!("layer {}: not a convolution", layer.name)
         };
-        let shape = Shape::new(Sizes {
-            images: batch as u32,
-            channels: layer.input.channels as u32,
-            input: [layer.input.height as u32, layer.input.width as u32],
-            filters: parameters.padded_outputs() as u32,
-            kernel: *kernel as u32,
-            stride: *stride as u32,
-            pad: *pad as u32,
-            output: [layer.output.height as u32, layer.output.width as u32],
-        });
+        let shape = Shape::new(sizes);
         Ok(Convolution {
             shape,
             weights: Weights::new(&layer.name, *parameters, device, id)?,

@@ -1,7 +1,7 @@
 //! What the layers of a tower do, a file for each kind.
 
 mod activation;
-mod convolution;
+pub(crate) mod convolution;
 mod dropout;
 mod fully_connected;
 mod lrn;
