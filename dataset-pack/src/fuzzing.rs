@@ -120,7 +120,8 @@ pub fn image(bytes: &[u8]) {
             max_decoded_bytes: 1 << 24,
             damaged,
         };
-        let _ = packer.pack(&Content::Encoded(bytes.to_vec()), "image.jpg");
+        let mut pixels = [0; 32 * 32 * 3];
+        let _ = packer.pack(&Content::Encoded(bytes.to_vec()), "image.jpg", &mut pixels);
     }
 }
 

@@ -2,55 +2,59 @@
 //! `floor(size·longer/shorter)`, and the centre `size`×`size` square is cut out at
 //! `floor((n − size)/2)`.
 
-/// The square that is cut out, in coordinates of the source image.
+use std::ops::Range;
+
+/// One side of an image: its length, and what is kept of it.
 ///
-/// Resampling this box straight to `size`×`size` is the same as resizing the whole image and
-/// cropping it, and does not compute the pixels that would be cut away.
+/// Resampling just the part that is kept is the same as resizing the whole image and cropping it,
+/// and does not compute the pixels that would be cut away.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct CropBox {
-    /// Left edge in source pixels.
-    pub left: f64,
-    /// Top edge in source pixels.
-    pub top: f64,
-    /// Width in source pixels.
-    pub width: f64,
-    /// Height in source pixels.
-    pub height: f64,
+pub(crate) struct Side {
+    /// Pixels in the source.
+    pub(crate) source: u32,
+    /// Pixels once the image is resized.
+    pub(crate) resized: u64,
+    /// The first of those that are kept.
+    pub(crate) offset: u64,
 }
 
-/// Width and height of the whole image once its shorter side is `size`.
-///
-/// # Panics
-/// If `width` or `height` is zero.
-pub fn resized(width: u32, height: u32, size: usize) -> (u64, u64) {
-    let shorter = u64::from(width.min(height));
-    assert!(shorter > 0, "an image has at least one pixel");
-    // The shorter side comes out as `size` exactly, so one formula serves both.
-    let scaled = |side: u32| size as u64 * u64::from(side) / shorter;
-    (scaled(width), scaled(height))
-}
+impl Side {
+    /// Source pixels to a pixel of the resized image.
+    pub(crate) fn step(self) -> f64 {
+        f64::from(self.source) / self.resized as f64
+    }
 
-/// The source box of the centre crop.
-///
-/// # Panics
-/// If `width` or `height` is zero.
-pub fn crop_box(width: u32, height: u32, size: usize) -> CropBox {
-    let (resized_width, resized_height) = resized(width, height, size);
-    let (left, crop_width) = crop_side(width, resized_width, size);
-    let (top, crop_height) = crop_side(height, resized_height, size);
-    CropBox {
-        left,
-        top,
-        width: crop_width,
-        height: crop_height,
+    /// Where a place, in pixels of what is kept, lies in the source.
+    pub(crate) fn at(self, place: f64) -> f64 {
+        (self.offset as f64 + place) * self.step()
+    }
+
+    /// All source pixels that either resize rule may look at, and some more.
+    pub(crate) fn touched(self, size: usize) -> Range<u32> {
+        let reach = self.step().max(1.0) + 2.0;
+        let end = self.at(size as f64) + reach;
+        // Casts saturate.
+        (self.at(0.0) - reach) as u32..(end.ceil() as u32).min(self.source)
     }
 }
 
-/// Start and length of the crop along one side of the source.
-fn crop_side(side: u32, resized: u64, size: usize) -> (f64, f64) {
-    let offset = (resized - size as u64) / 2;
-    let scale = |n: u64| n as f64 * f64::from(side) / resized as f64;
-    (scale(offset), scale(size as u64))
+/// Across and down.
+///
+/// # Panics
+/// If `width` or `height` is zero.
+pub(crate) fn sides(width: u32, height: u32, size: usize) -> [Side; 2] {
+    let shorter = u64::from(width.min(height));
+    assert!(shorter > 0, "an image has at least one pixel");
+    [width, height].map(|source| {
+        // The shorter side comes out as `size` exactly, so one formula serves both.
+        let resized = size as u64 * u64::from(source) / shorter;
+        let offset = (resized - size as u64) / 2;
+        Side {
+            source,
+            resized,
+            offset,
+        }
+    })
 }
 
 #[cfg(test)]
@@ -60,39 +64,30 @@ mod tests {
 
     #[test]
     fn known_sizes() {
-        assert_eq!(resized(500, 375, 256), (341, 256));
-        assert_eq!(resized(375, 500, 256), (256, 341));
-        assert_eq!(resized(1, 3, 256), (256, 768));
-        // Offset floor((341 − 256)/2) = 42.
-        let crop = crop_box(500, 375, 256);
-        assert_eq!((crop.top, crop.height), (0.0, 375.0));
-        assert_eq!(crop.left, 42.0 * 500.0 / 341.0);
-        let untouched = CropBox {
-            left: 0.0,
-            top: 0.0,
-            width: 256.0,
-            height: 256.0,
+        let side = |source, resized, offset| Side {
+            source,
+            resized,
+            offset,
         };
-        assert_eq!(crop_box(256, 256, 256), untouched);
+        // Offset floor((341 − 256)/2) = 42.
+        assert_eq!(
+            sides(500, 375, 256),
+            [side(500, 341, 42), side(375, 256, 0)]
+        );
+        assert_eq!(
+            sides(375, 500, 256),
+            [side(375, 256, 0), side(500, 341, 42)]
+        );
+        assert_eq!(sides(1, 3, 256), [side(1, 256, 0), side(3, 768, 256)]);
+        assert_eq!(sides(256, 256, 256), [side(256, 256, 0); 2]);
     }
 
     proptest! {
         #[test]
-        fn the_box_lies_within_the_image(
-            width in 1u32..20_000, height in 1u32..20_000, size in 1usize..1024,
-        ) {
-            let crop = crop_box(width, height, size);
-            prop_assert!(crop.left >= 0.0 && crop.top >= 0.0);
-            prop_assert!(crop.width > 0.0 && crop.height > 0.0);
-            prop_assert!(crop.left + crop.width <= f64::from(width) * (1.0 + 1e-12));
-            prop_assert!(crop.top + crop.height <= f64::from(height) * (1.0 + 1e-12));
-        }
-
-        #[test]
         fn the_shorter_side_is_size_and_the_longer_is_floored(
             width in 1u32..20_000, height in 1u32..20_000, size in 1usize..1024,
         ) {
-            let (w, h) = resized(width, height, size);
+            let [w, h] = sides(width, height, size).map(|side| side.resized);
             let (long, short) = (u64::from(width.max(height)), u64::from(width.min(height)));
             prop_assert_eq!(w.min(h), size as u64);
             let longer = w.max(h);
@@ -102,14 +97,15 @@ mod tests {
         }
 
         #[test]
-        fn the_crop_is_centred_but_for_the_rounding(
+        fn what_is_kept_lies_within_the_image_and_in_its_middle_but_for_rounding(
             width in 1u32..20_000, height in 1u32..20_000, size in 1usize..1024,
         ) {
-            let crop = crop_box(width, height, size);
-            let (resized_width, _) = resized(width, height, size);
-            let right = f64::from(width) - crop.left - crop.width;
-            let one_pixel = f64::from(width) / resized_width as f64;
-            prop_assert!(right - crop.left > -1e-6 && right - crop.left < one_pixel + 1e-6);
+            for side in sides(width, height, size) {
+                let (before, kept) = (side.offset, size as u64);
+                let after = side.resized - before - kept;
+                prop_assert!(after == before || after == before + 1);
+                prop_assert!(side.at(kept as f64) <= f64::from(side.source) * (1.0 + 1e-12));
+            }
         }
     }
 }

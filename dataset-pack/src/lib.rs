@@ -40,6 +40,8 @@ mod run;
 mod shard;
 mod shard_packer;
 mod shard_writer;
+#[cfg(target_arch = "x86_64")]
+mod simd;
 mod source;
 mod statistics;
 mod synth;

@@ -9,6 +9,7 @@ use crate::decode::{self, Pixels};
 pub use crate::decode::{DEFAULT_MAX_DECODED_BYTES, JPEG_DECODER, Rejection};
 use crate::description::Damaged;
 use crate::format::{self, Status};
+use crate::geometry;
 use crate::resize::{Resize, Scaler};
 use crate::shard_writer::Packed;
 use crate::source::Content;
@@ -30,9 +31,9 @@ pub fn load_image(path: impl AsRef<Path>, size: usize, rule: Resize) -> Result<V
         damaged: Damaged::Reject,
     };
     let (bytes, name) = (read(path.as_ref())?, path.as_ref().to_string_lossy());
-    packer
-        .pack_encoded(&bytes, &name)
-        .map(|(image, _)| image.pixels)
+    let mut pixels = vec![0; size * size * 3];
+    packer.pack_encoded(&bytes, &name, &mut pixels)?;
+    Ok(pixels)
 }
 
 /// How images are packed.
@@ -44,14 +45,15 @@ pub(crate) struct Packer {
     pub(crate) damaged: Damaged,
 }
 
-/// An image, and what is wrong with it if it was kept all the same.
+/// What is known of an image, and what is wrong with it if it was kept all the same.
 pub(crate) type Attempt = Result<(Packed, Option<Rejection>), Rejection>;
 
 impl Packer {
-    pub(crate) fn pack(&self, content: &Content, name: &str) -> Attempt {
+    /// Writes what is stored of an image to `out`, of `size`×`size` pixels.
+    pub(crate) fn pack(&self, content: &Content, name: &str, out: &mut [u8]) -> Attempt {
         match content {
             Content::Unusable(reason) => Err(Rejection::Unreadable(reason.clone())),
-            Content::Encoded(bytes) => self.pack_encoded(bytes, name),
+            Content::Encoded(bytes) => self.pack_encoded(bytes, name, out),
             Content::Planes(planes) => {
                 let side = (planes.len() / 3).isqrt();
                 let [red, green, blue] = [0, 1, 2].map(|c| &planes[c * side * side..]);
@@ -65,34 +67,33 @@ impl Packer {
                     status,
                     alone: None,
                 };
-                Ok((self.scale(&pixels)?, None))
+                Ok((self.scale(&pixels, out), None))
             }
         }
     }
 
-    fn pack_encoded(&self, bytes: &[u8], name: &str) -> Attempt {
-        let (mut pixels, trouble) = decode::decode(bytes, self.max_decoded_bytes, self.damaged)?;
+    fn pack_encoded(&self, bytes: &[u8], name: &str, out: &mut [u8]) -> Attempt {
+        let columns =
+            |width, height| geometry::sides(width, height, self.size)[0].touched(self.size);
+        let (mut pixels, trouble) =
+            decode::decode(bytes, self.max_decoded_bytes, self.damaged, columns)?;
         if decode::is_misnamed(name, bytes) {
             pixels.status |= Status::MISNAMED;
         }
-        Ok((self.scale(&pixels)?, trouble))
+        Ok((self.scale(&pixels, out), trouble))
     }
 
-    fn scale(&self, image: &Pixels) -> Result<Packed, Rejection> {
-        let mut pixels = vec![0; self.size * self.size * 3];
+    fn scale(&self, image: &Pixels, out: &mut [u8]) -> Packed {
         let sides = (image.width, image.height);
-        SCALER
-            .with_borrow_mut(|s| s.scale(&image.rgb, sides, &mut pixels, self.size, self.rule))
-            .map_err(Rejection::Damaged)?;
+        SCALER.with_borrow_mut(|s| s.scale(&image.rgb, sides, out, self.size, self.rule));
         let enlarged = (image.width.min(image.height) as usize) < self.size;
-        Ok(Packed {
+        Packed {
             width: image.width,
             height: image.height,
             status: image.status | if enlarged { Status::ENLARGED } else { 0 },
-            checksum: format::checksum(&pixels),
-            products: statistics::products(&pixels),
-            pixels,
-        })
+            checksum: format::checksum(out),
+            products: statistics::products(out),
+        }
     }
 }
 

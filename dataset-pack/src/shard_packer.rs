@@ -26,6 +26,14 @@ struct Outcome {
     bad: Option<BadImage>,
 }
 
+/// Some candidates, what they became, and room for the pixels of each.
+#[derive(Default)]
+struct Batch<'a> {
+    candidates: &'a [u32],
+    outcomes: Vec<Outcome>,
+    pixels: Vec<u8>,
+}
+
 /// A shard whose images are written, but which is not yet finished.
 pub(crate) struct Written<'a> {
     writer: ShardWriter,
@@ -84,16 +92,21 @@ impl<'a> ShardPacker<'a> {
     ) -> Result<Written<'_>, Error> {
         let mut writer = ShardWriter::create(&self.path(number), self.plan.header(number))?;
         let candidates = self.plan.shard(number);
-        let (mut ready, mut decoded): (&[u32], Vec<Outcome>) = (&[], Vec::new());
-        let batch = 32 * rayon::current_num_threads();
+        let mut batches = candidates.chunks(32 * rayon::current_num_threads());
+        let (mut ready, mut next) = (Batch::default(), Batch::default());
         // One batch is decoded on all threads while the batch before is written.
-        for next in candidates.chunks(batch).chain([&[][..]]) {
-            let (done, outcomes) = rayon::join(
-                || self.write(&mut writer, ready, &decoded, bad),
-                || self.decode(next),
+        loop {
+            next.candidates = batches.next().unwrap_or_default();
+            if ready.candidates.is_empty() && next.candidates.is_empty() {
+                break;
+            }
+            let (written, decoded) = rayon::join(
+                || self.write(&mut writer, &ready, bad),
+                || self.decode(&mut next),
             );
-            done?;
-            (ready, decoded) = (next, outcomes?);
+            written?;
+            decoded?;
+            std::mem::swap(&mut ready, &mut next);
         }
         let description = &self.description;
         Ok(Written {
@@ -102,7 +115,12 @@ impl<'a> ShardPacker<'a> {
         })
     }
 
-    fn decode(&self, candidates: &[u32]) -> Result<Vec<Outcome>, Error> {
+    fn image_bytes(&self) -> usize {
+        let size = self.plan.description.size as usize;
+        size * size * 3
+    }
+
+    fn decode(&self, batch: &mut Batch) -> Result<(), Error> {
         let description = &self.plan.description;
         let packer = Packer {
             size: description.size as usize,
@@ -111,7 +129,7 @@ impl<'a> ShardPacker<'a> {
             damaged: description.damaged,
         };
         let source = self.plan.source;
-        let one = |&index: &u32| {
+        let one = |(&index, out): (&u32, &mut [u8])| {
             let item = source.items.get(index as usize);
             let content = source
                 .store
@@ -124,7 +142,7 @@ impl<'a> ShardPacker<'a> {
                     action,
                 })
             };
-            Ok(match packer.pack(&content, item.name) {
+            Ok(match packer.pack(&content, item.name, out) {
                 Ok((packed, trouble)) => Outcome {
                     packed: Some(packed),
                     bad: trouble.and_then(|reason| bad(reason.to_string(), Action::Kept)),
@@ -135,27 +153,34 @@ impl<'a> ShardPacker<'a> {
                 },
             })
         };
-        candidates.par_iter().with_max_len(1).map(one).collect()
+        let bytes = batch.candidates.len() * self.image_bytes();
+        batch.pixels.resize(bytes, 0);
+        let places = batch.pixels.par_chunks_exact_mut(self.image_bytes());
+        let pairs = batch.candidates.par_iter().zip(places).with_max_len(1);
+        let outcomes: Result<_, Error> = pairs.map(one).collect();
+        batch.outcomes = outcomes?;
+        Ok(())
     }
 
     fn write(
         &self,
         writer: &mut ShardWriter,
-        candidates: &[u32],
-        outcomes: &[Outcome],
+        batch: &Batch,
         tell: &mut (dyn FnMut(&BadImage) -> Result<(), Error> + Send),
     ) -> Result<(), Error> {
-        for (&index, outcome) in candidates.iter().zip(outcomes) {
+        let places = batch.pixels.chunks_exact(self.image_bytes());
+        for ((&index, outcome), pixels) in batch.candidates.iter().zip(&batch.outcomes).zip(places)
+        {
             if let Some(image) = &outcome.packed {
                 let item = self.plan.source.items.get(index as usize);
-                writer.push(image, item.label, &item.source())?;
+                writer.push(pixels, image, item.label, &item.source())?;
             }
             if let Some(bad) = &outcome.bad {
                 writer.report(bad)?;
                 tell(bad)?;
             }
         }
-        (self.observer)(Event::Advance(candidates.len()));
+        (self.observer)(Event::Advance(batch.candidates.len()));
         Ok(())
     }
 }

@@ -8,9 +8,8 @@ use crate::format::{self, HEADER_BYTES, Header, Record};
 use crate::report::BadImage;
 use crate::statistics;
 
-/// An image ready to be written, made by any thread.
+/// What is written of an image besides its pixels, made by any thread.
 pub(crate) struct Packed {
-    pub(crate) pixels: Vec<u8>,
     pub(crate) width: u32,
     pub(crate) height: u32,
     pub(crate) status: u32,
@@ -49,9 +48,15 @@ impl ShardWriter {
     }
 
     /// Appends an image.
-    pub(crate) fn push(&mut self, image: &Packed, label: u32, source: &str) -> Result<(), Error> {
-        self.draft.write(&image.pixels)?;
-        statistics::add_positions(&mut self.positions, &image.pixels);
+    pub(crate) fn push(
+        &mut self,
+        pixels: &[u8],
+        image: &Packed,
+        label: u32,
+        source: &str,
+    ) -> Result<(), Error> {
+        self.draft.write(pixels)?;
+        statistics::add_positions(&mut self.positions, pixels);
         for (sum, value) in self.products.iter_mut().zip(image.products) {
             *sum += value;
         }

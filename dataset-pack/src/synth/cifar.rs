@@ -54,7 +54,7 @@ fn record(options: &SynthOptions, class: u32, number: u32) -> Vec<u8> {
     let image = draw::draw(class, number, options.seed);
     let mut rgb = vec![0; SIDE * SIDE * 3];
     // The sizes are right by construction; were they not, the image would be black.
-    let _ = Scaler::default().scale(&image, image.dimensions(), &mut rgb, SIDE, Resize::Bilinear);
+    Scaler::default().scale(&image, image.dimensions(), &mut rgb, SIDE, Resize::Bilinear);
     let mut record = if options.classes == 10 {
         vec![]
     } else {

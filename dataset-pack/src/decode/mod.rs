@@ -1,6 +1,10 @@
 //! From a file's bytes to RGB pixels. The type is taken from the content, never from the name.
 
+#[cfg(feature = "turbojpeg")]
+mod turbo;
+
 use std::io::Cursor;
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -71,7 +75,10 @@ pub(crate) struct Pixels {
     /// Flags of [`Status`].
     pub(crate) status: u32,
     /// Held as long as a large image is.
-    #[expect(dead_code, reason = "it is there to be dropped")]
+    #[cfg_attr(
+        not(feature = "turbojpeg"),
+        expect(dead_code, reason = "it is there to be dropped")
+    )]
     pub(crate) alone: Option<MutexGuard<'static, ()>>,
 }
 
@@ -94,13 +101,19 @@ pub(crate) fn is_misnamed(name: &str, bytes: &[u8]) -> bool {
 /// Decodes an image of any format to RGB.
 ///
 /// Transparency is composited on white. EXIF orientation is not applied. Of an animation the
-/// first frame is taken.
-pub(crate) fn decode(bytes: &[u8], limit: u64, damaged: Damaged) -> Decoded {
+/// first frame is taken. Only the columns that `columns` gives for a width and a height need be
+/// decoded; in the others there may be anything.
+pub(crate) fn decode(
+    bytes: &[u8],
+    limit: u64,
+    damaged: Damaged,
+    columns: impl Fn(u32, u32) -> Range<u32>,
+) -> Decoded {
     if bytes.is_empty() {
         return Err(Rejection::Empty);
     }
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes, limit, damaged),
+        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes, limit, damaged, columns),
         Ok(format) if format.reading_enabled() => {
             decode_other(bytes, format, limit).map(|pixels| (pixels, None))
         }
@@ -143,11 +156,17 @@ fn broken(cause: impl std::fmt::Display) -> Rejection {
 
 /// What is wrong with a JPEG is found by decoding it strictly. If it is to be kept, a second
 /// attempt takes what it can get.
-fn decode_jpeg(bytes: &[u8], limit: u64, damaged: Damaged) -> Decoded {
+#[cfg_attr(not(feature = "turbojpeg"), expect(unused_variables))]
+fn decode_jpeg(
+    bytes: &[u8],
+    limit: u64,
+    damaged: Damaged,
+    columns: impl Fn(u32, u32) -> Range<u32>,
+) -> Decoded {
     let attempt = {
         #[cfg(feature = "turbojpeg")]
         {
-            turbo::decode(bytes, limit)
+            turbo::decode(bytes, limit, columns)
                 .transpose()
                 .unwrap_or_else(|| decode_zune(bytes, limit, true))
         }
@@ -196,44 +215,6 @@ fn decode_zune(bytes: &[u8], limit: u64, strict: bool) -> Result<Pixels, Rejecti
         status,
         alone,
     })
-}
-
-/// libjpeg-turbo for what it can turn to RGB.
-#[cfg(feature = "turbojpeg")]
-mod turbo {
-    use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
-
-    use super::*;
-
-    /// `None`: a colour space for the other decoder.
-    pub(super) fn decode(bytes: &[u8], limit: u64) -> Result<Option<Pixels>, Rejection> {
-        let mut decoder = Decompressor::new().map_err(broken)?;
-        let header = decoder.read_header(bytes).map_err(broken)?;
-        if matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK) {
-            return Ok(None);
-        }
-        let (width, height) = (header.width, header.height);
-        let alone = admit(width as u32, height as u32, 3, limit)?;
-        let mut rgb = vec![0; width * height * 3];
-        let image = Image {
-            pixels: rgb.as_mut_slice(),
-            width,
-            pitch: width * 3,
-            height,
-            format: PixelFormat::RGB,
-        };
-        decoder.decompress(bytes, image).map_err(broken)?;
-        let grey = header.colorspace == Colorspace::Gray;
-        let status = if grey { Status::GREY } else { 0 };
-        let (width, height) = (width as u32, height as u32);
-        Ok(Some(Pixels {
-            width,
-            height,
-            rgb,
-            status,
-            alone,
-        }))
-    }
 }
 
 fn decode_other(bytes: &[u8], format: ImageFormat, limit: u64) -> Result<Pixels, Rejection> {
