@@ -9,7 +9,7 @@ use std::fs::File;
 use std::num::NonZeroU64;
 
 use rustix::fs::{Advice, fadvise};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use twox_hash::XxHash3_64;
 
 /// How far an epoch's order departs from that of the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl AccessPlan {
             let together: Vec<u32> = runs.iter().flat_map(of_run).map(|i| i as u32).collect();
             let mixed = shuffled(
                 together.len(),
-                seed ^ xxh3_64_with_seed(b"window", number),
+                seed ^ XxHash3_64::oneshot_with_seed(number, b"window"),
                 epoch,
             );
             order.extend(mixed.into_iter().map(|at| together[at as usize]));
@@ -52,9 +52,10 @@ impl AccessPlan {
 
 /// The numbers below `count` in an order of their own for each seed and epoch.
 fn shuffled(count: usize, seed: u64, epoch: u64) -> Vec<u32> {
-    let key = xxh3_64_with_seed(&epoch.to_le_bytes(), seed);
+    let key = XxHash3_64::oneshot_with_seed(seed, &epoch.to_le_bytes());
     let mut numbers: Vec<u32> = (0..count as u32).collect();
-    numbers.sort_by_cached_key(|number| (xxh3_64_with_seed(&number.to_le_bytes(), key), *number));
+    let hash = |number: &u32| XxHash3_64::oneshot_with_seed(key, &number.to_le_bytes());
+    numbers.sort_by_cached_key(|number| (hash(number), *number));
     numbers
 }
 

@@ -1,7 +1,8 @@
 //! What a set is made of, as every shard of it carries along and as the index repeats.
 
 use serde::{Deserialize, Serialize};
-use xxhash_rust::xxh3::Xxh3;
+use std::hash::Hasher;
+use twox_hash::XxHash3_64;
 
 use crate::format;
 use crate::resize::Resize;
@@ -103,8 +104,8 @@ pub(crate) struct Description {
 
 impl Description {
     /// Begins the hash of the whole plan, in the order that FORMAT.md gives.
-    pub(crate) fn hash(&self, decoder: u32) -> Xxh3 {
-        let mut hash = Xxh3::new();
+    pub(crate) fn hash(&self, decoder: u32) -> XxHash3_64 {
+        let mut hash = XxHash3_64::new();
         let words = [self.split.id(), self.size, self.resize.id(), decoder];
         let damaged = self.damaged as u64;
         for number in words.map(u64::from).into_iter().chain([
@@ -116,12 +117,12 @@ impl Description {
             self.candidates,
             self.skipped,
         ]) {
-            hash.update(&number.to_le_bytes());
+            hash.write(&number.to_le_bytes());
         }
         for class in &self.classes {
             for text in [&class.name, &class.words] {
-                hash.update(&(text.len() as u64).to_le_bytes());
-                hash.update(text.as_bytes());
+                hash.write(&(text.len() as u64).to_le_bytes());
+                hash.write(text.as_bytes());
             }
         }
         hash

@@ -1,7 +1,7 @@
 //! Shard format 1, as FORMAT.md describes it byte by byte.
 
 use bytemuck::{Pod, Zeroable};
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 /// First bytes of a shard.
 pub(crate) const MAGIC: [u8; 8] = *b"IMGSHARD";
@@ -114,7 +114,7 @@ impl Status {
 
 /// The checksum used throughout.
 pub(crate) fn checksum(bytes: &[u8]) -> u64 {
-    xxh3_64(bytes)
+    XxHash3_64::oneshot(bytes)
 }
 
 /// The next multiple of eight.

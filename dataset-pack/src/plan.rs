@@ -3,7 +3,8 @@
 //! The order is that of a hash of each image's path, keyed by the seed. It depends on nothing
 //! else: not on the order in which the disk lists files, nor on any random generator's version.
 
-use xxhash_rust::xxh3::Xxh3;
+use std::hash::Hasher;
+use twox_hash::XxHash3_64;
 
 use crate::decode::{JPEG_DECODER, JPEG_DECODER_ID};
 use crate::description::{Description, Split};
@@ -48,11 +49,12 @@ pub(crate) fn plans<'a>(
 }
 
 fn shuffled(items: &Items, seed: u64) -> Result<Vec<u32>, String> {
+    let mut text = Vec::new();
     let key = |(index, item): (u32, Item)| {
-        let mut hash = Xxh3::with_seed(seed);
-        hash.update(item.folder.as_bytes());
-        hash.update(item.name.as_bytes());
-        (hash.digest(), index)
+        text.clear();
+        text.extend_from_slice(item.folder.as_bytes());
+        text.extend_from_slice(item.name.as_bytes());
+        (XxHash3_64::oneshot_with_seed(seed, &text), index)
     };
     let mut keys: Vec<(u64, u32)> = (0..).zip(items.iter()).map(key).collect();
     let path = |index: u32| {
@@ -117,13 +119,13 @@ impl<'a> Plan<'a> {
         let mut hash = description.hash(JPEG_DECODER_ID);
         for item in order.iter().map(|&index| source.items.get(index as usize)) {
             let length = item.folder.len() + item.name.len();
-            hash.update(&(length as u64).to_le_bytes());
-            hash.update(item.folder.as_bytes());
-            hash.update(item.name.as_bytes());
-            hash.update(&item.label.to_le_bytes());
-            hash.update(&item.bytes.to_le_bytes());
+            hash.write(&(length as u64).to_le_bytes());
+            hash.write(item.folder.as_bytes());
+            hash.write(item.name.as_bytes());
+            hash.write(&item.label.to_le_bytes());
+            hash.write(&item.bytes.to_le_bytes());
         }
-        description.set_id = hash.digest();
+        description.set_id = hash.finish();
         Plan {
             description,
             source,
@@ -165,7 +167,6 @@ impl<'a> Plan<'a> {
 mod tests {
     use super::*;
     use crate::items::Place;
-    use xxhash_rust::xxh3::xxh3_64_with_seed;
 
     fn images(classes: u32, each: usize, reverse: bool) -> Items {
         let mut items = Items::default();
@@ -208,7 +209,7 @@ mod tests {
         let items = images(2, 20, false);
         let order = names(&items, &shuffled(&items, 77).expect("shuffles"));
         let mut expected = order.clone();
-        expected.sort_by_key(|name| xxh3_64_with_seed(name.as_bytes(), 77));
+        expected.sort_by_key(|name| XxHash3_64::oneshot_with_seed(77, name.as_bytes()));
         assert_eq!(order, expected);
     }
 

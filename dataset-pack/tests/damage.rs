@@ -32,7 +32,7 @@ fn shard_refusal(edit: impl FnOnce(&mut Vec<u8>)) -> String {
 
 /// Gives a changed header a right checksum, as another program might.
 fn reseal(bytes: &mut [u8]) {
-    let sum = xxhash_rust::xxh3::xxh3_64(&bytes[..4088]);
+    let sum = twox_hash::XxHash3_64::oneshot(&bytes[..4088]);
     bytes[4088..4096].copy_from_slice(&sum.to_le_bytes());
 }
 

@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::Path;
 
+use twox_hash::XxHash3_64;
+
 use super::mat::{self, Synset};
 use super::{Done, Named, SynthOptions, draw, images, make_folder, odd};
 use crate::atomic;
@@ -129,7 +131,8 @@ fn flat_classes(options: &SynthOptions) -> Vec<u32> {
     let images = options.classes * options.per_class.div_ceil(2);
     let mut classes: Vec<u32> = (0..images).map(|image| image % options.classes).collect();
     let mut places: Vec<usize> = (0..classes.len()).collect();
-    places.sort_by_key(|&at| xxhash_rust::xxh3::xxh3_64_with_seed(&at.to_le_bytes(), options.seed));
+    let hash = |at: &usize| XxHash3_64::oneshot_with_seed(options.seed, &at.to_le_bytes());
+    places.sort_by_key(hash);
     classes = places.into_iter().map(|at| classes[at]).collect();
     classes
 }
