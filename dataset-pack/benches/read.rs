@@ -2,10 +2,8 @@
 //!
 //!     cargo bench -p dataset-pack --bench read [-- SET]
 //!
-//! Without SET, one of 4096 drawn images of 256×256 is made. "A batch" is all that a trainer does to
-//! fill its upload buffer of 128 images at random: pixels, checksums, labels, crop positions.
+//! Without SET, one of 4096 drawn images of 256×256 is made. Into buffers of 128 images, as a trainer's.
 
-use std::hint::black_box;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
@@ -48,13 +46,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         });
         rate("  read and check", bytes, &random, |batch, out| {
             each(batch, out, |i, out| set.read_checked(i, out));
-        });
-        rate("  a batch", bytes, &random, |batch, _| {
-            let mut pixels = vec![0; BATCH * set.image_bytes()];
-            each(batch, &mut pixels, |i, out| set.read_checked(i, out));
-            let labels: Vec<u32> = batch.iter().map(|&i| set.label(i as usize)).collect();
-            let crops: Vec<[u32; 2]> = batch.iter().map(|i| [i % 33, i / 33 % 33]).collect();
-            black_box((pixels, labels, crops));
         });
         let mut crop = vec![0; CROP * CROP * 3];
         rate(

@@ -11,6 +11,11 @@ use crate::plan::Plan;
 use crate::report::{Action, BadImage};
 use crate::shard_writer::{Packed, ShardWriter};
 
+/// Bytes of neighbours that are written together: the longer a write, the larger the pieces in
+/// which the page cache keeps it, and the faster it is written and read. Pieces of 2 MiB and more
+/// are the first that a virtual machine has to ask its host for.
+const WRITE: usize = 1 << 20;
+
 /// What packs the shards of one set.
 pub(crate) struct ShardPacker<'a> {
     pub(crate) plan: &'a Plan<'a>,
@@ -168,12 +173,22 @@ impl<'a> ShardPacker<'a> {
         batch: &Batch,
         tell: &mut (dyn FnMut(&BadImage) -> Result<(), Error> + Send),
     ) -> Result<(), Error> {
-        let places = batch.pixels.chunks_exact(self.image_bytes());
-        for ((&index, outcome), pixels) in batch.candidates.iter().zip(&batch.outcomes).zip(places)
-        {
+        let mut pixels = batch.pixels.as_slice();
+        let is_packed = |outcome: &Outcome| outcome.packed.is_some();
+        for run in batch.outcomes.chunk_by(|a, b| is_packed(a) == is_packed(b)) {
+            let (of_run, rest) = pixels.split_at(run.len() * self.image_bytes());
+            if is_packed(&run[0]) {
+                let together = (WRITE / self.image_bytes()).max(1) * self.image_bytes();
+                of_run
+                    .chunks(together)
+                    .try_for_each(|some| writer.write(some))?;
+            }
+            pixels = rest;
+        }
+        for (&index, outcome) in batch.candidates.iter().zip(&batch.outcomes) {
             if let Some(image) = &outcome.packed {
                 let item = self.plan.source.items.get(index as usize);
-                writer.push(pixels, image, item.label, &item.source())?;
+                writer.record(image, item.label, &item.source());
             }
             if let Some(bad) = &outcome.bad {
                 writer.report(bad)?;

@@ -47,16 +47,16 @@ impl ShardWriter {
         })
     }
 
-    /// Appends an image.
-    pub(crate) fn push(
-        &mut self,
-        pixels: &[u8],
-        image: &Packed,
-        label: u32,
-        source: &str,
-    ) -> Result<(), Error> {
-        self.draft.write(pixels)?;
-        statistics::add_positions(&mut self.positions, pixels);
+    /// Appends the pixels of images.
+    pub(crate) fn write(&mut self, pixels: &[u8]) -> Result<(), Error> {
+        for image in pixels.chunks_exact(self.positions.len()) {
+            statistics::add_positions(&mut self.positions, image);
+        }
+        self.draft.write(pixels)
+    }
+
+    /// Notes what else is known of an image whose pixels are written, in their order.
+    pub(crate) fn record(&mut self, image: &Packed, label: u32, source: &str) {
         for (sum, value) in self.products.iter_mut().zip(image.products) {
             *sum += value;
         }
@@ -70,7 +70,6 @@ impl ShardWriter {
             name_bytes: source.len() as u32,
         });
         self.names.extend_from_slice(source.as_bytes());
-        Ok(())
     }
 
     /// Notes what was not packed, or not cleanly.

@@ -5,9 +5,9 @@ use dataset_pack::Dataset;
 
 use crate::net::Network;
 use crate::net::pass::Mode;
-use crate::train::loader::gather;
+use crate::train::loader::Gatherer;
 use crate::train::sampler::{WholeBatch, whole_batches};
-use crate::train::views::{View, test_views};
+use crate::train::views::test_views;
 
 /// Error rates and loss over a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -60,8 +60,9 @@ pub fn validate(network: &mut Network, data: &Dataset) -> Result<Score> {
         images: data.len(),
         ..Score::default()
     };
+    let mut gatherer = Gatherer::default();
     for batch in batches(network, data) {
-        load(network, data, &batch, centre)?;
+        network.load(&gatherer.whole(data, &batch, centre)?);
         network.forward(Mode::Test);
         let outcome = network.outcome()?;
         score.loss += outcome
@@ -101,9 +102,12 @@ impl Predictions {
     ) -> Result<()> {
         check_data(network, data)?;
         let views = test_views(&network.net().input, ten);
+        let mut gatherer = Gatherer::default();
         for batch in batches(network, data) {
+            let mut images = gatherer.whole(data, &batch, views[0])?;
             for &view in &views {
-                load(network, data, &batch, view)?;
+                images.views.fill(view);
+                network.load(&images);
                 network.forward(Mode::Test);
                 let probabilities = network.probabilities()?;
                 let begin = batch.images.start as usize * self.classes;
@@ -152,12 +156,4 @@ impl Predictions {
 /// Every image of a set in batches of the network's size.
 pub fn batches(network: &Network, data: &Dataset) -> Vec<WholeBatch> {
     whole_batches(data.len() as u32, network.batch()).collect()
-}
-
-/// Loads a batch with the same view of every image.
-pub fn load(network: &mut Network, data: &Dataset, batch: &WholeBatch, view: View) -> Result<()> {
-    let images: Vec<u32> = batch.padded().collect();
-    let views = vec![view; images.len()];
-    network.load(&gather(data, &images, views, batch.valid())?);
-    Ok(())
 }

@@ -1,6 +1,6 @@
 //! From a file's bytes to RGB pixels. The type is taken from the content, never from the name.
 
-#[cfg(feature = "turbojpeg")]
+#[cfg(feature = "turbojpeg-portable")]
 mod turbo;
 
 use std::io::Cursor;
@@ -17,14 +17,14 @@ use crate::description::Damaged;
 use crate::format::Status;
 
 /// The decoder of JPEG files in this build; all else is decoded by the crate `image`.
-pub const JPEG_DECODER: &str = if cfg!(feature = "turbojpeg") {
+pub const JPEG_DECODER: &str = if cfg!(feature = "turbojpeg-portable") {
     "turbojpeg"
 } else {
     "zune-jpeg"
 };
 
 /// The number of [`JPEG_DECODER`] in a shard's header.
-pub(crate) const JPEG_DECODER_ID: u32 = cfg!(feature = "turbojpeg") as u32;
+pub(crate) const JPEG_DECODER_ID: u32 = cfg!(feature = "turbojpeg-portable") as u32;
 
 /// Images that take more bytes than this once decoded are not decoded unless the user says so.
 pub const DEFAULT_MAX_DECODED_BYTES: u64 = 200 << 20;
@@ -76,7 +76,7 @@ pub(crate) struct Pixels {
     pub(crate) status: u32,
     /// Held as long as a large image is.
     #[cfg_attr(
-        not(feature = "turbojpeg"),
+        not(feature = "turbojpeg-portable"),
         expect(dead_code, reason = "it is there to be dropped")
     )]
     pub(crate) alone: Option<MutexGuard<'static, ()>>,
@@ -156,7 +156,7 @@ fn broken(cause: impl std::fmt::Display) -> Rejection {
 
 /// What is wrong with a JPEG is found by decoding it strictly. If it is to be kept, a second
 /// attempt takes what it can get.
-#[cfg_attr(not(feature = "turbojpeg"), expect(unused_variables))]
+#[cfg_attr(not(feature = "turbojpeg-portable"), expect(unused_variables))]
 fn decode_jpeg(
     bytes: &[u8],
     limit: u64,
@@ -164,13 +164,13 @@ fn decode_jpeg(
     columns: impl Fn(u32, u32) -> Range<u32>,
 ) -> Decoded {
     let attempt = {
-        #[cfg(feature = "turbojpeg")]
+        #[cfg(feature = "turbojpeg-portable")]
         {
             turbo::decode(bytes, limit, columns)
                 .transpose()
                 .unwrap_or_else(|| decode_zune(bytes, limit, true))
         }
-        #[cfg(not(feature = "turbojpeg"))]
+        #[cfg(not(feature = "turbojpeg-portable"))]
         decode_zune(bytes, limit, true)
     };
     match attempt {

@@ -7,6 +7,7 @@ use crate::cli::Features;
 use crate::net::pass::Mode;
 use crate::net::state;
 use crate::tensors::{self, Dtype, Info, Text};
+use crate::train::loader::Gatherer;
 use crate::train::progress::Progress;
 use crate::train::views::test_views;
 use crate::{evaluate, model};
@@ -23,8 +24,9 @@ pub fn run(options: &Features) -> Result<()> {
     let centre = test_views(&network.net().input, false)[0];
     let mut shown = Progress::new(0, data.len() as u64, "images");
     let (mut features, mut width): (Vec<f32>, _) = (Vec::new(), 0);
+    let mut gatherer = Gatherer::default();
     for batch in evaluate::batches(&network, &data) {
-        evaluate::load(&mut network, &data, &batch, centre)?;
+        network.load(&gatherer.whole(&data, &batch, centre)?);
         network.forward(Mode::Test);
         let (values, columns) = network.values(layer)?;
         width = columns;

@@ -1,17 +1,21 @@
 //! Batches prepared on a thread of their own, while the previous one is computed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use anyhow::{Context, Result};
 use dataset_pack::Dataset;
 
-use super::sampler::{Place, Sampler};
+use super::sampler::{Place, Sampler, WholeBatch};
 use super::views::{View, Views};
 use crate::net::Batch;
 
 /// Batches that are ready before they are asked for.
 const AHEAD: usize = 2;
+
+/// Batches after the one that is read whose images the system is asked to fetch from the disk.
+const TOLD_AHEAD: usize = 4;
 
 /// A batch, and where in the epochs the next one begins.
 pub struct Prepared {
@@ -36,15 +40,26 @@ impl Loader {
         size: usize,
     ) -> Result<Loader> {
         let (send, batches) = sync_channel(AHEAD);
+        let mut dealt = VecDeque::new();
+        let mut gatherer = Gatherer::default();
         let prepare = move || {
             loop {
-                let draws = sampler.deal(&mut place, size);
+                while dealt.len() <= TOLD_AHEAD {
+                    let draws = sampler.deal(&mut place, size);
+                    draws
+                        .iter()
+                        .for_each(|draw| data.prefetch(draw.image as usize));
+                    dealt.push_back((draws, place));
+                }
+                let Some((draws, place)) = dealt.pop_front() else {
+                    return;
+                };
                 let images: Vec<u32> = draws.iter().map(|draw| draw.image).collect();
                 let crops = draws
                     .iter()
                     .map(|draw| views.training(draw.number))
                     .collect();
-                let batch = gather(&data, &images, crops, size);
+                let batch = gatherer.batch(&data, &images, crops, size);
                 let damaged = batch.is_err();
                 let prepared = batch.map(|batch| Prepared { batch, place });
                 if send.send(prepared).is_err() || damaged {
@@ -67,21 +82,48 @@ impl Loader {
     }
 }
 
-/// Copies images out of the shards, where they must be whole; the first `valid` of them count.
-pub fn gather(data: &Dataset, images: &[u32], views: Vec<View>, valid: usize) -> Result<Batch> {
-    let mut pixels = vec![0; images.len() * data.image_bytes()];
-    let places = pixels.chunks_exact_mut(data.image_bytes());
-    for (&image, place) in images.iter().zip(places) {
-        data.read_checked(image as usize, place)?;
+/// Copies images out of the shards, into memory that is used again once nobody holds it.
+#[derive(Default)]
+pub struct Gatherer {
+    buffers: Vec<Arc<[u8]>>,
+}
+
+impl Gatherer {
+    /// A batch of images, which must be whole; the first `valid` of them count.
+    pub fn batch(
+        &mut self,
+        data: &Dataset,
+        images: &[u32],
+        views: Vec<View>,
+        valid: usize,
+    ) -> Result<Batch> {
+        let buffer = self.buffer(images.len() * data.image_bytes());
+        let places = Arc::make_mut(buffer).chunks_exact_mut(data.image_bytes());
+        for (&image, place) in images.iter().zip(places) {
+            data.read_checked(image as usize, place)?;
+        }
+        let label = |&image: &u32| data.label(image as usize);
+        Ok(Batch {
+            pixels: buffer.clone(),
+            views,
+            labels: images.iter().map(label).collect(),
+            valid,
+        })
     }
-    let labels = images
-        .iter()
-        .map(|&image| data.label(image as usize))
-        .collect();
-    Ok(Batch {
-        pixels: pixels.into(),
-        views,
-        labels,
-        valid,
-    })
+
+    /// A batch of a pass over a whole set, with the same view of every image.
+    pub fn whole(&mut self, data: &Dataset, batch: &WholeBatch, view: View) -> Result<Batch> {
+        let images: Vec<u32> = batch.padded().collect();
+        let views = vec![view; images.len()];
+        self.batch(data, &images, views, batch.valid())
+    }
+
+    fn buffer(&mut self, bytes: usize) -> &mut Arc<[u8]> {
+        let free = |buffer: &mut Arc<[u8]>| buffer.len() == bytes && Arc::get_mut(buffer).is_some();
+        let at = self.buffers.iter_mut().position(free).unwrap_or_else(|| {
+            self.buffers.push(std::iter::repeat_n(0, bytes).collect());
+            self.buffers.len() - 1
+        });
+        &mut self.buffers[at]
+    }
 }
