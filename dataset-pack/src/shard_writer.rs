@@ -49,9 +49,7 @@ impl ShardWriter {
 
     /// Appends the pixels of images.
     pub(crate) fn write(&mut self, pixels: &[u8]) -> Result<(), Error> {
-        for image in pixels.chunks_exact(self.positions.len()) {
-            statistics::add_positions(&mut self.positions, image);
-        }
+        statistics::add_positions(&mut self.positions, pixels);
         self.draft.write(pixels)
     }
 

@@ -90,20 +90,42 @@ impl Totals {
     }
 }
 
-/// Adds an image to the sums over images, byte by byte.
-pub(crate) fn add_positions(sums: &mut [u32], rgb: &[u8]) {
+/// Adds images, each as long as `sums`, to the sums over images, byte by byte.
+pub(crate) fn add_positions(sums: &mut [u32], images: &[u8]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2.
-        return unsafe { avx2::add_positions(sums, rgb) };
+        return unsafe { avx2::add_positions(sums, images) };
     }
-    add_bytes(sums, rgb);
+    add_bytes(sums, images);
 }
 
+/// Many images at once, since the sums take four times the memory of one.
 #[inline]
-fn add_bytes(sums: &mut [u32], rgb: &[u8]) {
-    for (sum, &value) in sums.iter_mut().zip(rgb) {
-        *sum += u32::from(value);
+fn add_bytes(sums: &mut [u32], images: &[u8]) {
+    const LANES: usize = 32;
+    // So many bytes fit into a sum of 16 bits.
+    const IMAGES: usize = 257;
+    let bytes = sums.len();
+    for images in images.chunks(IMAGES * bytes) {
+        let (blocks, rest) = sums.as_chunks_mut::<LANES>();
+        let at_rest = blocks.len() * LANES;
+        for (block, sums) in blocks.iter_mut().enumerate() {
+            let mut few = [0u16; LANES];
+            for image in images.chunks_exact(bytes) {
+                let levels = &image.as_chunks::<LANES>().0[block];
+                few.iter_mut()
+                    .zip(levels)
+                    .for_each(|(sum, &level)| *sum += u16::from(level));
+            }
+            sums.iter_mut()
+                .zip(few)
+                .for_each(|(sum, few)| *sum += u32::from(few));
+        }
+        for image in images.chunks_exact(bytes) {
+            let levels = rest.iter_mut().zip(&image[at_rest..]);
+            levels.for_each(|(sum, &level)| *sum += u32::from(level));
+        }
     }
 }
 
@@ -143,8 +165,8 @@ mod avx2 {
 
     /// The same loop, which the compiler now does with wider vectors.
     #[target_feature(enable = "avx2")]
-    pub(super) fn add_positions(sums: &mut [u32], rgb: &[u8]) {
-        super::add_bytes(sums, rgb);
+    pub(super) fn add_positions(sums: &mut [u32], images: &[u8]) {
+        super::add_bytes(sums, images);
     }
 
     /// The sums over the pixels from the first on that can be added by vectors, and their bytes.
@@ -264,6 +286,13 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
+    fn many_white_images_do_not_overflow() {
+        let mut sums = vec![0; 40];
+        add_positions(&mut sums, &vec![255; 40 * 1000]);
+        assert_eq!(sums, [255_000; 40]);
+    }
+
+    #[test]
     fn white_and_long_images_do_not_overflow() {
         let pixels = 3 * 8 * 16_000 + 1001;
         let products = products(&vec![255; pixels * 3]);
@@ -271,6 +300,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn positions_are_those_of_a_plain_loop(bytes in 1usize..100, images in 0usize..600, level: u8) {
+            let mut pixels: Vec<u8> = (0..bytes * images).map(|i| (i * i) as u8).collect();
+            pixels.iter_mut().step_by(3).for_each(|pixel| *pixel = level);
+            let mut expected = vec![7u32; bytes];
+            for image in pixels.chunks_exact(bytes) {
+                expected.iter_mut().zip(image).for_each(|(sum, &x)| *sum += u32::from(x));
+            }
+            let mut sums = vec![7u32; bytes];
+            add_positions(&mut sums, &pixels);
+            prop_assert_eq!(sums, expected);
+        }
+
         #[test]
         fn products_are_those_of_a_plain_loop(pixels in prop::collection::vec(any::<[u8; 3]>(), 0..200)) {
             let mut expected = [0u64; 6];
