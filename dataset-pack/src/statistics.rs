@@ -101,7 +101,7 @@ pub(crate) fn add_positions(sums: &mut [u32], images: &[u8]) {
 }
 
 /// Many images at once, since the sums take four times the memory of one.
-#[inline]
+#[inline(always)]
 fn add_bytes(sums: &mut [u32], images: &[u8]) {
     const LANES: usize = 32;
     // So many bytes fit into a sum of 16 bits.
