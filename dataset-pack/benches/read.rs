@@ -2,7 +2,7 @@
 //!
 //!     cargo bench -p dataset-pack --bench read [-- SET]
 //!
-//! Without SET, one of 4096 drawn images of 256×256 is made. Into buffers of 128 images, as a trainer's.
+//! Without SET, one of 4096 drawn images of 256×256 is made. Images are read into buffers of 128, as a trainer reads them.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,7 +1,8 @@
 //! What a set is made of, as every shard of it carries along and as the index repeats.
 
-use serde::{Deserialize, Serialize};
 use std::hash::Hasher;
+
+use serde::{Deserialize, Serialize};
 use twox_hash::XxHash3_64;
 
 use crate::format;

@@ -16,6 +16,8 @@ pub(crate) struct Side {
     pub(crate) resized: u64,
     /// The first of those that are kept.
     pub(crate) offset: u64,
+    /// How many are kept.
+    pub(crate) kept: usize,
 }
 
 impl Side {
@@ -30,9 +32,9 @@ impl Side {
     }
 
     /// All source pixels that either resize rule may look at, and some more.
-    pub(crate) fn touched(self, size: usize) -> Range<u32> {
+    pub(crate) fn touched(self) -> Range<u32> {
         let reach = self.step().max(1.0) + 2.0;
-        let end = self.at(size as f64) + reach;
+        let end = self.at(self.kept as f64) + reach;
         // Casts saturate.
         (self.at(0.0) - reach) as u32..(end.ceil() as u32).min(self.source)
     }
@@ -53,6 +55,7 @@ pub(crate) fn sides(width: u32, height: u32, size: usize) -> [Side; 2] {
             source,
             resized,
             offset,
+            kept: size,
         }
     })
 }
@@ -68,6 +71,7 @@ mod tests {
             source,
             resized,
             offset,
+            kept: 256,
         };
         // Offset floor((341 − 256)/2) = 42.
         assert_eq!(
@@ -101,6 +105,7 @@ mod tests {
             width in 1u32..20_000, height in 1u32..20_000, size in 1usize..1024,
         ) {
             for side in sides(width, height, size) {
+                prop_assert_eq!(side.kept, size);
                 let (before, kept) = (side.offset, size as u64);
                 let after = side.resized - before - kept;
                 prop_assert!(after == before || after == before + 1);

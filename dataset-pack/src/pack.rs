@@ -73,8 +73,7 @@ impl Packer {
     }
 
     fn pack_encoded(&self, bytes: &[u8], name: &str, out: &mut [u8]) -> Attempt {
-        let columns =
-            |width, height| geometry::sides(width, height, self.size)[0].touched(self.size);
+        let columns = |width, height| geometry::sides(width, height, self.size)[0].touched();
         let (mut pixels, trouble) =
             decode::decode(bytes, self.max_decoded_bytes, self.damaged, columns)?;
         if decode::is_misnamed(name, bytes) {

@@ -4,6 +4,7 @@
 //! else: not on the order in which the disk lists files, nor on any random generator's version.
 
 use std::hash::Hasher;
+
 use twox_hash::XxHash3_64;
 
 use crate::decode::{JPEG_DECODER, JPEG_DECODER_ID};

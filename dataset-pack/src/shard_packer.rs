@@ -173,12 +173,12 @@ impl<'a> ShardPacker<'a> {
         batch: &Batch,
         tell: &mut (dyn FnMut(&BadImage) -> Result<(), Error> + Send),
     ) -> Result<(), Error> {
+        let together = (WRITE / self.image_bytes()).max(1) * self.image_bytes();
         let mut pixels = batch.pixels.as_slice();
         let is_packed = |outcome: &Outcome| outcome.packed.is_some();
         for run in batch.outcomes.chunk_by(|a, b| is_packed(a) == is_packed(b)) {
             let (of_run, rest) = pixels.split_at(run.len() * self.image_bytes());
             if is_packed(&run[0]) {
-                let together = (WRITE / self.image_bytes()).max(1) * self.image_bytes();
                 of_run
                     .chunks(together)
                     .try_for_each(|some| writer.write(some))?;

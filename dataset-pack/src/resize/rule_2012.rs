@@ -4,13 +4,12 @@ use crate::geometry::Side;
 
 /// Writes what is kept of an image to `out`.
 pub(super) fn scale(rgb: &[u8], [across, down]: [Side; 2], out: &mut [u8]) {
-    let size = (out.len() / 3).isqrt();
     let weigh = if across.step().min(down.step()) > 1.0 {
         area
     } else {
         cubic
     };
-    let spans = |side| -> Vec<Span> { (0..size).map(|i| weigh(side, i)).collect() };
+    let spans = |side: Side| -> Vec<Span> { (0..side.kept).map(|i| weigh(side, i)).collect() };
     resample(
         rgb,
         across.source as usize,
@@ -114,7 +113,7 @@ mod tests {
     fn spans_lie_within_what_is_touched() {
         for (width, height) in [(375, 500), (1, 7), (40, 31), (4000, 3001), (64, 64)] {
             for side in sides(width, height, 64) {
-                let touched = side.touched(64);
+                let touched = side.touched();
                 for span in (0..64).flat_map(|i| [area(side, i), cubic(side, i)]) {
                     assert!(touched.start as usize <= span.first, "{side:?}");
                     let end = span.first + span.weights.len();

@@ -1,6 +1,5 @@
 //! Batches prepared on a thread of their own, while the previous one is computed.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
@@ -40,20 +39,18 @@ impl Loader {
         size: usize,
     ) -> Result<Loader> {
         let (send, batches) = sync_channel(AHEAD);
-        let mut dealt = VecDeque::new();
         let mut gatherer = Gatherer::default();
         let prepare = move || {
-            loop {
-                while dealt.len() <= TOLD_AHEAD {
-                    let draws = sampler.deal(&mut place, size);
-                    draws
-                        .iter()
-                        .for_each(|draw| data.prefetch(draw.image as usize));
-                    dealt.push_back((draws, place));
-                }
-                let Some((draws, place)) = dealt.pop_front() else {
-                    return;
-                };
+            let mut deal = || {
+                let draws = sampler.deal(&mut place, size);
+                draws
+                    .iter()
+                    .for_each(|draw| data.prefetch(draw.image as usize));
+                (draws, place)
+            };
+            let mut told: [_; TOLD_AHEAD] = std::array::from_fn(|_| deal());
+            for oldest in (0..TOLD_AHEAD).cycle() {
+                let (draws, place) = std::mem::replace(&mut told[oldest], deal());
                 let images: Vec<u32> = draws.iter().map(|draw| draw.image).collect();
                 let crops = draws
                     .iter()

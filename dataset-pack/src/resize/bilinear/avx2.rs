@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::taps::{FRACTION, GROUP, Pairs, Tap, Taps};
+use super::taps::{FRACTION, GROUP, LOWER, Pairs, Tap, Taps};
 use super::{HALF, narrow_row};
 use crate::simd;
 
@@ -89,7 +89,7 @@ unsafe fn pixel(a: *const u8, b: *const u8, pairs: &[Pairs]) -> __m256i {
         add(&mut high, &mut low, first, pairs[0], pairs[2]);
         add(&mut high, &mut low, second, pairs[1], pairs[3]);
     }
-    _mm256_add_epi32(_mm256_slli_epi32::<8>(high), low)
+    join(high, low)
 }
 
 /// Adds pairs of levels, times the two parts of their weights.
@@ -98,6 +98,13 @@ unsafe fn pixel(a: *const u8, b: *const u8, pairs: &[Pairs]) -> __m256i {
 fn add(high: &mut __m256i, low: &mut __m256i, levels: __m256i, upper: i32, lower: i32) {
     *high = _mm256_add_epi32(*high, _mm256_madd_epi16(levels, _mm256_set1_epi32(upper)));
     *low = _mm256_add_epi32(*low, _mm256_madd_epi16(levels, _mm256_set1_epi32(lower)));
+}
+
+/// The sums with the whole weights from those with their parts.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn join(high: __m256i, low: __m256i) -> __m256i {
+    _mm256_add_epi32(_mm256_slli_epi32::<{ LOWER as i32 }>(high), low)
 }
 
 /// Sums to levels: of either row, R, G, B of the four pixels in the first 12 bytes.
@@ -149,7 +156,7 @@ pub(super) fn blend(rows: &[u8], tap: Tap, out: &mut [u8]) -> usize {
             }
         }
         for (low, high) in low.iter_mut().zip(high) {
-            *low = _mm256_add_epi32(_mm256_slli_epi32::<8>(high), *low);
+            *low = join(high, *low);
         }
         // SAFETY: any bytes will do.
         *out = unsafe { std::mem::transmute::<__m256i, [u8; LANES]>(packed(low)) };

@@ -19,9 +19,8 @@ const HALF: i32 = 1 << (FRACTION - 1);
 
 /// Writes what is kept of an image to `out`; `narrowed` is scratch memory.
 pub(super) fn scale(rgb: &[u8], [across, down]: [Side; 2], narrowed: &mut Vec<u8>, out: &mut [u8]) {
-    let size = (out.len() / 3).isqrt();
-    let (row_bytes, out_bytes) = (across.source as usize * 3, size * 3);
-    let (columns, rows) = (Taps::new(across, size), Taps::new(down, size));
+    let (row_bytes, out_bytes) = (across.source as usize * 3, across.kept * 3);
+    let (columns, rows) = (Taps::new(across), Taps::new(down));
     let used = rows.reach();
     let rgb = &rgb[used.start * row_bytes..used.end * row_bytes];
     narrowed.resize(used.len() * out_bytes, 0);
@@ -121,7 +120,7 @@ mod tests {
             width in 1u32..3000, height in 1u32..3000, size in 1usize..300,
         ) {
             for side in sides(width, height, size) {
-                let (taps, touched) = (Taps::new(side, size).reach(), side.touched(size));
+                let (taps, touched) = (Taps::new(side).reach(), side.touched());
                 prop_assert!(touched.start as usize <= taps.start);
                 prop_assert!(taps.end <= touched.end as usize);
             }
@@ -133,7 +132,7 @@ mod tests {
         ) {
             let row_bytes = width as usize * 3;
             let rgb = noise(row_bytes * height as usize);
-            let columns = Taps::new(sides(width, height, size)[0], size);
+            let columns = Taps::new(sides(width, height, size)[0]);
             let mut expected = vec![0; size * height as usize * 3];
             let rows = rgb.chunks_exact(row_bytes).zip(expected.chunks_exact_mut(size * 3));
             rows.for_each(|(row, out)| narrow_row(row, &columns, 0, out));

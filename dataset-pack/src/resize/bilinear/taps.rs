@@ -10,20 +10,22 @@ pub(super) const FRACTION: u32 = 22;
 /// The vector code takes source pixels by fours.
 pub(super) const GROUP: usize = 4;
 
+/// A weight's lower part has so many bits.
+pub(super) const LOWER: u32 = 8;
+
 /// A group's weights w0..w3 in pairs of 16 bits, as the instruction that multiplies and adds takes
-/// them: what lies above the lowest eight bits and these, each of (w0, w1) and of (w2, w3).
+/// them: the upper part and the lower part, each of (w0, w1) and of (w2, w3).
 pub(super) type Pairs = [i32; GROUP];
 
 fn pairs(weights: &[i32; GROUP]) -> Pairs {
-    let pair = |i: usize, shift: u32, mask: i32| {
-        let part = |weight: i32| weight >> shift & mask;
-        part(weights[i]) | part(weights[i + 1]) << 16
-    };
+    let upper = weights.map(|weight| weight >> LOWER);
+    let lower = weights.map(|weight| weight & ((1 << LOWER) - 1));
+    let pair = |[first, second]: [i32; 2]| first | second << 16;
     [
-        pair(0, 8, -1),
-        pair(2, 8, -1),
-        pair(0, 0, 255),
-        pair(2, 0, 255),
+        pair([upper[0], upper[1]]),
+        pair([upper[2], upper[3]]),
+        pair([lower[0], lower[1]]),
+        pair([lower[2], lower[3]]),
     ]
 }
 
@@ -45,7 +47,7 @@ pub(super) struct Tap<'a> {
 }
 
 impl Taps {
-    pub(super) fn new(side: Side, size: usize) -> Taps {
+    pub(super) fn new(side: Side) -> Taps {
         let support = side.step().max(1.0);
         let span = |i: usize| {
             let centre = side.at(i as f64 + 0.5);
@@ -53,9 +55,9 @@ impl Taps {
             let end = (centre + support + 0.5).min(f64::from(side.source)) as usize;
             (first, end - first)
         };
-        let spans: Vec<_> = (0..size).map(span).collect();
+        let spans: Vec<_> = (0..side.kept).map(span).collect();
         let most = spans.iter().map(|span| span.1).max().unwrap_or(0);
-        let mut weights = vec![[0; GROUP]; size * most.div_ceil(GROUP)];
+        let mut weights = vec![[0; GROUP]; side.kept * most.div_ceil(GROUP)];
         let mut triangle = vec![0.0; most];
         let each = weights.chunks_exact_mut(most.div_ceil(GROUP)).zip(&spans);
         for (i, (weights, &(first, count))) in each.enumerate() {
