@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use dataset_pack::{AccessPlan, BuildOptions, Dataset, SynthOptions, build, synth};
+use dataset_pack::{AccessPlan, BuildOptions, Crop, Dataset, SynthOptions, build, synth};
 
 const BATCH: usize = 128;
 const CROP: usize = 224;
@@ -42,25 +42,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     for round in 0..2 {
         println!("from memory, round {round}");
         rate("  read", bytes, &random, |batch, out| {
-            each(batch, out, |i, out| set.read(i, out))
+            each(batch, out, |i, out| set.read(i, out));
         });
-        rate("  read and check", bytes, &random, |batch, out| {
-            each(batch, out, |i, out| set.read_checked(i, out));
-        });
-        let mut crop = vec![0; CROP * CROP * 3];
+        let crop_bytes = 3 * CROP * CROP;
         rate(
-            "  read and cut 224x224 with mirror",
-            bytes,
+            "  read squares of 224x224",
+            crop_bytes,
             &random,
             |batch, out| {
-                for &image in batch {
-                    let out = &mut out[..set.image_bytes()];
-                    set.read(image as usize, out).expect("the set is whole");
-                    cut(out, set.size(), image as usize, &mut crop);
-                }
+                each(batch, out, |i, out| set.read_crop(i, crop(i), out));
             },
         );
     }
+    drop(set); // what is mapped stays in memory
     for (name, order, ahead) in [
         ("  in order", &in_order, 0),
         ("  in runs (AccessPlan)", &runs, 0),
@@ -69,9 +63,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ("  at random, told ahead", &random, 4),
     ] {
         forget(&folder)?;
-        rate_ahead(name, bytes, order, |at, batch, out| {
-            let next = order.iter().skip((at + 1) * BATCH).take(ahead * BATCH);
-            next.for_each(|&image| set.prefetch(image as usize));
+        let set = Dataset::open(&folder)?;
+        let tell = |batch: &[u32]| batch.iter().for_each(|&i| set.prefetch(i as usize));
+        let mut told = order.chunks(BATCH).skip(1);
+        told.by_ref().take(ahead).for_each(tell);
+        rate(name, bytes, order, |batch, out| {
+            told.next().filter(|_| ahead > 0).into_iter().for_each(tell);
             each(batch, out, |i, out| set.read(i, out));
         });
     }
@@ -90,41 +87,23 @@ fn each(
 }
 
 fn rate(name: &str, bytes: usize, order: &[u32], mut work: impl FnMut(&[u32], &mut [u8])) {
-    rate_ahead(name, bytes, order, |_, batch, out| work(batch, out));
-}
-
-fn rate_ahead(
-    name: &str,
-    bytes: usize,
-    order: &[u32],
-    mut work: impl FnMut(usize, &[u32], &mut [u8]),
-) {
     let mut out = vec![1; BATCH * bytes];
     let began = Instant::now();
     let batches = order.chunks_exact(BATCH);
     let images = batches.len() * BATCH;
-    for (at, batch) in batches.enumerate() {
-        work(at, batch, &mut out);
-    }
+    batches.for_each(|batch| work(batch, &mut out));
     println!(
         "{name:36} {:8.0} images/s",
         images as f64 / began.elapsed().as_secs_f64()
     );
 }
 
-/// Cuts the crop that the image's number gives, mirrored if it is odd.
-fn cut(image: &[u8], side: usize, number: usize, crop: &mut [u8]) {
-    let (top, left) = (number % 33, number / 33 % 33);
-    for (y, row) in crop.chunks_exact_mut(CROP * 3).enumerate() {
-        let source = &image[((y + top) * side + left) * 3..][..CROP * 3];
-        if number.is_multiple_of(2) {
-            row.copy_from_slice(source);
-        } else {
-            let pixels = row.as_chunks_mut::<3>().0.iter_mut();
-            pixels
-                .zip(source.as_chunks::<3>().0.iter().rev())
-                .for_each(|(to, from)| *to = *from);
-        }
+/// A place that the image's number gives.
+fn crop(number: usize) -> Crop {
+    Crop {
+        y: number % 33,
+        x: number / 33 % 33,
+        side: CROP,
     }
 }
 

@@ -5,10 +5,6 @@
 //! may go through it in runs of neighbours, with the runs in random order and the images of some
 //! of them mixed.
 
-use std::fs::File;
-use std::num::NonZeroU64;
-
-use rustix::fs::{Advice, fadvise};
 use twox_hash::XxHash3_64;
 
 /// How far an epoch's order departs from that of the disk.
@@ -57,13 +53,6 @@ fn shuffled(count: usize, seed: u64, epoch: u64) -> Vec<u32> {
     let hash = |number: &u32| XxHash3_64::oneshot_with_seed(key, &number.to_le_bytes());
     numbers.sort_by_cached_key(|number| (hash(number), *number));
     numbers
-}
-
-/// Asks the system to fetch a part of a file. That it cannot is no matter.
-pub(crate) fn will_need(file: &File, offset: u64, bytes: u64) {
-    if let Some(bytes) = NonZeroU64::new(bytes) {
-        let _ = fadvise(file, offset, Some(bytes), Advice::WillNeed);
-    }
 }
 
 #[cfg(test)]

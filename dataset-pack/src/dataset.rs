@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::access;
+use crate::crop::Crop;
 use crate::description::{Damaged, Description, Split};
 use crate::error::Error;
 use crate::format::{self, Status};
@@ -14,10 +14,13 @@ use crate::statistics::PrincipalComponents;
 /// A packed set, open and checked.
 ///
 /// Opening checks everything but the pixels: the index, every shard's header, length and image
-/// records, and the mean image, each against its checksum. (`verify` checks the pixels too, and
-/// [`Dataset::read_checked`] those of one image.) Images are then read in any order, from any
-/// number of threads. A shard that shrinks meanwhile, or a disk that fails, is an error that names
-/// the file.
+/// records, and the mean image, each against its checksum. Images are then read in any order, from
+/// any number of threads, each against its checksum. A shard that shrinks meanwhile, or a disk that
+/// fails, is an error that names the file.
+///
+/// The shards are mapped. What became of a page that cannot be had is noticed by a handler of SIGBUS,
+/// which is installed once and passes on what does not concern it; a program that installs its own
+/// later shall do so too.
 pub struct Dataset {
     folder: PathBuf,
     index: Index,
@@ -78,7 +81,7 @@ impl Dataset {
     /// If `index` is not less than [`Dataset::len`].
     pub fn image(&self, index: usize) -> Result<Vec<u8>, Error> {
         let mut pixels = vec![0; self.image_bytes()];
-        self.read_checked(index, &mut pixels)?;
+        self.read(index, &mut pixels)?;
         Ok(pixels)
     }
 
@@ -86,24 +89,29 @@ impl Dataset {
     ///
     /// # Panics
     /// If `index` is not less than [`Dataset::len`], or `out` not of [`Dataset::image_bytes`].
-    pub fn read_checked(&self, index: usize, out: &mut [u8]) -> Result<(), Error> {
-        self.read(index, out)?;
+    pub fn read(&self, index: usize, out: &mut [u8]) -> Result<(), Error> {
+        let side = self.size();
+        self.read_crop(index, Crop { y: 0, x: 0, side }, out)
+    }
+
+    /// Reads a square of an image into a buffer, and checks the whole image against its checksum.
+    ///
+    /// # Panics
+    /// If `index` is not less than [`Dataset::len`], the square not within the image, or `out` not
+    /// of [`Crop::bytes`].
+    pub fn read_crop(&self, index: usize, crop: Crop, out: &mut [u8]) -> Result<(), Error> {
         let (shard, at) = self.locate(index);
-        if format::checksum(out) != shard.checksum_of(at) {
+        let whole = shard.pixels(at, |pixels| {
+            // First the checksum: it brings the image into the cache.
+            let sum = format::checksum(pixels);
+            crop.copy(pixels, self.size(), out);
+            sum == shard.checksum_of(at)
+        })?;
+        if !whole {
             let cause = format!("image {index} of the set does not match its checksum");
             return Err(shard.damaged(cause));
         }
         Ok(())
-    }
-
-    /// Reads the pixels of an image into a buffer, whatever they are.
-    ///
-    /// # Panics
-    /// If `index` is not less than [`Dataset::len`], or `out` not of [`Dataset::image_bytes`].
-    pub fn read(&self, index: usize, out: &mut [u8]) -> Result<(), Error> {
-        assert_eq!(out.len(), self.image_bytes(), "a buffer for one image");
-        let (shard, at) = self.locate(index);
-        shard.read(shard.place(at), out)
     }
 
     /// Tells the system that an image will be read soon, so that a disk can fetch it meanwhile.
@@ -112,7 +120,7 @@ impl Dataset {
     /// If `index` is not less than [`Dataset::len`].
     pub fn prefetch(&self, index: usize) {
         let (shard, at) = self.locate(index);
-        access::will_need(shard.file(), shard.place(at), self.image_bytes() as u64);
+        shard.prefetch(at);
     }
 
     /// The label of an image: its class's place in [`Dataset::classes`].

@@ -14,6 +14,7 @@
 mod access;
 mod atomic;
 mod build;
+mod crop;
 mod dataset;
 mod decode;
 mod description;
@@ -29,6 +30,7 @@ mod geometry;
 mod index;
 mod items;
 mod lock;
+mod map;
 mod merge;
 mod options;
 mod pack;
@@ -49,6 +51,7 @@ mod verify;
 
 pub use access::AccessPlan;
 pub use build::build;
+pub use crop::Crop;
 pub use dataset::Dataset;
 pub use description::{ClassName, Damaged, Split};
 pub use error::Error;

@@ -1,22 +1,20 @@
 //! One open shard.
-//!
-//! It is read by `pread`, not through a map: as fast, and a file that shrinks or a disk that
-//! fails gives an error where a map would end the program.
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::os::unix::fs::FileExt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::description::Description;
 use crate::error::Error;
 use crate::format::{self, HEADER_BYTES, Header, Record};
+use crate::map::Map;
 use crate::statistics::Totals;
 
 /// An open shard.
 pub(crate) struct Shard {
     path: PathBuf,
-    file: File,
+    map: Map,
     pub(crate) header: Header,
     /// The header's checksum. Since the header holds the others, it stands for the whole file.
     pub(crate) checksum: u64,
@@ -44,15 +42,15 @@ impl Shard {
     /// [`Shard::load`].
     pub(crate) fn open(path: &Path) -> Result<Shard, Error> {
         let file = File::open(path).map_err(Error::io(path, "open"))?;
-        let length = file.metadata().map_err(Error::io(path, "read"))?.len();
-        let mut page = vec![0; length.min(HEADER_BYTES as u64) as usize];
-        file.read_exact_at(&mut page, 0)
-            .map_err(Error::io(path, "read"))?;
-        let (header, checksum) =
-            Header::from_page(&page).map_err(|cause| Error::damaged(path, cause))?;
+        let map = Map::new(file).map_err(Error::io(path, "map"))?;
+        let page = 0..map.len().min(HEADER_BYTES as u64);
+        let (header, checksum) = map
+            .with(page, Header::from_page)
+            .map_err(Error::io(path, "read"))?
+            .map_err(|cause| Error::damaged(path, cause))?;
         Ok(Shard {
             path: path.to_path_buf(),
-            file,
+            map,
             header,
             checksum,
             labels: Vec::new(),
@@ -72,11 +70,7 @@ impl Shard {
 
     /// Checks the length and the records, but not the pixels. Returns the records.
     pub(crate) fn load(&mut self) -> Result<Records, Error> {
-        let length = self
-            .file
-            .metadata()
-            .map_err(Error::io(&self.path, "read"))?
-            .len();
+        let length = self.map.len();
         let expected = self.header.file_bytes;
         if length != expected {
             let how = if length < expected {
@@ -122,20 +116,27 @@ impl Shard {
         })
     }
 
-    /// Reads a part of the file. It was there when the shard was opened.
-    pub(crate) fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), Error> {
-        self.file
-            .read_exact_at(out, offset)
+    /// Shows `look` the pixels of an image.
+    pub(crate) fn pixels<R>(
+        &self,
+        index: usize,
+        look: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, Error> {
+        self.look(self.place(index), look)
+    }
+
+    fn section(&self, start: u64, end: u64) -> Result<Vec<u8>, Error> {
+        self.look(start..end, <[u8]>::to_vec)
+    }
+
+    /// Shows `look` a part of the file. It was there when the shard was opened.
+    fn look<R>(&self, part: Range<u64>, look: impl FnOnce(&[u8]) -> R) -> Result<R, Error> {
+        self.map
+            .with(part, look)
             .map_err(|cause| match cause.kind() {
                 ErrorKind::UnexpectedEof => self.damaged("cut short since it was opened"),
                 _ => Error::io(&self.path, "read")(cause),
             })
-    }
-
-    fn section(&self, start: u64, end: u64) -> Result<Vec<u8>, Error> {
-        let mut bytes = vec![0; (end - start) as usize];
-        self.read(start, &mut bytes)?;
-        Ok(bytes)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -153,10 +154,9 @@ impl Shard {
 
     /// One image's record, from the disk.
     pub(crate) fn record(&self, index: usize) -> Result<Record, Error> {
-        let mut record: Record = bytemuck::Zeroable::zeroed();
-        let offset = self.header.records_offset + (index * size_of::<Record>()) as u64;
-        self.read(offset, bytemuck::bytes_of_mut(&mut record))?;
-        Ok(record)
+        let bytes = size_of::<Record>() as u64;
+        let start = self.header.records_offset + index as u64 * bytes;
+        self.look(start..start + bytes, bytemuck::pod_read_unaligned)
     }
 
     /// One image's path within the source, from the disk.
@@ -172,15 +172,16 @@ impl Shard {
         String::from_utf8(name).map_err(|_| changed())
     }
 
-    /// Where an image lies.
-    pub(crate) fn place(&self, index: usize) -> u64 {
-        assert!(index < self.len(), "image {index} of {}", self.len());
-        self.header.images_offset + index as u64 * self.header.stride
+    /// Tells the system that an image will be read soon.
+    pub(crate) fn prefetch(&self, index: usize) {
+        self.map.will_need(self.place(index));
     }
 
-    /// The file, for advice to the system.
-    pub(crate) fn file(&self) -> &File {
-        &self.file
+    /// Where an image lies.
+    fn place(&self, index: usize) -> Range<u64> {
+        assert!(index < self.len(), "image {index} of {}", self.len());
+        let start = self.header.images_offset + index as u64 * self.header.stride;
+        start..start + self.header.stride
     }
 
     /// What the set is made of, and this shard's lines of the report.

@@ -110,16 +110,17 @@ fn check_pixels(
 ) -> Result<Contents, Error> {
     let mut totals = Totals::new(shard.header.stride as usize);
     let mut images_per_class = vec![0; index.class_images.len()];
-    let mut pixels = vec![0; shard.header.stride as usize];
     for (at, record) in records.records.iter().enumerate() {
         done(1, index.counts.packed);
-        shard.read(shard.place(at), &mut pixels)?;
-        if format::checksum(&pixels) != record.checksum {
+        let checksum = shard.pixels(at, |pixels| {
+            totals.add_image(pixels, statistics::products(pixels));
+            format::checksum(pixels)
+        })?;
+        if checksum != record.checksum {
             let source = records.name(record).unwrap_or_default();
             let cause = format!("image {at} ({source}): the pixels do not match their checksum");
             problems.push(shard.damaged(cause).to_string());
         }
-        totals.add_image(&pixels, statistics::products(&pixels));
         images_per_class[record.label as usize] += 1;
     }
     let report = Vec::new();

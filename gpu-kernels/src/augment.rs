@@ -10,10 +10,11 @@
 //! place as the pixel. In units of the stored levels, 0 to 255. The subtraction
 //! is rounded before the noise is added.
 //!
-//! `pixels` is `[images][size][size][3]` bytes, `mean` `[size][size][3]`, `views`
-//! `[images]`, `out` `[3][crop][crop][images]`. Images are a multiple of 32,
-//! `out` of 16 bytes; every view lies inside its image (`y + crop ≤ size`, `x +
-//! crop ≤ size`). Launch as [`augment_launch`] says: a block for each
+//! `pixels` is `[images][side][side][3]` bytes: the stored images (`side` = `size`),
+//! or of each what its view takes (`side` = `crop`), which is less to copy. `mean` is
+//! `[size][size][3]`, `views` `[images]`, `out` `[3][crop][crop][images]`. Images are
+//! a multiple of 32, `out` of 16 bytes; every view lies inside its image (`y + crop ≤
+//! size`, `x + crop ≤ size`). Launch as [`augment_launch`] says: a block for each
 //! [`PIXELS`] pixels (along x) of each row (along y) of each [`IMAGES`] images
 //! (along z). The images lie apart in memory and shall lie side by side, so a
 //! block turns its pixels around in shared memory: first its threads along x take
@@ -32,7 +33,7 @@
 //! views[1].x = 1;
 //! let mut out = Floats::zeros(3 * 32);
 //! let (bytes, at) = (In::from(&pixels), In::from(&views));
-//! launch::augment([2, 1], bytes, at, In::from(&mean), Out::from(&mut out), Target::Cpu)?.run(&pool)?;
+//! launch::augment([2, 2, 1], bytes, at, In::from(&mean), Out::from(&mut out), Target::Cpu)?.run(&pool)?;
 //! assert_eq!((out[0], out[32], out[64]), (51.0, 50.0, 49.0)); // red, green, blue of image 0
 //! assert_eq!(out[1], 11.0); // red of image 1
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -82,8 +83,10 @@ pub fn augment_launch(crop: u32, images: u32, target: Target) -> Launch {
 /// One view's pixels.
 #[derive(Clone, Copy)]
 struct Row {
-    /// The index of the byte of pixel 0, within an image.
-    first: usize,
+    /// The index of the byte of pixel 0, within an image of `pixels`.
+    pixel: usize,
+    /// Of its float, within the mean image.
+    mean: usize,
     /// From one pixel to the next, modulo 2⁶⁴.
     step: usize,
     noise: [f32; 3],
@@ -92,15 +95,17 @@ struct Row {
 impl Row {
     /// Row `y` of the view.
     #[inline(always)]
-    fn new(view: View, size: u32, crop: u32, y: u32) -> Row {
+    fn new(view: View, [size, side, crop]: [u32; 3], y: u32) -> Row {
         let (x, step) = if view.mirror != 0 {
-            (view.x + crop - 1, 3usize.wrapping_neg())
+            (crop - 1, 3usize.wrapping_neg())
         } else {
-            (view.x, 3)
+            (0, 3)
         };
-        let first = ((view.y + y) * size + x) as usize * 3;
+        let mean = (view.y + y) * size + view.x + x;
+        let pixel = if side == crop { y * crop + x } else { mean };
         Row {
-            first,
+            pixel: pixel as usize * 3,
+            mean: mean as usize * 3,
             step,
             noise: view.noise,
         }
@@ -109,10 +114,13 @@ impl Row {
     /// Red, green and blue at column `x` of the view.
     #[inline(always)]
     unsafe fn pixel(&self, x: u32, image: *const u8, mean: *const f32) -> [f32; 3] {
-        let at = self.first.wrapping_add(self.step.wrapping_mul(x as usize));
-        let colour = |c: usize| {
-            (image.load(at + c) as f32 - mean.load(at + c)) + *self.noise.as_ptr().add(c)
-        };
+        let along = self.step.wrapping_mul(x as usize);
+        let (p, m) = (
+            self.pixel.wrapping_add(along),
+            self.mean.wrapping_add(along),
+        );
+        let colour =
+            |c: usize| (image.load(p + c) as f32 - mean.load(m + c)) + *self.noise.as_ptr().add(c);
         [colour(0), colour(1), colour(2)]
     }
 }
@@ -125,6 +133,7 @@ impl Row {
 #[kernel]
 pub unsafe fn augment(
     size: u32,
+    side: u32,
     crop: u32,
     images: u32,
     pixels: *const u8,
@@ -146,8 +155,8 @@ pub unsafe fn augment(
     let mut i = ty;
     while i < IMAGES {
         let n = (first + i) as usize;
-        let row = Row::new(views.load(n), size, crop, y);
-        let image = pixels.wrapping_add(n * size as usize * size as usize * 3);
+        let row = Row::new(views.load(n), [size, side, crop], y);
+        let image = pixels.wrapping_add(n * side as usize * side as usize * 3);
         let mut x = tx;
         while x < count {
             let [r, g, b] = row.pixel(x0 + x, image, mean);

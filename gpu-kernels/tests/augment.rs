@@ -9,6 +9,7 @@ use proptest::prelude::*;
 struct Batch {
     size: usize,
     crop: usize,
+    /// Whole images.
     pixels: Vec<u8>,
     views: Vec<View>,
     mean: Vec<f32>,
@@ -37,17 +38,32 @@ impl Batch {
         }
     }
 
-    fn run(&self, target: Target) -> Vec<f32> {
+    /// Of each image what its view takes, not yet mirrored.
+    fn crops(&self) -> Vec<u8> {
+        let images = self.pixels.chunks(self.size * self.size * 3);
+        let rows = images.zip(&self.views).flat_map(|(image, view)| {
+            let rows = image.chunks(self.size * 3).skip(view.y as usize);
+            let of_row = |row| &<[u8]>::get(row, view.x as usize * 3..).unwrap()[..self.crop * 3];
+            rows.take(self.crop).flat_map(of_row)
+        });
+        rows.copied().collect()
+    }
+
+    /// Of the whole images or of the crops.
+    fn run(&self, target: Target, whole: bool) -> Vec<f32> {
         let images = self.views.len();
         let (size, crop) = (self.size as u32, self.crop as u32);
-        let pixels = Buffer::new(&self.pixels);
+        let (side, pixels) = match whole {
+            true => (size, Buffer::new(&self.pixels)),
+            false => (crop, Buffer::new(&self.crops())),
+        };
         let (views, mean) = (Buffer::new(&self.views), Buffer::new(&self.mean));
         let mut out = Buffer::unwritten(3 * self.crop * self.crop * images);
         let launch = augment_launch(crop, images as u32, target);
         let n = images as u32;
         let pointers = (pixels.ptr(), views.ptr(), mean.ptr(), out.mut_ptr());
         let arguments = (
-            size, crop, n, pointers.0, pointers.1, pointers.2, pointers.3,
+            size, side, crop, n, pointers.0, pointers.1, pointers.2, pointers.3,
         );
         unsafe { run(&augment, launch, arguments) };
         out.to_vec()
@@ -74,8 +90,10 @@ proptest! {
     fn as_the_formula(crop in 1..70usize, more in 0..9usize, images in 1..3usize, seed: u32) {
         let batch = Batch::new(crop + more, crop, 32 * images, seed);
         let want = bits(&batch.reference());
-        prop_assert_eq!(bits(&batch.run(Target::Cpu)), &want[..]);
-        prop_assert_eq!(bits(&batch.run(Target::Gpu)), &want[..]);
+        for whole in [true, false] {
+            prop_assert_eq!(bits(&batch.run(Target::Cpu, whole)), &want[..]);
+            prop_assert_eq!(bits(&batch.run(Target::Gpu, whole)), &want[..]);
+        }
     }
 }
 
@@ -83,9 +101,9 @@ proptest! {
 fn a_mirrored_crop_is_the_crop_mirrored() {
     let mut batch = Batch::new(12, 10, 32, 1);
     batch.views.iter_mut().for_each(|view| view.mirror = 0);
-    let straight = batch.run(Target::Cpu);
+    let straight = batch.run(Target::Cpu, true);
     batch.views.iter_mut().for_each(|view| view.mirror = 1);
-    let mirrored = batch.run(Target::Cpu);
+    let mirrored = batch.run(Target::Cpu, true);
     for (row, turned) in straight.chunks(10 * 32).zip(mirrored.chunks(10 * 32)) {
         let back: Vec<f32> = turned.chunks(32).rev().flatten().copied().collect();
         assert_eq!(row, back);

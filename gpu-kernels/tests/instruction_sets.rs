@@ -246,6 +246,7 @@ unsafe fn inputs_and_initial_values() {
     let mut out = Buffer::unwritten(3 * 17 * 17 * 32);
     let arguments = (
         20,
+        20,
         17,
         32,
         pixels.ptr(),

@@ -60,7 +60,7 @@ pub fn validate(network: &mut Network, data: &Dataset) -> Result<Score> {
         images: data.len(),
         ..Score::default()
     };
-    let mut gatherer = Gatherer::default();
+    let mut gatherer = Gatherer::new(network.net().input.crop);
     for batch in batches(network, data) {
         network.load(&gatherer.whole(data, &batch, centre)?);
         network.forward(Mode::Test);
@@ -102,7 +102,7 @@ impl Predictions {
     ) -> Result<()> {
         check_data(network, data)?;
         let views = test_views(&network.net().input, ten);
-        let mut gatherer = Gatherer::default();
+        let mut gatherer = Gatherer::new(data.size());
         for batch in batches(network, data) {
             let mut images = gatherer.whole(data, &batch, views[0])?;
             for &view in &views {

@@ -7,9 +7,10 @@ use crate::sizes::{LIMIT, product};
 use crate::softmax;
 
 /// `out`, a batch of crops of `crop` × `crop` from stored images of `size` ×
-/// `size`, one for each of `views`.
+/// `size`, one for each of `views`. `pixels` has the whole images (`side` = `size`)
+/// or their crops (`side` = `crop`).
 pub fn augment<'a>(
-    [size, crop]: [u32; 2],
+    [size, side, crop]: [u32; 3],
     pixels: In<'a, u8>,
     views: In<'a, View>,
     mean: In<'a, f32>,
@@ -23,8 +24,13 @@ pub fn augment<'a>(
         "pixels of a crop's side must be at most those of an image, fewer than 2¹⁵",
         crop.into(),
     ))?;
+    check.size(keep(
+        side == size || side == crop,
+        "pixels of a side must be those of the stored images or of the crops",
+        side.into(),
+    ))?;
     check.buffers(&needs![
-        pixels: product(&[3, size, size, images]),
+        pixels: product(&[3, side, side, images]),
         views: views.len(),
         mean: product(&[3, size, size]),
         out: product(&[3, crop, crop, images]),
@@ -42,6 +48,7 @@ pub fn augment<'a>(
     }
     let arguments = (
         size,
+        side,
         crop,
         images,
         pixels.pointer(),

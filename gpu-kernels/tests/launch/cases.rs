@@ -125,7 +125,7 @@ pub const CASES: &[Case] = &[
         let views = m.read::<View>(1, 64);
         let (pixels, mean) = (m.read(0, 3 * 20 * 20 * 64), m.read(2, 3 * 20 * 20));
         launch::augment(
-            [20, 16],
+            [20, 20, 16],
             pixels,
             views,
             mean,

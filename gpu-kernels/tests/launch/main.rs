@@ -325,7 +325,15 @@ fn a_view_that_leaves_its_image_is_refused() {
     let mut made = |views: &[View]| {
         let (pixels, views) = (In::from(&pixels), In::from(views));
         let out = Out::from(&mut out.0);
-        launch::augment([20, 16], pixels, views, In::from(&mean.0), out, Target::Cpu).map(drop)
+        launch::augment(
+            [20, 20, 16],
+            pixels,
+            views,
+            In::from(&mean.0),
+            out,
+            Target::Cpu,
+        )
+        .map(drop)
     };
     assert_eq!(made(&views), Ok(()));
     views[7].x = 5;

@@ -58,33 +58,35 @@ fn of_layer(all: &mut Vec<Case>, layer: &Layer, images: usize) {
 }
 
 fn input(all: &mut Vec<Case>, net: &Net, images: u32) {
-    let [size, crop] = [net.input.size, net.input.crop];
+    let [size, crop] = [net.input.size, net.input.crop].map(|n| n as u32);
     let n = images as usize;
-    let tensors = [
-        bytes(1, n * size * size * 3),
-        views(2, n, (size - crop) as u32),
-        random(3, size * size * 3, 255.0),
-        unwritten(3 * crop * crop * n),
-    ];
-    let [pixels, views, mean, out] = tensors;
-    let (size, crop) = (size as u32, crop as u32);
-    case!(
-        all,
-        augment::augment,
-        format!("{size} to {crop}, {images} images"),
-        0,
-        [pixels, views, mean, out],
-        |target, at| augment::augment_launch(crop, images, target),
-        (
-            size,
-            crop,
-            images,
-            at.read(0),
-            at.read(1),
-            at.read(2),
-            at.write(3)
-        )
-    );
+    let len = |side: u32| (side * side * 3) as usize;
+    for side in [size, crop] {
+        let [pixels, views, mean, out] = [
+            bytes(1, n * len(side)),
+            views(2, n, size - crop),
+            random(3, len(size), 255.0),
+            unwritten(n * len(crop)),
+        ];
+        case!(
+            all,
+            augment::augment,
+            format!("{size} to {crop}, {images} images of {side}"),
+            0,
+            [pixels, views, mean, out],
+            |target, at| augment::augment_launch(crop, images, target),
+            (
+                size,
+                side,
+                crop,
+                images,
+                at.read(0),
+                at.read(1),
+                at.read(2),
+                at.write(3)
+            )
+        );
+    }
 }
 
 fn activations(all: &mut Vec<Case>, len: usize) {

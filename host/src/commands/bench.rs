@@ -101,11 +101,12 @@ pub fn run(options: &Bench) -> Result<()> {
 /// Made-up images: the speed does not depend on what they show.
 fn batch(network: &Network) -> Batch {
     let (images, input) = (network.batch(), network.net().input);
-    let pixels = images * input.size * input.size * input.channels;
+    let pixels = images * input.crop * input.crop * input.channels;
     Batch {
         pixels: (0..pixels)
             .map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0])
             .collect(),
+        side: input.crop,
         views: vec![test_views(&input, false)[0]; images],
         labels: (0..images).map(|i| (i % CLASSES) as u32).collect(),
         valid: images,

@@ -24,7 +24,7 @@ pub fn run(options: &Features) -> Result<()> {
     let centre = test_views(&network.net().input, false)[0];
     let mut shown = Progress::new(0, data.len() as u64, "images");
     let (mut features, mut width): (Vec<f32>, _) = (Vec::new(), 0);
-    let mut gatherer = Gatherer::default();
+    let mut gatherer = Gatherer::new(network.net().input.crop);
     for batch in evaluate::batches(&network, &data) {
         network.load(&gatherer.whole(&data, &batch, centre)?);
         network.forward(Mode::Test);

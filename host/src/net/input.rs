@@ -59,9 +59,9 @@ impl Input {
         let at = 1 - reserved.unwrap_or(self.used);
         let slot = &mut self.slots[at];
         let memory = slot.memory.view();
-        assert_eq!(pixels.len(), memory.len(), "a batch of another size");
+        assert!(pixels.len() <= memory.len(), "a batch of another size");
         self.uploads.wait(&slot.read);
-        // SAFETY: the memory has the size of the pixels; it is read when they have arrived.
+        // SAFETY: the memory has room for the pixels; it is read when they have arrived.
         unsafe { self.uploads.upload_bytes(pixels.clone(), memory.ptr()) };
         slot.holds = Some((pixels.clone(), self.uploads.record()));
         at
@@ -91,8 +91,14 @@ impl Network {
     /// Queues the upload of a batch, unless it is there, and what the network sees of it.
     pub fn load(&mut self, batch: &Batch) {
         self.valid = batch.valid;
-        let [size, crop, images] =
-            [self.net.input.size, self.net.input.crop, self.batch].map(|n| n as u32);
+        let (input, side) = (self.net.input, batch.side);
+        assert_eq!(batch.pixels.len(), self.batch * side * side * 3);
+        assert!(
+            side == input.size || side == input.crop,
+            "neither images nor views"
+        );
+        let [size, side, crop, images] =
+            [input.size, side, input.crop, self.batch].map(|n| n as u32);
         for (tower, input) in self.towers.iter().zip(&mut self.inputs) {
             let stream = stream(tower);
             let pixels = input.arrive(tower, &batch.pixels);
@@ -100,6 +106,7 @@ impl Network {
             stream.upload(&batch.labels, tower.softmax.labels());
             let arguments = (
                 size,
+                side,
                 crop,
                 images,
                 pixels.read(),

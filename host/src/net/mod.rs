@@ -53,8 +53,10 @@ pub struct Network {
 
 /// A batch of images on the host.
 pub struct Batch {
-    /// `[image][row][column][colour]`, of the stored size.
+    /// `[image][row][column][colour]`.
     pub pixels: Arc<[u8]>,
+    /// Rows and columns of each: of an image as it is stored, or of what the view takes of it.
+    pub side: usize,
     /// What the network is to see of each.
     pub views: Vec<View>,
     /// Their classes.

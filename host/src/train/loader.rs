@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use anyhow::{Context, Result};
-use dataset_pack::Dataset;
+use dataset_pack::{Crop, Dataset};
 
 use super::sampler::{Place, Sampler, WholeBatch};
 use super::views::{View, Views};
@@ -39,7 +39,7 @@ impl Loader {
         size: usize,
     ) -> Result<Loader> {
         let (send, batches) = sync_channel(AHEAD);
-        let mut gatherer = Gatherer::default();
+        let mut gatherer = Gatherer::new(views.crop());
         let prepare = move || {
             let mut deal = || {
                 let draws = sampler.deal(&mut place, size);
@@ -80,12 +80,20 @@ impl Loader {
 }
 
 /// Copies images out of the shards, into memory that is used again once nobody holds it.
-#[derive(Default)]
 pub struct Gatherer {
+    side: usize,
     buffers: Vec<Arc<[u8]>>,
 }
 
 impl Gatherer {
+    /// Copies squares of `side`: images as they are stored, for any view, or what a batch's views take.
+    pub fn new(side: usize) -> Self {
+        Gatherer {
+            side,
+            buffers: Vec::new(),
+        }
+    }
+
     /// A batch of images, which must be whole; the first `valid` of them count.
     pub fn batch(
         &mut self,
@@ -94,14 +102,24 @@ impl Gatherer {
         views: Vec<View>,
         valid: usize,
     ) -> Result<Batch> {
-        let buffer = self.buffer(images.len() * data.image_bytes());
-        let places = Arc::make_mut(buffer).chunks_exact_mut(data.image_bytes());
-        for (&image, place) in images.iter().zip(places) {
-            data.read_checked(image as usize, place)?;
+        let (side, whole) = (self.side, self.side == data.size());
+        let crop = |view: &View| match whole {
+            true => Crop { y: 0, x: 0, side },
+            false => Crop {
+                y: view.y as usize,
+                x: view.x as usize,
+                side,
+            },
+        };
+        let buffer = self.buffer(images.len() * 3 * side * side);
+        let places = Arc::make_mut(buffer).chunks_exact_mut(3 * side * side);
+        for ((&image, view), place) in images.iter().zip(&views).zip(places) {
+            data.read_crop(image as usize, crop(view), place)?;
         }
         let label = |&image: &u32| data.label(image as usize);
         Ok(Batch {
             pixels: buffer.clone(),
+            side,
             views,
             labels: images.iter().map(label).collect(),
             valid,

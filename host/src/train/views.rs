@@ -72,6 +72,8 @@ impl Colours {
 /// Views for images of one size.
 #[derive(Clone, Copy, Debug)]
 pub struct Views {
+    /// Rows and columns of what is seen.
+    crop: usize,
     /// Stored minus seen, pixels.
     margin: u32,
     seed: u64,
@@ -83,11 +85,17 @@ impl Views {
     /// For training with this seed.
     pub fn new(input: &Input, seed: u64, augment: Augment, colours: Colours) -> Self {
         Self {
+            crop: input.crop,
             margin: margin(input),
             seed,
             augment,
             colours,
         }
+    }
+
+    /// Rows and columns of every view.
+    pub fn crop(&self) -> usize {
+        self.crop
     }
 
     /// The view of the `number`-th image used since the training began (see [`super::sampler::Draw`]): a function of
