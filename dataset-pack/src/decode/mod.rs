@@ -2,29 +2,38 @@
 
 #[cfg(feature = "turbojpeg-portable")]
 mod turbo;
+#[cfg(not(feature = "turbojpeg-portable"))]
+mod turbo_rs;
+mod zune;
 
+use std::cell::Cell;
 use std::io::Cursor;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-use zune_core::bytestream::ZCursor;
-use zune_core::colorspace::ColorSpace;
-use zune_core::options::DecoderOptions;
-use zune_jpeg::JpegDecoder;
 
+#[cfg(feature = "turbojpeg-portable")]
+use self::turbo as libjpeg;
+#[cfg(not(feature = "turbojpeg-portable"))]
+use self::turbo_rs as libjpeg;
 use crate::description::Damaged;
 use crate::format::Status;
 
-/// The decoder of JPEG files in this build; all else is decoded by the crate `image`.
+/// The decoder of JPEG files in this build; CMYK and what is damaged is decoded by zune-jpeg, all
+/// else by the crate `image`.
 pub const JPEG_DECODER: &str = if cfg!(feature = "turbojpeg-portable") {
     "turbojpeg"
 } else {
-    "zune-jpeg"
+    "libjpeg-turbo-rs"
 };
 
 /// The number of [`JPEG_DECODER`] in a shard's header.
-pub(crate) const JPEG_DECODER_ID: u32 = cfg!(feature = "turbojpeg-portable") as u32;
+pub(crate) const JPEG_DECODER_ID: u32 = if cfg!(feature = "turbojpeg-portable") {
+    1
+} else {
+    2
+};
 
 /// Images that take more bytes than this once decoded are not decoded unless the user says so.
 pub const DEFAULT_MAX_DECODED_BYTES: u64 = 200 << 20;
@@ -75,11 +84,27 @@ pub(crate) struct Pixels {
     /// Flags of [`Status`].
     pub(crate) status: u32,
     /// Held as long as a large image is.
-    #[cfg_attr(
-        not(feature = "turbojpeg-portable"),
-        expect(dead_code, reason = "it is there to be dropped")
-    )]
     pub(crate) alone: Option<MutexGuard<'static, ()>>,
+}
+
+thread_local! {
+    /// Memory of an image that is done with, for the next.
+    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+impl Drop for Pixels {
+    fn drop(&mut self) {
+        if self.alone.is_none() {
+            SPARE.set(std::mem::take(&mut self.rgb));
+        }
+    }
+}
+
+/// Room for the pixels of an image, with whatever was there.
+fn spare(width: u32, height: u32) -> Vec<u8> {
+    let mut rgb = SPARE.take();
+    rgb.resize(width as usize * height as usize * 3, 0);
+    rgb
 }
 
 /// An image, and what is wrong with it if it is kept all the same.
@@ -156,26 +181,18 @@ fn broken(cause: impl std::fmt::Display) -> Rejection {
 
 /// What is wrong with a JPEG is found by decoding it strictly. If it is to be kept, a second
 /// attempt takes what it can get.
-#[cfg_attr(not(feature = "turbojpeg-portable"), expect(unused_variables))]
 fn decode_jpeg(
     bytes: &[u8],
     limit: u64,
     damaged: Damaged,
     columns: impl Fn(u32, u32) -> Range<u32>,
 ) -> Decoded {
-    let attempt = {
-        #[cfg(feature = "turbojpeg-portable")]
-        {
-            turbo::decode(bytes, limit, columns)
-                .transpose()
-                .unwrap_or_else(|| decode_zune(bytes, limit, true))
-        }
-        #[cfg(not(feature = "turbojpeg-portable"))]
-        decode_zune(bytes, limit, true)
-    };
+    let attempt = libjpeg::decode(bytes, limit, columns)
+        .transpose()
+        .unwrap_or_else(|| zune::decode(bytes, limit, true));
     match attempt {
         Err(trouble @ Rejection::Damaged(_)) if damaged == Damaged::Keep => {
-            match decode_zune(bytes, limit, false) {
+            match zune::decode(bytes, limit, false) {
                 Ok(mut pixels) => {
                     pixels.status |= Status::DAMAGED;
                     Ok((pixels, Some(trouble)))
@@ -185,36 +202,6 @@ fn decode_jpeg(
         }
         attempt => attempt.map(|pixels| (pixels, None)),
     }
-}
-
-/// Strict, or else what a truncated file lacks comes out as grey.
-fn decode_zune(bytes: &[u8], limit: u64, strict: bool) -> Result<Pixels, Rejection> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(strict)
-        .set_max_width(usize::from(u16::MAX))
-        .set_max_height(usize::from(u16::MAX))
-        .jpeg_set_out_colorspace(ColorSpace::RGB);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    decoder.decode_headers().map_err(broken)?;
-    let info = decoder.info().ok_or_else(|| broken("no frame header"))?;
-    let (width, height) = (u32::from(info.width), u32::from(info.height));
-    let alone = admit(width, height, u64::from(info.components.max(3)), limit)?;
-    let rgb = decoder.decode().map_err(broken)?;
-    if rgb.len() != width as usize * height as usize * 3 {
-        return Err(broken("the decoder did not make RGB of it"));
-    }
-    let status = match info.components {
-        1 => Status::GREY,
-        4 => Status::CMYK,
-        _ => 0,
-    };
-    Ok(Pixels {
-        width,
-        height,
-        rgb,
-        status,
-        alone,
-    })
 }
 
 fn decode_other(bytes: &[u8], format: ImageFormat, limit: u64) -> Result<Pixels, Rejection> {

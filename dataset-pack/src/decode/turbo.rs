@@ -1,26 +1,12 @@
 //! libjpeg-turbo, for what it can turn to RGB.
 
-use std::cell::Cell;
 use std::ffi::{CStr, c_int};
 use std::ops::Range;
 
 use turbojpeg_sys as tj;
 
-use super::{Pixels, Rejection, admit, broken};
+use super::{Pixels, Rejection, admit, broken, spare};
 use crate::format::Status;
-
-thread_local! {
-    /// Memory of an image that is done with, for the next.
-    static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
-}
-
-impl Drop for Pixels {
-    fn drop(&mut self) {
-        if self.alone.is_none() {
-            SPARE.set(std::mem::take(&mut self.rgb));
-        }
-    }
-}
 
 /// A decoder. One for each image: it keeps tables, which a broken image could take for its own.
 struct Decoder(tj::tjhandle);
@@ -135,8 +121,7 @@ pub(super) fn decode(
     let alone = admit(width, height, 3, limit)?;
     let first = decoder.crop(columns(width, height), width, height)?;
     // What was there before is overwritten where it matters, or else the decoder fails.
-    let mut rgb = SPARE.take();
-    rgb.resize(width as usize * height as usize * 3, 0);
+    let mut rgb = spare(width, height);
     decoder.decode(bytes, first, width, &mut rgb)?;
     Ok(Some(Pixels {
         width,

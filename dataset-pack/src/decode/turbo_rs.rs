@@ -1,0 +1,50 @@
+//! libjpeg-turbo-rs, for what it can turn to RGB: libjpeg-turbo in Rust, pixel for pixel.
+
+use std::ops::Range;
+
+use libjpeg_turbo_rs::{ColorSpace, DecodeLimits, Decoder, PixelFormat};
+
+use super::{Pixels, Rejection, admit, broken, spare};
+use crate::format::Status;
+
+/// `None`: a kind of JPEG for the other decoder. All columns are decoded, as little is saved by fewer.
+pub(super) fn decode(
+    bytes: &[u8],
+    limit: u64,
+    _columns: impl Fn(u32, u32) -> Range<u32>,
+) -> Result<Option<Pixels>, Rejection> {
+    let limits = DecodeLimits {
+        max_width: usize::from(u16::MAX),
+        max_height: usize::from(u16::MAX),
+        max_pixels: limit,
+        ..DecodeLimits::default()
+    };
+    let mut decoder = Decoder::new_with_limits(bytes, limits).map_err(broken)?;
+    let frame = decoder.header();
+    let status = match (decoder.jpeg_color_space(), frame.components.len()) {
+        (ColorSpace::Grayscale, 1) => Status::GREY,
+        (ColorSpace::Rgb | ColorSpace::YCbCr, 3) => 0,
+        _ => return Ok(None),
+    };
+    if frame.precision != 8 || frame.is_lossless || decoder.is_arithmetic() {
+        return Ok(None);
+    }
+    let [width, height] = [frame.width, frame.height].map(u32::from);
+    let alone = admit(width, height, 3, limit)?;
+    decoder.set_output_format(PixelFormat::Rgb);
+    decoder.set_block_smoothing(true);
+    decoder.set_stop_on_warning(true);
+    // What was there before is overwritten, or else the decoder fails.
+    let mut rgb = spare(width, height);
+    let made = decoder.decode_image_into(&mut rgb).map_err(broken)?;
+    if made.bytes_written != rgb.len() {
+        return Err(broken("the decoder did not make RGB of it"));
+    }
+    Ok(Some(Pixels {
+        width,
+        height,
+        rgb,
+        status,
+        alone,
+    }))
+}
