@@ -9,6 +9,7 @@ mod zune;
 use std::cell::Cell;
 use std::io::Cursor;
 use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, MutexGuard};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -138,12 +139,18 @@ pub(crate) fn decode(
         return Err(Rejection::Empty);
     }
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => decode_jpeg(bytes, limit, damaged, columns),
+        Ok(ImageFormat::Jpeg) => caught(|| decode_jpeg(bytes, limit, damaged, columns)),
         Ok(format) if format.reading_enabled() => {
-            decode_other(bytes, format, limit).map(|pixels| (pixels, None))
+            caught(|| decode_other(bytes, format, limit)).map(|pixels| (pixels, None))
         }
         _ => Err(Rejection::NotAnImage),
     }
+}
+
+/// A decoder that panics has met a broken image, which shall not end the packing of a million others.
+fn caught<T>(decode: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejection> {
+    let panicked = |_| Err(broken("the decoder panicked"));
+    catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(panicked)
 }
 
 /// Checks the size that a header claims, and waits for other large images.
@@ -246,4 +253,19 @@ fn on_white(image: DynamicImage) -> (Vec<u8>, bool) {
         rgb.extend([r, g, b].map(|c| ((c * a + 255 * (255 - a) + 127) / 255) as u8));
     }
     (rgb, transparent)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_broken_image() {
+        let trouble = caught::<()>(|| panic!("out of bounds")).expect_err("panicked");
+        assert_eq!(
+            trouble.to_string(),
+            "damaged or not supported: the decoder panicked"
+        );
+        assert_eq!(caught(|| Ok(3)).expect("did not"), 3);
+    }
 }
