@@ -142,3 +142,86 @@ impl Gatherer {
         &mut self.buffers[at]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use dataset_pack::{BuildOptions, SynthOptions, build, synth};
+
+    use super::*;
+    use crate::train::random::{Purpose, below, words};
+
+    /// A packed set of drawn images.
+    fn packed(folder: &std::path::Path) -> Dataset {
+        let (drawn, sets) = (folder.join("drawn"), folder.join("sets"));
+        synth(&SynthOptions::new(&drawn, 2, 16), &|_| {}).unwrap();
+        let mut options = BuildOptions::new(&drawn, &sets);
+        options.size = 24;
+        build(&options, &|_| {}).unwrap();
+        Dataset::open(sets).unwrap()
+    }
+
+    #[test]
+    fn squares_are_what_the_views_take_of_the_whole_images() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = packed(folder.path());
+        let (size, side) = (data.size(), 15);
+        let images: Vec<u32> = (0..data.len() as u32).rev().collect();
+        let view = |&image: &u32| {
+            let [y, x, mirror, _] = words(1, Purpose::View, image.into(), 0);
+            let [y, x] = [y, x].map(|word| below(word, (size - side) as u32 + 1));
+            View {
+                y,
+                x,
+                mirror: mirror >> 31,
+                ..View::default()
+            }
+        };
+        let views: Vec<View> = images.iter().map(view).collect();
+        let mut gather = |side| {
+            let views = views.clone();
+            Gatherer::new(side)
+                .batch(&data, &images, views, images.len())
+                .unwrap()
+        };
+        let (whole, squares) = (gather(size), gather(side));
+        let cut = views.iter().enumerate().flat_map(|(n, view)| {
+            let at = move |i: usize| {
+                let (y, x) = (
+                    view.y as usize + i / (3 * side),
+                    3 * view.x as usize + i % (3 * side),
+                );
+                ((n * size + y) * size) * 3 + x
+            };
+            (0..3 * side * side).map(at)
+        });
+        let cut: Vec<u8> = cut.map(|at| whole.pixels[at]).collect();
+        assert!(*squares.pixels == cut);
+        assert_eq!((whole.side, squares.side), (size, side));
+        for (n, &image) in images.iter().enumerate() {
+            let stored = data.image(image as usize).unwrap();
+            assert!(whole.pixels[n * stored.len()..][..stored.len()] == stored);
+            assert_eq!(squares.labels[n], data.label(image as usize));
+        }
+    }
+
+    #[test]
+    fn memory_is_used_again_once_nobody_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = packed(folder.path());
+        let mut gatherer = Gatherer::new(data.size());
+        let mut one = || {
+            gatherer
+                .batch(&data, &[0], vec![View::default()], 1)
+                .unwrap()
+                .pixels
+        };
+        let (a, b) = (one(), one());
+        let (at_a, at_b) = (a.as_ptr(), b.as_ptr());
+        assert_ne!(at_a, at_b);
+        drop(a);
+        assert_eq!(one().as_ptr(), at_a);
+        assert_eq!(one().as_ptr(), at_a);
+        drop(b);
+        assert!([at_a, at_b].contains(&one().as_ptr()));
+    }
+}
