@@ -5,6 +5,8 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 use crate::error::Error;
@@ -36,6 +38,15 @@ impl Draft {
         })
     }
 
+    /// Takes room on the disk for as many bytes. What is not used of it is given back by
+    /// [`Draft::publish`]. Where the file system cannot, room is taken as it is needed.
+    pub(crate) fn reserve(&self, bytes: u64) -> Result<(), Error> {
+        match fallocate(self.file.as_file(), FallocateFlags::KEEP_SIZE, 0, bytes) {
+            Err(Errno::NOSPC) => Err(Error::io(&self.path, "write")(Errno::NOSPC.into())),
+            _ => Ok(()),
+        }
+    }
+
     /// The name it is to have.
     pub(crate) fn path(&self) -> &Path {
         &self.path
@@ -58,9 +69,10 @@ impl Draft {
 
     /// Brings the content to the disk and gives the file its name.
     pub(crate) fn publish(self) -> Result<(), Error> {
-        self.file
-            .as_file()
-            .sync_all()
+        let file = self.file.as_file();
+        file.metadata()
+            .and_then(|metadata| file.set_len(metadata.len()))
+            .and_then(|()| file.sync_all())
             .map_err(Error::io(&self.path, "write"))?;
         self.publish_unsynced()
     }

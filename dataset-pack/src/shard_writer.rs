@@ -32,9 +32,16 @@ impl ShardWriter {
     /// Starts a shard; of `header`, all but counts and layout must be filled in.
     pub(crate) fn create(path: &Path, header: Header) -> Result<Self, Error> {
         let mut draft = Draft::create(path)?;
+        let Header {
+            images_offset,
+            stride,
+            candidates,
+            ..
+        } = header.layout();
+        draft.reserve(images_offset + candidates * stride)?;
         // Its place is kept by a page that no reader takes for a header.
         draft.write(&[0; HEADER_BYTES])?;
-        let positions = vec![0; header.layout().stride as usize];
+        let positions = vec![0; stride as usize];
         let (records, names, report) = (Vec::new(), Vec::new(), Vec::new());
         Ok(ShardWriter {
             draft,

@@ -177,7 +177,7 @@ mod tests {
             }
         };
         let views: Vec<View> = images.iter().map(view).collect();
-        let mut gather = |side| {
+        let gather = |side| {
             let views = views.clone();
             Gatherer::new(side)
                 .batch(&data, &images, views, images.len())
