@@ -6,7 +6,7 @@ use crate::atomic::Draft;
 use crate::error::Error;
 use crate::format::{self, HEADER_BYTES, Header, Record};
 use crate::report::BadImage;
-use crate::statistics;
+use crate::statistics::Sums;
 
 /// What is written of an image besides its pixels, made by any thread.
 pub(crate) struct Packed {
@@ -24,8 +24,7 @@ pub(crate) struct ShardWriter {
     records: Vec<Record>,
     names: Vec<u8>,
     report: Vec<u8>,
-    positions: Vec<u32>,
-    products: [u64; 6],
+    sums: Sums,
 }
 
 impl ShardWriter {
@@ -41,7 +40,6 @@ impl ShardWriter {
         draft.reserve(images_offset + candidates * stride)?;
         // Its place is kept by a page that no reader takes for a header.
         draft.write(&[0; HEADER_BYTES])?;
-        let positions = vec![0; stride as usize];
         let (records, names, report) = (Vec::new(), Vec::new(), Vec::new());
         Ok(ShardWriter {
             draft,
@@ -49,22 +47,19 @@ impl ShardWriter {
             records,
             names,
             report,
-            positions,
-            products: [0; 6],
+            sums: Sums::new(stride as usize),
         })
     }
 
     /// Appends the pixels of images.
     pub(crate) fn write(&mut self, pixels: &[u8]) -> Result<(), Error> {
-        statistics::add_positions(&mut self.positions, pixels);
+        self.sums.add_pixels(pixels);
         self.draft.write(pixels)
     }
 
     /// Notes what else is known of an image whose pixels are written, in their order.
     pub(crate) fn record(&mut self, image: &Packed, label: u32, source: &str) {
-        for (sum, value) in self.products.iter_mut().zip(image.products) {
-            *sum += value;
-        }
+        self.sums.add_products(image.products);
         self.records.push(Record {
             label,
             width: image.width,
@@ -102,7 +97,7 @@ impl ShardWriter {
         let texts = self.texts_section(&header, description);
         header.texts_checksum = format::checksum(&texts);
         self.draft.write(&texts)?;
-        let totals = self.totals_section();
+        let totals = totals_section(self.sums);
         header.totals_checksum = format::checksum(&totals);
         self.draft.write(&totals)?;
         self.draft.write_start(&header.to_page())?;
@@ -127,11 +122,12 @@ impl ShardWriter {
         );
         bytes
     }
+}
 
-    fn totals_section(&self) -> Vec<u8> {
-        let mut bytes = bytemuck::cast_slice(&self.positions).to_vec();
-        bytes.resize(bytes.len().next_multiple_of(8), 0);
-        bytes.extend_from_slice(bytemuck::cast_slice(&self.products));
-        bytes
-    }
+fn totals_section(sums: Sums) -> Vec<u8> {
+    let (positions, products) = sums.finish();
+    let mut bytes = bytemuck::cast_slice(&positions).to_vec();
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes.extend_from_slice(bytemuck::cast_slice(&products));
+    bytes
 }

@@ -14,7 +14,7 @@ use crate::format;
 use crate::index::{INDEX_FILE, Index, MEAN_FILE};
 use crate::report::REPORT_FILE;
 use crate::shard::{Records, Shard};
-use crate::statistics::{self, Totals};
+use crate::statistics::{self, Sums, Totals};
 
 /// Receives progress: images just checked, images of the set.
 pub(crate) type Done<'a> = &'a (dyn Fn(usize, u64) + Sync);
@@ -108,12 +108,13 @@ fn check_pixels(
     done: Done,
     problems: &mut Vec<String>,
 ) -> Result<Contents, Error> {
-    let mut totals = Totals::new(shard.header.stride as usize);
+    let mut sums = Sums::new(shard.header.stride as usize);
     let mut images_per_class = vec![0; index.class_images.len()];
     for (at, record) in records.records.iter().enumerate() {
         done(1, index.counts.packed);
         let checksum = shard.pixels(at, |pixels| {
-            totals.add_image(pixels, statistics::products(pixels));
+            sums.add_pixels(pixels);
+            sums.add_products(statistics::products(pixels));
             format::checksum(pixels)
         })?;
         if checksum != record.checksum {
@@ -125,7 +126,7 @@ fn check_pixels(
     }
     let report = Vec::new();
     Ok(Contents {
-        totals,
+        totals: sums.into(),
         images_per_class,
         report,
     })

@@ -51,16 +51,6 @@ impl Totals {
         }
     }
 
-    pub(crate) fn add_image(&mut self, rgb: &[u8], products: [u64; 6]) {
-        self.images += 1;
-        for (sum, &value) in self.positions.iter_mut().zip(rgb) {
-            *sum += u64::from(value);
-        }
-        for (sum, value) in self.products.iter_mut().zip(products) {
-            *sum += value;
-        }
-    }
-
     pub(crate) fn add(&mut self, other: &Totals) {
         self.images += other.images;
         let sums = self.positions.iter_mut().zip(&other.positions);
@@ -93,42 +83,107 @@ impl Totals {
     }
 }
 
-/// Adds images, each as long as `sums`, to the sums over images, byte by byte.
-pub(crate) fn add_positions(sums: &mut [u32], images: &[u8]) {
+/// So many bytes fit into a sum of 16 bits.
+const FEW: usize = 257;
+
+/// The sums of a shard while its images come, of which there are at most `MAX_SHARD_IMAGES`.
+pub(crate) struct Sums {
+    images: u64,
+    positions: Vec<u32>,
+    /// Of the last images: half the memory to go through for each.
+    few: Vec<u16>,
+    images_in_few: usize,
+    products: [u64; 6],
+}
+
+impl Sums {
+    pub(crate) fn new(image_bytes: usize) -> Self {
+        Sums {
+            images: 0,
+            positions: vec![0; image_bytes],
+            few: vec![0; image_bytes],
+            images_in_few: 0,
+            products: [0; 6],
+        }
+    }
+
+    /// Adds the pixels of images; several at once are faster.
+    pub(crate) fn add_pixels(&mut self, mut images: &[u8]) {
+        let bytes = self.positions.len();
+        while !images.is_empty() {
+            if self.images_in_few == FEW {
+                self.empty_few();
+            }
+            let fit = (FEW - self.images_in_few).min(images.len() / bytes);
+            let (these, rest) = images.split_at(fit * bytes);
+            add_bytes(&mut self.few, these);
+            self.images_in_few += fit;
+            self.images += fit as u64;
+            images = rest;
+        }
+    }
+
+    /// Adds what [`products`] gave of an image.
+    pub(crate) fn add_products(&mut self, products: [u64; 6]) {
+        let sums = self.products.iter_mut().zip(products);
+        sums.for_each(|(sum, value)| *sum += value);
+    }
+
+    fn empty_few(&mut self) {
+        for (sum, few) in self.positions.iter_mut().zip(&mut self.few) {
+            *sum += u32::from(std::mem::take(few));
+        }
+        self.images_in_few = 0;
+    }
+
+    /// The sums for each byte of an image, and those of the products.
+    pub(crate) fn finish(mut self) -> (Vec<u32>, [u64; 6]) {
+        self.empty_few();
+        (self.positions, self.products)
+    }
+}
+
+impl From<Sums> for Totals {
+    fn from(sums: Sums) -> Totals {
+        let images = sums.images;
+        let (positions, products) = sums.finish();
+        Totals {
+            images,
+            positions: positions.into_iter().map(u64::from).collect(),
+            products,
+        }
+    }
+}
+
+/// Adds images, each as long as `few`, byte by byte.
+fn add_bytes(few: &mut [u16], images: &[u8]) {
     #[cfg(target_arch = "x86_64")]
     if is_x86_feature_detected!("avx2") {
         // SAFETY: the processor has AVX2.
-        return unsafe { avx2::add_positions(sums, images) };
+        return unsafe { avx2::add_bytes(few, images) };
     }
-    add_bytes(sums, images);
+    add_bytes_plain(few, images);
 }
 
-/// Many images at once, since the sums take four times the memory of one.
 #[inline(always)]
-fn add_bytes(sums: &mut [u32], images: &[u8]) {
+fn add_bytes_plain(few: &mut [u16], images: &[u8]) {
     const LANES: usize = 32;
-    // So many bytes fit into a sum of 16 bits.
-    const IMAGES: usize = 257;
-    let bytes = sums.len();
-    for images in images.chunks(IMAGES * bytes) {
-        let (blocks, rest) = sums.as_chunks_mut::<LANES>();
-        let at_rest = blocks.len() * LANES;
-        for (block, sums) in blocks.iter_mut().enumerate() {
-            let mut few = [0u16; LANES];
-            for image in images.chunks_exact(bytes) {
-                let levels = &image.as_chunks::<LANES>().0[block];
-                few.iter_mut()
-                    .zip(levels)
-                    .for_each(|(sum, &level)| *sum += u16::from(level));
-            }
-            sums.iter_mut()
-                .zip(few)
-                .for_each(|(sum, few)| *sum += u32::from(few));
-        }
+    let bytes = few.len();
+    let (blocks, rest) = few.as_chunks_mut::<LANES>();
+    let at_rest = blocks.len() * LANES;
+    for (at, block) in blocks.iter_mut().enumerate() {
+        let mut sums = *block;
         for image in images.chunks_exact(bytes) {
-            let levels = rest.iter_mut().zip(&image[at_rest..]);
-            levels.for_each(|(sum, &level)| *sum += u32::from(level));
+            let levels = &image.as_chunks::<LANES>().0[at];
+            sums.iter_mut()
+                .zip(levels)
+                .for_each(|(sum, &level)| *sum += u16::from(level));
         }
+        *block = sums;
+    }
+    for image in images.chunks_exact(bytes) {
+        let levels = rest.iter_mut().zip(&image[at_rest..]);
+        levels.for_each(|(sum, &level)| *sum += u16::from(level));
     }
 }
 
@@ -229,9 +284,9 @@ mod tests {
 
     #[test]
     fn many_white_images_do_not_overflow() {
-        let mut sums = vec![0; 40];
-        add_positions(&mut sums, &vec![255; 40 * 1000]);
-        assert_eq!(sums, [255_000; 40]);
+        let mut sums = Sums::new(40);
+        sums.add_pixels(&vec![255; 40 * 1000]);
+        assert_eq!(sums.finish().0, [255_000; 40]);
     }
 
     #[test]
@@ -243,16 +298,20 @@ mod tests {
 
     proptest! {
         #[test]
-        fn positions_are_those_of_a_plain_loop(bytes in 1usize..100, images in 0usize..600, level: u8) {
-            let mut pixels: Vec<u8> = (0..bytes * images).map(|i| (i * i) as u8).collect();
-            pixels.iter_mut().step_by(3).for_each(|pixel| *pixel = level);
-            let mut expected = vec![7u32; bytes];
-            for image in pixels.chunks_exact(bytes) {
-                expected.iter_mut().zip(image).for_each(|(sum, &x)| *sum += u32::from(x));
+        fn positions_are_those_of_a_plain_loop(
+            bytes in 1usize..100, runs in prop::collection::vec(0usize..400, 0..4), level: u8,
+        ) {
+            let (mut sums, mut expected) = (Sums::new(bytes), vec![0u32; bytes]);
+            for &images in &runs {
+                let mut pixels: Vec<u8> = (0..bytes * images).map(|i| (i * i) as u8).collect();
+                pixels.iter_mut().step_by(3).for_each(|pixel| *pixel = level);
+                for image in pixels.chunks_exact(bytes) {
+                    expected.iter_mut().zip(image).for_each(|(sum, &x)| *sum += u32::from(x));
+                }
+                sums.add_pixels(&pixels);
             }
-            let mut sums = vec![7u32; bytes];
-            add_positions(&mut sums, &pixels);
-            prop_assert_eq!(sums, expected);
+            prop_assert_eq!(sums.images, runs.iter().sum::<usize>() as u64);
+            prop_assert_eq!(sums.finish().0, expected);
         }
 
         #[test]
