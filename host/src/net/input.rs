@@ -91,14 +91,13 @@ impl Network {
     /// Queues the upload of a batch, unless it is there, and what the network sees of it.
     pub fn load(&mut self, batch: &Batch) {
         self.valid = batch.valid;
-        let (input, side) = (self.net.input, batch.side);
+        let (spec, side) = (self.net.input, batch.side);
         assert_eq!(batch.pixels.len(), self.batch * side * side * 3);
         assert!(
-            side == input.size || side == input.crop,
+            side == spec.size || side == spec.crop,
             "neither images nor views"
         );
-        let [size, side, crop, images] =
-            [input.size, side, input.crop, self.batch].map(|n| n as u32);
+        let [size, side, crop, images] = [spec.size, side, spec.crop, self.batch].map(|n| n as u32);
         for (tower, input) in self.towers.iter().zip(&mut self.inputs) {
             let stream = stream(tower);
             let pixels = input.arrive(tower, &batch.pixels);
