@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use dataset_pack::{Resize, load_image};
 
 const SIZE: usize = 64;
-const IMAGES: usize = 26;
+const IMAGES: usize = 27;
 
 fn reference(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

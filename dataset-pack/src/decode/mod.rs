@@ -268,4 +268,16 @@ mod tests {
         );
         assert_eq!(caught(|| Ok(3)).expect("did not"), 3);
     }
+
+    #[test]
+    fn a_jpeg_with_stray_bytes_between_its_markers_is_broken() {
+        let whole = include_bytes!("../../tests/reference/images/wide-420.jpg");
+        let decode = |bytes: &[u8]| decode(bytes, 1 << 30, Damaged::Reject, |width, _| 0..width);
+        decode(whole).expect("is whole");
+        let tables = whole.windows(2).position(|marker| marker == [0xff, 0xdb]);
+        let (before, after) = whole.split_at(tables.expect("has tables"));
+        let stray = [before, b"stray", after].concat();
+        let trouble = decode(&stray).expect_err("has stray bytes");
+        assert!(matches!(trouble, Rejection::Damaged(_)), "{trouble}");
+    }
 }

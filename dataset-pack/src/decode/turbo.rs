@@ -60,13 +60,16 @@ impl Decoder {
     }
 
     /// Limits decoding to what surrounds some columns; returns the first that is decoded. One block
-    /// more to either side, since chroma is interpolated from its neighbours.
+    /// more to either side, since chroma is interpolated from its neighbours; two more yet if a
+    /// progressive image may lack scans, since blocks are then smoothed with the two beside them.
     fn crop(&self, wanted: Range<u32>, width: u32, height: u32) -> Result<u32, Rejection> {
         let Some(block) = self.block() else {
             return Ok(0);
         };
-        let start = (wanted.start / block).saturating_sub(1) * block;
-        let end = ((wanted.end.div_ceil(block) + 1) * block).min(width);
+        let progressive = self.get(tj::TJPARAM_TJPARAM_PROGRESSIVE) != 0;
+        let more = if progressive { 3 } else { 1 };
+        let start = (wanted.start / block).saturating_sub(more) * block;
+        let end = ((wanted.end.div_ceil(block) + more) * block).min(width);
         if (start, end) == (0, width) {
             return Ok(0);
         }

@@ -45,6 +45,16 @@ def deep_png(width, height, seed):
     return cv2.imencode(".png", levels[:, :, ::-1])[1].tobytes()
 
 
+def first_scans(jpeg, count):
+    """A progressive JPEG that ends, as if it were whole, after some of its scans."""
+    at = 0
+    for _ in range(count):
+        at = jpeg.index(b"\xff\xda", at) + 2
+        while jpeg[at] != 0xFF or jpeg[at + 1] == 0 or 0xD0 <= jpeg[at + 1] <= 0xD7:
+            at += 1
+    return jpeg[:at] + b"\xff\xd9"
+
+
 def images():
     """Yields (file name, content)."""
 
@@ -93,6 +103,7 @@ def images():
     yield "animated.webp", encoded(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
     yield "animated.png", encoded(frames[0], "PNG", save_all=True, append_images=frames[1:])
     yield "deep.png", deep_png(70, 80, 27)
+    yield "first-scans.jpg", first_scans(encoded(rgb(96, 80, 28), "JPEG", progressive=True), 3)
 
 
 def decoded(content):
