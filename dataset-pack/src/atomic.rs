@@ -132,3 +132,23 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn room_that_is_not_used_is_given_back() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let path = folder.path().join("file");
+        let mut draft = Draft::create(&path).expect("starts");
+        draft.reserve(1 << 24).expect("has room");
+        draft.write(b"ten bytes.").expect("writes");
+        draft.publish().expect("has its name");
+        let file = path.metadata().expect("is there");
+        assert_eq!(file.len(), 10);
+        assert!(file.blocks() * 512 < 1 << 20, "{} blocks", file.blocks());
+    }
+}
