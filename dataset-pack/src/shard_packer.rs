@@ -185,6 +185,7 @@ impl<'a> ShardPacker<'a> {
             }
             pixels = rest;
         }
+        writer.begin_to_sync();
         for (&index, outcome) in batch.candidates.iter().zip(&batch.outcomes) {
             if let Some(image) = &outcome.packed {
                 let item = self.plan.source.items.get(index as usize);

@@ -57,6 +57,11 @@ impl ShardWriter {
         self.draft.write(pixels)
     }
 
+    /// Lets the disk begin with what has been written.
+    pub(crate) fn begin_to_sync(&self) {
+        self.draft.begin_to_sync();
+    }
+
     /// Notes what else is known of an image whose pixels are written, in their order.
     pub(crate) fn record(&mut self, image: &Packed, label: u32, source: &str) {
         self.sums.add_products(image.products);
