@@ -1,7 +1,7 @@
 """Images packed per second of CPU time, beside other decoders and resizers on the same files.
 
     pip install numpy pillow opencv-python-headless "PyTurboJPEG<2"    # and in another environment pillow-simd
-    python benches/pack_speed.py --program zune=target/release/dataset-pack --simd other/bin/python
+    python benches/pack_speed.py --program default=target/release/dataset-pack --simd other/bin/python
 
 Without --photos FOLDER (class folders of JPEGs), 400 images with the spectrum and the size in bytes of
 ImageNet's are made. Each peer does what packing does to an image: full decode, shorter side to 256
