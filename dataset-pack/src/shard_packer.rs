@@ -1,20 +1,19 @@
 //! Packs one shard: decodes on all threads, writes in the planned order.
 
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
+use bytemuck::Zeroable;
 use rayon::prelude::*;
 
+use crate::atomic::Block;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::pack::Packer;
 use crate::plan::Plan;
 use crate::report::{Action, BadImage};
 use crate::shard_writer::{Packed, ShardWriter};
-
-/// Bytes of neighbours that are written together: the longer a write, the larger the pieces in
-/// which the page cache keeps it, and the faster it is written and read. Pieces of 2 MiB and more
-/// are the first that a virtual machine has to ask its host for.
-const WRITE: usize = 1 << 20;
 
 /// What packs the shards of one set.
 pub(crate) struct ShardPacker<'a> {
@@ -36,7 +35,7 @@ struct Outcome {
 struct Batch<'a> {
     candidates: &'a [u32],
     outcomes: Vec<Outcome>,
-    pixels: Vec<u8>,
+    pixels: Vec<Block>,
 }
 
 /// A shard whose images are written, but which is not yet finished.
@@ -105,10 +104,15 @@ impl<'a> ShardPacker<'a> {
             if ready.candidates.is_empty() && next.candidates.is_empty() {
                 break;
             }
-            let (written, decoded) = rayon::join(
-                || self.write(&mut writer, &ready, bad),
-                || self.decode(&mut next),
-            );
+            let (written, decoded) = thread::scope(|threads| {
+                // On a thread of its own, which mostly waits for the disk.
+                let writing = threads.spawn(|| self.write(&mut writer, &ready, bad));
+                let decoded = self.decode(&mut next);
+                (
+                    writing.join().unwrap_or_else(|panic| resume_unwind(panic)),
+                    decoded,
+                )
+            });
             written?;
             decoded?;
             std::mem::swap(&mut ready, &mut next);
@@ -159,8 +163,10 @@ impl<'a> ShardPacker<'a> {
             })
         };
         let bytes = batch.candidates.len() * self.image_bytes();
-        batch.pixels.resize(bytes, 0);
-        let places = batch.pixels.par_chunks_exact_mut(self.image_bytes());
+        let blocks = bytes.div_ceil(size_of::<Block>());
+        batch.pixels.resize(blocks, Block::zeroed());
+        let pixels = &mut bytemuck::cast_slice_mut(&mut batch.pixels)[..bytes];
+        let places = pixels.par_chunks_exact_mut(self.image_bytes());
         let pairs = batch.candidates.par_iter().zip(places).with_max_len(1);
         let outcomes: Result<_, Error> = pairs.map(one).collect();
         batch.outcomes = outcomes?;
@@ -173,15 +179,12 @@ impl<'a> ShardPacker<'a> {
         batch: &Batch,
         tell: &mut (dyn FnMut(&BadImage) -> Result<(), Error> + Send),
     ) -> Result<(), Error> {
-        let together = (WRITE / self.image_bytes()).max(1) * self.image_bytes();
-        let mut pixels = batch.pixels.as_slice();
+        let mut pixels: &[u8] = bytemuck::cast_slice(&batch.pixels);
         let is_packed = |outcome: &Outcome| outcome.packed.is_some();
         for run in batch.outcomes.chunk_by(|a, b| is_packed(a) == is_packed(b)) {
             let (of_run, rest) = pixels.split_at(run.len() * self.image_bytes());
             if is_packed(&run[0]) {
-                of_run
-                    .chunks(together)
-                    .try_for_each(|some| writer.write(some))?;
+                writer.write(of_run)?;
             }
             pixels = rest;
         }

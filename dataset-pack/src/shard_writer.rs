@@ -8,6 +8,9 @@ use crate::format::{self, HEADER_BYTES, Header, Record};
 use crate::report::BadImage;
 use crate::statistics::Sums;
 
+/// Images that are added up together: so many that memory keeps up, not too many for the caches.
+const SUM_TOGETHER: usize = 5;
+
 /// What is written of an image besides its pixels, made by any thread.
 pub(crate) struct Packed {
     pub(crate) width: u32,
@@ -53,8 +56,10 @@ impl ShardWriter {
 
     /// Appends the pixels of images.
     pub(crate) fn write(&mut self, pixels: &[u8]) -> Result<(), Error> {
-        self.sums.add_pixels(pixels);
-        self.draft.write(pixels)
+        for some in pixels.chunks(SUM_TOGETHER * self.header.layout().stride as usize) {
+            self.sums.add_pixels(some);
+        }
+        self.draft.write_past_cache(pixels)
     }
 
     /// Lets the disk begin with what has been written.
