@@ -1,25 +1,19 @@
 //! Files that appear under their final name only when they are whole.
 
 use std::fs::{File, Permissions};
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom, Write};
-use std::os::fd::AsRawFd;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use bytemuck::{Pod, Zeroable};
-use rustix::fs::{FallocateFlags, OFlags, fallocate, fcntl_getfl, fcntl_setfl};
+use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
+use crate::direct;
 use crate::error::Error;
 
 /// What temporary files end in. A killed run may leave them; the next one removes them.
 pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
-
-/// Memory that the disk can take its bytes from itself, if they begin and end with a block.
-#[derive(Clone, Copy, Pod, Zeroable)]
-#[repr(C, align(4096))]
-pub(crate) struct Block([u8; 4096]);
 
 /// A file being written. Dropped before [`Draft::publish`], it is deleted.
 pub(crate) struct Draft {
@@ -66,22 +60,9 @@ impl Draft {
             .map_err(Error::io(&self.path, "write"))
     }
 
-    /// Appends bytes that nobody reads soon: past the page cache, which they would only fill, if they
-    /// lie in whole [`Block`]s here and in the file, and the file system can.
+    /// Appends bytes that nobody reads soon; best in whole [`direct::Block`]s.
     pub(crate) fn write_past_cache(&mut self, bytes: &[u8]) -> Result<(), Error> {
-        let file = self.file.as_file_mut();
-        let direct = write_direct(file, bytes).map_err(Error::io(&self.path, "write"))?;
-        self.write(&bytes[direct..])
-    }
-
-    /// Lets the disk begin with what has been written, so that [`Draft::publish`] waits less.
-    pub(crate) fn begin_to_sync(&self) {
-        #[cfg(target_os = "linux")]
-        // SAFETY: the file is open. That the system cannot is no matter.
-        unsafe {
-            let file = self.file.as_file().as_raw_fd();
-            libc::sync_file_range(file, 0, 0, libc::SYNC_FILE_RANGE_WRITE);
-        }
+        direct::write(self.file.as_file_mut(), bytes).map_err(Error::io(&self.path, "write"))
     }
 
     /// Overwrites the beginning of the file.
@@ -110,33 +91,6 @@ impl Draft {
             .map_err(|e| Error::io(&path, "write")(e.error))?;
         Ok(())
     }
-}
-
-/// Writes as many of the bytes as can be written past the page cache, and tells how many these are.
-fn write_direct(file: &mut File, bytes: &[u8]) -> io::Result<usize> {
-    let in_blocks = |n: u64| n.is_multiple_of(size_of::<Block>() as u64);
-    let fit = [
-        bytes.as_ptr() as u64,
-        bytes.len() as u64,
-        file.stream_position()?,
-    ];
-    let flags = fcntl_getfl(&*file)?;
-    if !fit.into_iter().all(in_blocks) || fcntl_setfl(&*file, flags | OFlags::DIRECT).is_err() {
-        return Ok(0);
-    }
-    let mut done = 0;
-    let end = loop {
-        match file.write(&bytes[done..]) {
-            Ok(0) => break Ok(done),
-            Ok(some) => done += some,
-            Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            // Not here, or not from where it stopped.
-            Err(e) if e.kind() == ErrorKind::InvalidInput => break Ok(done),
-            Err(e) => break Err(e),
-        }
-    };
-    fcntl_setfl(&*file, flags)?;
-    end
 }
 
 /// Writes a whole file.
@@ -202,28 +156,5 @@ mod tests {
         let file = path.metadata().expect("is there");
         assert_eq!(file.len(), 10);
         assert!(file.blocks() * 512 < 1 << 20, "{} blocks", file.blocks());
-    }
-
-    #[test]
-    fn what_is_written_past_the_cache_is_what_is_read() {
-        // The second is in memory, where there may be no way past the cache.
-        for folder in [std::env::temp_dir(), "/dev/shm".into()] {
-            let Ok(folder) = tempfile::tempdir_in(folder) else {
-                continue;
-            };
-            let path = folder.path().join("file");
-            let mut draft = Draft::create(&path).expect("starts");
-            let blocks: Vec<Block> = (0..5).map(|n| Block([n; 4096])).collect();
-            let blocks: &[u8] = bytemuck::cast_slice(&blocks);
-            // Blocks behind a block; less than one; then no longer at a block's place in the file.
-            let pieces = [blocks, &blocks[1..4097], &blocks[..100], blocks];
-            draft.write(&blocks[..4096]).expect("writes");
-            for piece in pieces {
-                draft.write_past_cache(piece).expect("writes");
-            }
-            draft.publish().expect("has its name");
-            let expected = [&blocks[..4096], &pieces.concat()].concat();
-            assert!(std::fs::read(&path).expect("is there") == expected);
-        }
     }
 }

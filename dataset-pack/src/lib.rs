@@ -18,6 +18,7 @@ mod crop;
 mod dataset;
 mod decode;
 mod description;
+mod direct;
 mod error;
 mod events;
 mod extract;

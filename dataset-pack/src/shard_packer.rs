@@ -7,7 +7,7 @@ use std::thread;
 use bytemuck::Zeroable;
 use rayon::prelude::*;
 
-use crate::atomic::Block;
+use crate::direct::Block;
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::pack::Packer;
@@ -188,7 +188,6 @@ impl<'a> ShardPacker<'a> {
             }
             pixels = rest;
         }
-        writer.begin_to_sync();
         for (&index, outcome) in batch.candidates.iter().zip(&batch.outcomes) {
             if let Some(image) = &outcome.packed {
                 let item = self.plan.source.items.get(index as usize);

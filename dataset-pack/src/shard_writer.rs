@@ -8,9 +8,6 @@ use crate::format::{self, HEADER_BYTES, Header, Record};
 use crate::report::BadImage;
 use crate::statistics::Sums;
 
-/// Images that are added up together: so many that memory keeps up, not too many for the caches.
-const SUM_TOGETHER: usize = 5;
-
 /// What is written of an image besides its pixels, made by any thread.
 pub(crate) struct Packed {
     pub(crate) width: u32,
@@ -56,15 +53,8 @@ impl ShardWriter {
 
     /// Appends the pixels of images.
     pub(crate) fn write(&mut self, pixels: &[u8]) -> Result<(), Error> {
-        for some in pixels.chunks(SUM_TOGETHER * self.header.layout().stride as usize) {
-            self.sums.add_pixels(some);
-        }
+        self.sums.add_pixels(pixels);
         self.draft.write_past_cache(pixels)
-    }
-
-    /// Lets the disk begin with what has been written.
-    pub(crate) fn begin_to_sync(&self) {
-        self.draft.begin_to_sync();
     }
 
     /// Notes what else is known of an image whose pixels are written, in their order.

@@ -86,6 +86,9 @@ impl Totals {
 /// So many bytes fit into a sum of 16 bits.
 const FEW: usize = 257;
 
+/// Images that are added together: the sums are gone through less often, and the caches suffice.
+const TOGETHER: usize = 5;
+
 /// The sums of a shard while its images come, of which there are at most `MAX_SHARD_IMAGES`.
 pub(crate) struct Sums {
     images: u64,
@@ -107,14 +110,16 @@ impl Sums {
         }
     }
 
-    /// Adds the pixels of images; several at once are faster.
+    /// Adds the pixels of images.
     pub(crate) fn add_pixels(&mut self, mut images: &[u8]) {
         let bytes = self.positions.len();
         while !images.is_empty() {
             if self.images_in_few == FEW {
                 self.empty_few();
             }
-            let fit = (FEW - self.images_in_few).min(images.len() / bytes);
+            let fit = (FEW - self.images_in_few)
+                .min(TOGETHER)
+                .min(images.len() / bytes);
             let (these, rest) = images.split_at(fit * bytes);
             add_bytes(&mut self.few, these);
             self.images_in_few += fit;
