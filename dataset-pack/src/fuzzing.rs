@@ -5,6 +5,7 @@ use std::io::Write;
 use crate::description::Damaged;
 use crate::format::{self, HEADER_BYTES, Header};
 use crate::index::Index;
+use crate::memory::Memory;
 use crate::pack::Packer;
 use crate::resize::Resize;
 use crate::shard::Shard;
@@ -109,6 +110,7 @@ pub fn labels(bytes: &[u8]) {
 
 /// An image, of at most 16 MiB once decoded.
 pub fn image(bytes: &[u8]) {
+    let memory = Memory::new(1 << 24);
     for (damaged, rule) in [
         (Damaged::Reject, Resize::Bilinear),
         (Damaged::Keep, Resize::Area2012),
@@ -116,7 +118,7 @@ pub fn image(bytes: &[u8]) {
         let packer = Packer {
             size: 32,
             rule,
-            max_decoded_bytes: 1 << 24,
+            memory: &memory,
             damaged,
         };
         let mut pixels = [0; 32 * 32 * 3];

@@ -5,6 +5,9 @@ use crate::error::Error;
 /// What label an item has that has none.
 pub(crate) const NO_LABEL: u32 = u32::MAX;
 
+/// The most bytes that an item can have; one more stands for all longer ones.
+pub(crate) const MAX_ITEM_BYTES: u64 = u32::MAX as u64 - 1;
+
 /// Where the bytes of an image are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
@@ -89,8 +92,8 @@ impl Items {
             offset,
             name: start,
             container,
-            // More than this is too much for an image anyway, and told of when it is read.
-            bytes: bytes.min(u64::from(u32::MAX)) as u32,
+            // What is too long for an image is told of when it is read.
+            bytes: bytes.min(MAX_ITEM_BYTES + 1) as u32,
             label,
             folder,
             name_bytes: u16::try_from(name.len()).map_err(|_| {

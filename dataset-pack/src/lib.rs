@@ -32,6 +32,7 @@ mod index;
 mod items;
 mod lock;
 mod map;
+mod memory;
 mod merge;
 mod options;
 mod pack;

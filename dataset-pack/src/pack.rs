@@ -6,17 +6,17 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::decode::{self, Pixels};
-pub use crate::decode::{DEFAULT_MAX_DECODED_BYTES, JPEG_DECODER, Rejection};
+pub use crate::decode::{JPEG_DECODER, Rejection};
 use crate::description::Damaged;
 use crate::format::{self, Status};
 use crate::geometry;
+pub use crate::memory::DEFAULT_MAX_DECODED_BYTES;
+use crate::memory::Memory;
 use crate::resize::{Resize, Scaler};
 use crate::shard_writer::Packed;
 use crate::source::Content;
 use crate::statistics;
 
-/// Files larger than this are not read.
-const MAX_FILE_BYTES: u64 = 1 << 28;
 thread_local! {
     static SCALER: RefCell<Scaler> = RefCell::default();
 }
@@ -24,13 +24,15 @@ thread_local! {
 /// Prepares an image file exactly as packing does: decoded, resized and cropped to
 /// `size`×`size`, rows from the top, three bytes R, G, B a pixel.
 pub fn load_image(path: impl AsRef<Path>, size: usize, rule: Resize) -> Result<Vec<u8>, Rejection> {
+    let memory = Memory::new(DEFAULT_MAX_DECODED_BYTES);
     let packer = Packer {
         size,
         rule,
-        max_decoded_bytes: DEFAULT_MAX_DECODED_BYTES,
+        memory: &memory,
         damaged: Damaged::Reject,
     };
-    let (bytes, name) = (read(path.as_ref())?, path.as_ref().to_string_lossy());
+    let bytes = read(path.as_ref(), memory.max_file_bytes())?;
+    let name = path.as_ref().to_string_lossy();
     let mut pixels = vec![0; size * size * 3];
     packer.pack_encoded(&bytes, &name, &mut pixels)?;
     Ok(pixels)
@@ -38,17 +40,17 @@ pub fn load_image(path: impl AsRef<Path>, size: usize, rule: Resize) -> Result<V
 
 /// How images are packed.
 #[derive(Clone, Copy)]
-pub(crate) struct Packer {
+pub(crate) struct Packer<'a> {
     pub(crate) size: usize,
     pub(crate) rule: Resize,
-    pub(crate) max_decoded_bytes: u64,
+    pub(crate) memory: &'a Memory,
     pub(crate) damaged: Damaged,
 }
 
 /// What is known of an image, and what is wrong with it if it was kept all the same.
 pub(crate) type Attempt = Result<(Packed, Option<Rejection>), Rejection>;
 
-impl Packer {
+impl Packer<'_> {
     /// Writes what is stored of an image to `out`, of `size`×`size` pixels.
     pub(crate) fn pack(&self, content: &Content, name: &str, out: &mut [u8]) -> Attempt {
         match content {
@@ -58,6 +60,7 @@ impl Packer {
                 let side = (planes.len() / 3).isqrt();
                 let [red, green, blue] = [0, 1, 2].map(|c| &planes[c * side * side..]);
                 let pixels = red.iter().zip(green).zip(blue).take(side * side);
+                let share = self.memory.decoding.take(planes.len() as u64);
                 let rgb = pixels.flat_map(|((r, g), b)| [*r, *g, *b]).collect();
                 let (width, height, status) = (side as u32, side as u32, 0);
                 let pixels = Pixels {
@@ -65,7 +68,7 @@ impl Packer {
                     height,
                     rgb,
                     status,
-                    alone: None,
+                    _share: share,
                 };
                 Ok((self.scale(&pixels, out), None))
             }
@@ -74,8 +77,7 @@ impl Packer {
 
     fn pack_encoded(&self, bytes: &[u8], name: &str, out: &mut [u8]) -> Attempt {
         let columns = |width, height| geometry::sides(width, height, self.size)[0].touched();
-        let (mut pixels, trouble) =
-            decode::decode(bytes, self.max_decoded_bytes, self.damaged, columns)?;
+        let (mut pixels, trouble) = decode::decode(bytes, self.memory, self.damaged, columns)?;
         if decode::is_misnamed(name, bytes) {
             pixels.status |= Status::MISNAMED;
         }
@@ -96,19 +98,17 @@ impl Packer {
     }
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, Rejection> {
+fn read(path: &Path, limit: u64) -> Result<Vec<u8>, Rejection> {
     let unreadable = |cause: std::io::Error| Rejection::Unreadable(format!("cannot read: {cause}"));
     let file = File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     // One byte more than allowed tells a file that is too long, whatever its metadata say.
-    file.take(MAX_FILE_BYTES + 1)
+    file.take(limit + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
-    if bytes.len() as u64 > MAX_FILE_BYTES {
-        let limit = MAX_FILE_BYTES >> 20;
-        return Err(Rejection::Unreadable(format!(
-            "the file is larger than {limit} MiB"
-        )));
+    if bytes.len() as u64 > limit {
+        let cause = format!("the file is longer than {limit} bytes");
+        return Err(Rejection::Unreadable(cause));
     }
     Ok(bytes)
 }

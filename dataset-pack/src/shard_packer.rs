@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::direct::Block;
 use crate::error::Error;
 use crate::events::{Event, Observer};
+use crate::memory::Memory;
 use crate::pack::Packer;
 use crate::plan::Plan;
 use crate::report::{Action, BadImage};
@@ -20,6 +21,7 @@ pub(crate) struct ShardPacker<'a> {
     pub(crate) plan: &'a Plan<'a>,
     pub(crate) folder: &'a Path,
     pub(crate) observer: Observer<'a>,
+    memory: Memory,
     /// The description, as it stands in every shard.
     description: Vec<u8>,
 }
@@ -78,6 +80,7 @@ impl<'a> ShardPacker<'a> {
             plan,
             folder,
             observer,
+            memory: Memory::new(plan.description.max_decoded_bytes),
             description,
         })
     }
@@ -134,15 +137,14 @@ impl<'a> ShardPacker<'a> {
         let packer = Packer {
             size: description.size as usize,
             rule: description.resize,
-            max_decoded_bytes: description.max_decoded_bytes,
+            memory: &self.memory,
             damaged: description.damaged,
         };
         let source = self.plan.source;
         let one = |(&index, out): (&u32, &mut [u8])| {
             let item = source.items.get(index as usize);
-            let content = source
-                .store
-                .read(item, |reason| source.items.why(reason).into())?;
+            let why = |reason| source.items.why(reason).into();
+            let (content, _share) = source.store.read(item, &self.memory, why)?;
             let bad = |reason: String, action| {
                 let source = item.source();
                 Some(BadImage {

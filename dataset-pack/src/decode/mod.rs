@@ -10,7 +10,6 @@ use std::cell::Cell;
 use std::io::Cursor;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, MutexGuard};
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
@@ -20,6 +19,7 @@ use self::turbo as libjpeg;
 use self::turbo_rs as libjpeg;
 use crate::description::Damaged;
 use crate::format::Status;
+use crate::memory::{MOST_PER_BYTE, Memory, Share};
 
 /// The decoder of JPEG files in this build; CMYK and what is damaged is decoded by zune-jpeg, all
 /// else by the crate `image`.
@@ -36,13 +36,8 @@ pub(crate) const JPEG_DECODER_ID: u32 = if cfg!(feature = "turbojpeg-portable") 
     2
 };
 
-/// Images that take more bytes than this once decoded are not decoded unless the user says so.
-pub const DEFAULT_MAX_DECODED_BYTES: u64 = 200 << 20;
-
-/// Images that take more than this are decoded one at a time, lest as many as there are threads
-/// fill the memory.
-const LARGE: u64 = 1 << 25;
-static LARGE_IMAGES: Mutex<()> = Mutex::new(());
+/// Memory for more pixels than this is given back, not used again.
+const MOST_SPARE: usize = 8 << 20;
 
 /// Why an image cannot be packed.
 #[derive(Debug, thiserror::Error)]
@@ -76,16 +71,15 @@ pub enum Rejection {
 }
 
 /// A decoded image.
-#[derive(Debug)]
-pub(crate) struct Pixels {
+pub(crate) struct Pixels<'a> {
     pub(crate) width: u32,
     pub(crate) height: u32,
     /// Rows from the top, three bytes a pixel.
     pub(crate) rgb: Vec<u8>,
     /// Flags of [`Status`].
     pub(crate) status: u32,
-    /// Held as long as a large image is.
-    pub(crate) alone: Option<MutexGuard<'static, ()>>,
+    /// What this takes of the memory for decoding.
+    pub(crate) _share: Share<'a>,
 }
 
 thread_local! {
@@ -93,9 +87,9 @@ thread_local! {
     static SPARE: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-impl Drop for Pixels {
+impl Drop for Pixels<'_> {
     fn drop(&mut self) {
-        if self.alone.is_none() {
+        if self.rgb.capacity() <= MOST_SPARE {
             SPARE.set(std::mem::take(&mut self.rgb));
         }
     }
@@ -109,7 +103,7 @@ fn spare(width: u32, height: u32) -> Vec<u8> {
 }
 
 /// An image, and what is wrong with it if it is kept all the same.
-pub(crate) type Decoded = Result<(Pixels, Option<Rejection>), Rejection>;
+pub(crate) type Decoded<'a> = Result<(Pixels<'a>, Option<Rejection>), Rejection>;
 
 /// Whether these first bytes of a file are those of an image.
 pub(crate) fn is_image(start: &[u8]) -> bool {
@@ -129,19 +123,19 @@ pub(crate) fn is_misnamed(name: &str, bytes: &[u8]) -> bool {
 /// Transparency is composited on white. EXIF orientation is not applied. Of an animation the
 /// first frame is taken. Only the columns that `columns` gives for a width and a height need be
 /// decoded; in the others there may be anything.
-pub(crate) fn decode(
+pub(crate) fn decode<'a>(
     bytes: &[u8],
-    limit: u64,
+    memory: &'a Memory,
     damaged: Damaged,
     columns: impl Fn(u32, u32) -> Range<u32>,
-) -> Decoded {
+) -> Decoded<'a> {
     if bytes.is_empty() {
         return Err(Rejection::Empty);
     }
     match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => caught(|| decode_jpeg(bytes, limit, damaged, columns)),
+        Ok(ImageFormat::Jpeg) => caught(|| decode_jpeg(bytes, memory, damaged, columns)),
         Ok(format) if format.reading_enabled() => {
-            caught(|| decode_other(bytes, format, limit)).map(|pixels| (pixels, None))
+            caught(|| decode_other(bytes, format, memory)).map(|pixels| (pixels, None))
         }
         _ => Err(Rejection::NotAnImage),
     }
@@ -153,17 +147,19 @@ fn caught<T>(decode: impl FnOnce() -> Result<T, Rejection>) -> Result<T, Rejecti
     catch_unwind(AssertUnwindSafe(decode)).unwrap_or_else(panicked)
 }
 
-/// Checks the size that a header claims, and waits for other large images.
+/// Checks the size that a header claims, and waits until there is room: `per_byte` times as much.
 fn admit(
     width: u32,
     height: u32,
     pixel_bytes: u64,
-    limit: u64,
-) -> Result<Option<MutexGuard<'static, ()>>, Rejection> {
+    per_byte: u64,
+    memory: &Memory,
+) -> Result<Share<'_>, Rejection> {
     if width == 0 || height == 0 {
         return Err(Rejection::ZeroSize(width, height));
     }
     let bytes = (u64::from(width) * u64::from(height)).saturating_mul(pixel_bytes);
+    let limit = memory.max_decoded_bytes;
     if bytes > limit {
         return Err(Rejection::TooLarge {
             width,
@@ -171,13 +167,7 @@ fn admit(
             limit,
         });
     }
-    // A panic of the thread that held it says nothing about this image.
-    let wait = || {
-        LARGE_IMAGES
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner())
-    };
-    Ok((bytes > LARGE).then(wait))
+    Ok(memory.decoding.take(bytes.saturating_mul(per_byte)))
 }
 
 fn broken(cause: impl std::fmt::Display) -> Rejection {
@@ -188,18 +178,18 @@ fn broken(cause: impl std::fmt::Display) -> Rejection {
 
 /// What is wrong with a JPEG is found by decoding it strictly. If it is to be kept, a second
 /// attempt takes what it can get.
-fn decode_jpeg(
+fn decode_jpeg<'a>(
     bytes: &[u8],
-    limit: u64,
+    memory: &'a Memory,
     damaged: Damaged,
     columns: impl Fn(u32, u32) -> Range<u32>,
-) -> Decoded {
-    let attempt = libjpeg::decode(bytes, limit, columns)
+) -> Decoded<'a> {
+    let attempt = libjpeg::decode(bytes, memory, columns)
         .transpose()
-        .unwrap_or_else(|| zune::decode(bytes, limit, true));
+        .unwrap_or_else(|| zune::decode(bytes, memory, true));
     match attempt {
         Err(trouble @ Rejection::Damaged(_)) if damaged == Damaged::Keep => {
-            match zune::decode(bytes, limit, false) {
+            match zune::decode(bytes, memory, false) {
                 Ok(mut pixels) => {
                     pixels.status |= Status::DAMAGED;
                     Ok((pixels, Some(trouble)))
@@ -211,16 +201,21 @@ fn decode_jpeg(
     }
 }
 
-fn decode_other(bytes: &[u8], format: ImageFormat, limit: u64) -> Result<Pixels, Rejection> {
+fn decode_other<'a>(
+    bytes: &[u8],
+    format: ImageFormat,
+    memory: &'a Memory,
+) -> Result<Pixels<'a>, Rejection> {
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     // As much again for the decoder's own buffers.
     let mut limits = Limits::default();
-    limits.max_alloc = Some(limit.saturating_mul(2));
+    limits.max_alloc = Some(memory.max_decoded_bytes.saturating_mul(2));
     reader.limits(limits);
     let decoder = reader.into_decoder().map_err(broken)?;
     let (width, height) = decoder.dimensions();
     let colour = decoder.color_type();
-    let alone = admit(width, height, u64::from(colour.bytes_per_pixel()), limit)?;
+    let pixel_bytes = u64::from(colour.bytes_per_pixel());
+    let share = admit(width, height, pixel_bytes, MOST_PER_BYTE, memory)?;
     let image = DynamicImage::from_decoder(decoder).map_err(broken)?;
     let flag = |flag: u32, set: bool| if set { flag } else { 0 };
     let status = flag(Status::GREY, !colour.has_color())
@@ -239,7 +234,7 @@ fn decode_other(bytes: &[u8], format: ImageFormat, limit: u64) -> Result<Pixels,
         height,
         rgb,
         status,
-        alone,
+        _share: share,
     })
 }
 
@@ -270,9 +265,29 @@ mod tests {
     }
 
     #[test]
+    fn an_image_has_its_share_of_the_memory_as_long_as_it_is_there() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/images");
+        let memory = Memory::new(1 << 20);
+        let (all, mut decoded) = (memory.decoding.left(), 0);
+        for entry in std::fs::read_dir(folder).expect("the images are there") {
+            let path = entry.expect("the folder can be read").path();
+            let bytes = std::fs::read(&path).expect("the image can be read");
+            if let Ok((pixels, _)) = decode(&bytes, &memory, Damaged::Keep, |w, _| 0..w) {
+                let share = all - memory.decoding.left();
+                assert!(share > pixels.rgb.len() as u64, "{path:?}: {share}");
+                decoded += 1;
+            }
+            assert_eq!(memory.decoding.left(), all, "{path:?}");
+        }
+        assert!(decoded > 20, "{decoded}");
+    }
+
+    #[test]
     fn a_jpeg_with_stray_bytes_between_its_markers_is_broken() {
         let whole = include_bytes!("../../tests/reference/images/wide-420.jpg");
-        let decode = |bytes: &[u8]| decode(bytes, 1 << 30, Damaged::Reject, |width, _| 0..width);
+        let memory = Memory::new(1 << 30);
+        let decode =
+            |bytes: &[u8]| decode(bytes, &memory, Damaged::Reject, |width, _| 0..width).map(drop);
         decode(whole).expect("is whole");
         let tables = whole.windows(2).position(|marker| marker == [0xff, 0xdb]);
         let (before, after) = whole.split_at(tables.expect("has tables"));

@@ -7,6 +7,10 @@ use turbojpeg_sys as tj;
 
 use super::{Pixels, Rejection, admit, broken, spare};
 use crate::format::Status;
+use crate::memory::Memory;
+
+/// With several scans the coefficients are in memory, of two bytes, and the pixels.
+const PER_BYTE: u64 = 3;
 
 /// A decoder. One for each image: it keeps tables, which a broken image could take for its own.
 struct Decoder(tj::tjhandle);
@@ -104,11 +108,11 @@ impl Decoder {
 }
 
 /// `None`: a colour space for the other decoder.
-pub(super) fn decode(
+pub(super) fn decode<'a>(
     bytes: &[u8],
-    limit: u64,
+    memory: &'a Memory,
     columns: impl Fn(u32, u32) -> Range<u32>,
-) -> Result<Option<Pixels>, Rejection> {
+) -> Result<Option<Pixels<'a>>, Rejection> {
     let decoder = Decoder::new()?;
     decoder.read_header(bytes)?;
     let status = match decoder.get(tj::TJPARAM_TJPARAM_COLORSPACE) as tj::TJCS {
@@ -121,7 +125,7 @@ pub(super) fn decode(
         tj::TJPARAM_TJPARAM_JPEGHEIGHT,
     ]
     .map(|parameter| decoder.get(parameter).max(0) as u32);
-    let alone = admit(width, height, 3, limit)?;
+    let share = admit(width, height, 3, PER_BYTE, memory)?;
     let first = decoder.crop(columns(width, height), width, height)?;
     // What was there before is overwritten where it matters, or else the decoder fails.
     let mut rgb = spare(width, height);
@@ -131,7 +135,7 @@ pub(super) fn decode(
         height,
         rgb,
         status,
-        alone,
+        _share: share,
     }))
 }
 
@@ -142,16 +146,16 @@ mod tests {
     #[test]
     fn the_columns_asked_for_are_those_of_the_whole_image() {
         let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference/images");
-        let mut cropped = 0;
+        let (memory, mut cropped) = (Memory::new(1 << 30), 0);
         for entry in std::fs::read_dir(folder).expect("the images are there") {
             let path = entry.expect("the folder can be read").path();
             let bytes = std::fs::read(&path).expect("the image can be read");
-            let Ok(Some(whole)) = decode(&bytes, 1 << 30, |width, _| 0..width) else {
+            let Ok(Some(whole)) = decode(&bytes, &memory, |width, _| 0..width) else {
                 continue;
             };
             for start in (0..whole.width).step_by(7) {
                 for end in [start + 1, start + 30, whole.width].map(|end| end.min(whole.width)) {
-                    let part = decode(&bytes, 1 << 30, |_, _| start..end);
+                    let part = decode(&bytes, &memory, |_, _| start..end);
                     let part = part.expect("a whole image").expect("in RGB");
                     let row = |rgb: &[u8], y: u32| {
                         let at = |x: u32| ((y * whole.width + x) * 3) as usize;

@@ -6,17 +6,18 @@ use libjpeg_turbo_rs::{ColorSpace, DecodeLimits, Decoder, PixelFormat};
 
 use super::{Pixels, Rejection, admit, broken, spare};
 use crate::format::Status;
+use crate::memory::{MOST_PER_BYTE, Memory};
 
 /// `None`: a kind of JPEG for the other decoder. All columns are decoded, as little is saved by fewer.
-pub(super) fn decode(
+pub(super) fn decode<'a>(
     bytes: &[u8],
-    limit: u64,
+    memory: &'a Memory,
     _columns: impl Fn(u32, u32) -> Range<u32>,
-) -> Result<Option<Pixels>, Rejection> {
+) -> Result<Option<Pixels<'a>>, Rejection> {
     let limits = DecodeLimits {
         max_width: usize::from(u16::MAX),
         max_height: usize::from(u16::MAX),
-        max_pixels: limit,
+        max_pixels: memory.max_decoded_bytes,
         ..DecodeLimits::default()
     };
     let mut decoder = Decoder::new_with_limits(bytes, limits).map_err(broken)?;
@@ -30,7 +31,13 @@ pub(super) fn decode(
         return Ok(None);
     }
     let [width, height] = [frame.width, frame.height].map(u32::from);
-    let alone = admit(width, height, 3, limit)?;
+    // Of a baseline image the samples are in memory, and the pixels.
+    let per_byte = if frame.is_progressive {
+        MOST_PER_BYTE
+    } else {
+        2
+    };
+    let share = admit(width, height, 3, per_byte, memory)?;
     decoder.set_output_format(PixelFormat::Rgb);
     decoder.set_block_smoothing(true);
     decoder.set_stop_on_warning(true);
@@ -45,6 +52,6 @@ pub(super) fn decode(
         height,
         rgb,
         status,
-        alone,
+        _share: share,
     }))
 }

@@ -7,9 +7,14 @@ use zune_jpeg::JpegDecoder;
 
 use super::{Pixels, Rejection, admit, broken};
 use crate::format::Status;
+use crate::memory::{MOST_PER_BYTE, Memory};
 
 /// Strict, or else what a truncated file lacks comes out as grey.
-pub(super) fn decode(bytes: &[u8], limit: u64, strict: bool) -> Result<Pixels, Rejection> {
+pub(super) fn decode<'a>(
+    bytes: &[u8],
+    memory: &'a Memory,
+    strict: bool,
+) -> Result<Pixels<'a>, Rejection> {
     let options = DecoderOptions::default()
         .set_strict_mode(strict)
         .set_max_width(usize::from(u16::MAX))
@@ -19,7 +24,8 @@ pub(super) fn decode(bytes: &[u8], limit: u64, strict: bool) -> Result<Pixels, R
     decoder.decode_headers().map_err(broken)?;
     let info = decoder.info().ok_or_else(|| broken("no frame header"))?;
     let (width, height) = (u32::from(info.width), u32::from(info.height));
-    let alone = admit(width, height, u64::from(info.components.max(3)), limit)?;
+    let pixel_bytes = u64::from(info.components.max(3));
+    let share = admit(width, height, pixel_bytes, MOST_PER_BYTE, memory)?;
     let rgb = decoder.decode().map_err(broken)?;
     if rgb.len() != width as usize * height as usize * 3 {
         return Err(broken("the decoder did not make RGB of it"));
@@ -34,6 +40,6 @@ pub(super) fn decode(bytes: &[u8], limit: u64, strict: bool) -> Result<Pixels, R
         height,
         rgb,
         status,
-        alone,
+        _share: share,
     })
 }

@@ -6,10 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use crate::error::Error;
-use crate::items::{Item, Place};
-
-/// Images of more bytes than this are not read.
-pub(crate) const MAX_FILE_BYTES: u64 = 1 << 28;
+use crate::items::{Item, MAX_ITEM_BYTES, Place};
+use crate::memory::{Memory, Share};
 
 /// A file with many images in it.
 #[derive(Debug)]
@@ -38,35 +36,37 @@ pub(crate) enum Content {
 }
 
 impl Store {
-    /// Reads an image. An error is one of the source as a whole: what was there when it was
-    /// looked through is there no more. Going on would leave a gap.
-    pub(crate) fn read(
+    /// Reads an image, when there is room for its bytes. An error is one of the source as a whole:
+    /// what was there when it was looked through is there no more. Going on would leave a gap.
+    pub(crate) fn read<'a>(
         &self,
         item: Item<'_>,
+        memory: &'a Memory,
         why: impl Fn(u32) -> String,
-    ) -> Result<Content, Error> {
-        if u64::from(item.bytes) > MAX_FILE_BYTES {
-            let limit = MAX_FILE_BYTES >> 20;
-            return Ok(Content::Unusable(format!(
-                "the file is larger than {limit} MiB"
-            )));
-        }
-        match item.place {
-            Place::Nowhere(reason) => Ok(Content::Unusable(why(reason))),
-            Place::File => self.read_file(item).map(Content::Encoded),
+    ) -> Result<(Content, Share<'a>), Error> {
+        let limit = memory.max_file_bytes().min(MAX_ITEM_BYTES);
+        let too_long = u64::from(item.bytes) > limit;
+        let share = memory
+            .files
+            .take(if too_long { 0 } else { item.bytes.into() });
+        let content = match item.place {
+            _ if too_long => Content::Unusable(format!("the file is longer than {limit} bytes")),
+            Place::Nowhere(reason) => Content::Unusable(why(reason)),
+            Place::File => Content::Encoded(self.read_file(item)?),
             Place::Within(container, offset) => {
                 let Container { path, planes } = &self.containers[container as usize];
                 let file = File::open(path).map_err(Error::io(path, "read"))?;
                 let mut bytes = vec![0; item.bytes as usize];
                 file.read_exact_at(&mut bytes, offset)
                     .map_err(Error::io(path, "read"))?;
-                Ok(if *planes {
+                if *planes {
                     Content::Planes(bytes)
                 } else {
                     Content::Encoded(bytes)
-                })
+                }
             }
-        }
+        };
+        Ok((content, share))
     }
 
     fn read_file(&self, item: Item<'_>) -> Result<Vec<u8>, Error> {
@@ -82,5 +82,44 @@ impl Store {
             return Err(Error::input(&path, cause));
         }
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_where_there_is_room_and_not_if_there_never_is() {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let root = dir.path().to_path_buf();
+        fs::write(root.join("short.jpg"), [1; 100]).expect("writes");
+        let containers = Vec::new();
+        let (store, memory) = (Store { root, containers }, Memory::new(0));
+        let (folder, label, place) = ("", 0, Place::File);
+        let read = |name: &'static str, bytes: u64| {
+            let bytes = bytes.try_into().expect("an item's length");
+            let item = Item {
+                folder,
+                name,
+                label,
+                place,
+                bytes,
+            };
+            store.read(item, &memory, |_| String::new()).expect("reads")
+        };
+        let all = memory.files.left();
+        let (content, share) = read("short.jpg", 100);
+        assert!(matches!(content, Content::Encoded(bytes) if bytes == [1; 100]));
+        assert_eq!(memory.files.left(), all - 100);
+        drop(share);
+        assert_eq!(memory.files.left(), all);
+        for long in [memory.max_file_bytes() + 1, MAX_ITEM_BYTES + 1] {
+            let (content, _share) = read("long.jpg", long);
+            assert!(matches!(content, Content::Unusable(why) if why.contains("longer than")));
+            assert_eq!(memory.files.left(), all);
+        }
     }
 }
