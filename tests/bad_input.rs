@@ -7,12 +7,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use tempfile::TempDir;
-
-use common::{Done, bytes, checkpoint, files, host, pack, path, program, run, train_tiny};
+use common::{Done, Folder, bytes, checkpoint, files, host, pack, path, program, run, train_tiny};
 
 /// Data of three classes and a run of one step, `run`. Tests write only under names of their own.
-static DATA: LazyLock<TempDir> = LazyLock::new(|| {
+static DATA: LazyLock<Folder> = LazyLock::new(|| {
     let dir = common::sets(3, 16, 64);
     run(&mut train_tiny(dir.path(), "run", &["--steps", "1"])).ok();
     dir

@@ -8,13 +8,11 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::LazyLock;
 
-use tempfile::TempDir;
-
-use common::{Done, bytes, checkpoint, path, program, run, tiny, train_tiny};
+use common::{Done, Folder, bytes, checkpoint, path, program, run, tiny, train_tiny};
 use cuda_common::order::examine;
 use cuda_common::{Call, assert_nothing_left, read, train_on, with_gpus};
 
-static DATA: LazyLock<TempDir> = LazyLock::new(|| common::sets(3, 24, 64));
+static DATA: LazyLock<Folder> = LazyLock::new(|| common::sets(3, 24, 64));
 
 const TRAINING: [&str; 4] = ["--steps", "6", "--checkpoint-every", "2"];
 

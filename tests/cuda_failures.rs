@@ -8,13 +8,11 @@ use std::fs;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use tempfile::TempDir;
-
-use common::{Done, bytes, checkpoint, program, run};
+use common::{Done, Folder, bytes, checkpoint, program, run};
 use cuda_common::{Call, assert_nothing_left, stand_in, train_on, with_gpus};
 
 /// Data, and a run of two steps, `run`, which others begin with a copy of.
-static DATA: LazyLock<TempDir> = LazyLock::new(|| {
+static DATA: LazyLock<Folder> = LazyLock::new(|| {
     let dir = common::sets(3, 24, 64);
     train_on(
         dir.path(),

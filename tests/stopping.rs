@@ -9,11 +9,9 @@ use std::sync::LazyLock;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
+use common::{Done, Folder, bytes, checkpoint, files, metrics, path, run, train_tiny};
 
-use common::{Done, bytes, checkpoint, files, metrics, path, run, train_tiny};
-
-static DATA: LazyLock<TempDir> = LazyLock::new(|| common::sets(3, 24, 64));
+static DATA: LazyLock<Folder> = LazyLock::new(|| common::sets(3, 24, 64));
 
 fn train(out: &str, options: &[&str]) -> Command {
     train_tiny(DATA.path(), out, options)

@@ -6,17 +6,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
+use common::{Folder, bytes, files, host, metrics, pack, path, run, train_tiny};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
-use tempfile::TempDir;
-
-use common::{bytes, files, host, metrics, pack, path, run, train_tiny};
 
 const CLASSES: usize = 5;
 const STEPS: u64 = 150;
 
 /// Data of five classes and the trained run `run`.
-static TRAINED: LazyLock<TempDir> = LazyLock::new(|| {
+static TRAINED: LazyLock<Folder> = LazyLock::new(|| {
     let dir = common::sets(CLASSES as u32, 60, 64);
     let val = path(dir.path(), "sets/val");
     let options = [

@@ -5,6 +5,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 use tempfile::TempDir;
 
@@ -104,9 +105,39 @@ pub fn pack<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Done {
     run(program("dataset-pack").args(arguments))
 }
 
+/// A temporary folder that is there until the tests of a program end. They keep theirs in statics, which are never
+/// dropped.
+pub struct Folder(PathBuf);
+
+static FOLDERS: Mutex<Vec<TempDir>> = Mutex::new(Vec::new());
+
+extern "C" fn remove_folders() {
+    if let Ok(mut folders) = FOLDERS.lock() {
+        folders.clear();
+    }
+}
+
+impl Folder {
+    fn new() -> Folder {
+        let dir = tempfile::tempdir().expect("a temporary folder");
+        let path = dir.path().to_path_buf();
+        let mut folders = FOLDERS.lock().expect("nobody panics with it");
+        if folders.is_empty() {
+            // SAFETY: the function neither panics nor unwinds.
+            assert_eq!(unsafe { libc::atexit(remove_folders) }, 0);
+        }
+        folders.push(dir);
+        Folder(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
 /// A folder with drawn images in `drawn` and the sets made of them, `sets/train` and `sets/val`.
-pub fn sets(classes: u32, per_class: u32, size: u32) -> TempDir {
-    let dir = tempfile::tempdir().expect("a temporary folder");
+pub fn sets(classes: u32, per_class: u32, size: u32) -> Folder {
+    let dir = Folder::new();
     let [drawn, sets] = ["drawn", "sets"].map(|name| path(dir.path(), name));
     let [classes, per_class, size] = [classes, per_class, size].map(|n| n.to_string());
     pack([
