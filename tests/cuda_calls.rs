@@ -129,6 +129,20 @@ fn both_towers_on_one_gpu() {
 }
 
 #[test]
+fn pixels_go_up_once_to_each_gpu() {
+    let uploads = |out: &str, gpus: &str| {
+        let (_, calls) = trained(out, "devices=2", gpus, &[]);
+        let pixels = 32 * 56 * 56 * 3;
+        let is_it =
+            |call: &&Call| call.name() == "cuMemcpyHtoDAsync_v2" && call.number("bytes") == pixels;
+        calls.iter().filter(is_it).count()
+    };
+    let shared = uploads("shared", "0,0");
+    assert!(shared >= 6, "{shared}");
+    assert_eq!(uploads("each", "0,1"), 2 * shared);
+}
+
+#[test]
 fn streams_do_not_block_and_events_tell_no_time() {
     let (_, calls) = trained("handles", "devices=2", "0,1", &[]);
     let all = |name: &str, field: &str, value: bool| {

@@ -5,37 +5,26 @@ use std::sync::Arc;
 use anyhow::{Error, Result};
 
 use super::shapes::Net;
-use super::{IMAGES, Network};
+use super::{IMAGES, Network, first};
 use crate::device::{Counting, Device, Memory};
 
 /// Part of the free memory that is left to the driver.
 const RESERVE: f64 = 0.03;
 
-/// Bytes that a network takes on each tower's device.
-fn needs(net: &Net, batch: usize) -> Result<Vec<usize>> {
-    let counting: Vec<Arc<Counting>> = net.towers.iter().map(|_| Counting::new()).collect();
-    let devices: Vec<_> = counting
-        .iter()
-        .map(|one| one.clone() as Arc<dyn Device>)
-        .collect();
-    Network::place(net, &devices, batch, 0)?;
-    Ok(counting.iter().map(|one| one.bytes()).collect())
-}
-
 /// Bytes that a network takes on a device and what that has free, for each that says.
 fn loads(net: &Net, devices: &[Arc<dyn Device>], batch: usize) -> Result<Vec<(usize, Memory)>> {
-    let needs = needs(net, batch)?;
-    let first = |i: &usize| {
-        !devices[..*i]
-            .iter()
-            .any(|other| Arc::ptr_eq(other, &devices[*i]))
-    };
-    let load = |i: usize| {
-        let towers = (0..devices.len()).filter(|&j| Arc::ptr_eq(&devices[i], &devices[j]));
-        let bytes = towers.map(|j| needs[j]).sum();
-        Some((bytes, devices[i].memory()?))
-    };
-    Ok((0..devices.len()).filter(first).filter_map(load).collect())
+    let counting: Vec<Arc<Counting>> = devices.iter().map(|_| Counting::new()).collect();
+    let stands_in = |device| counting[first(devices, device)].clone() as Arc<dyn Device>;
+    let stand_ins: Vec<_> = devices.iter().map(stands_in).collect();
+    Network::place(net, &stand_ins, batch, 0)?;
+    // Nothing is asked of those that stand in for no device.
+    let used = counting
+        .iter()
+        .zip(devices)
+        .filter(|(one, _)| one.bytes() > 0);
+    Ok(used
+        .filter_map(|(one, device)| Some((one.bytes(), device.memory()?)))
+        .collect())
 }
 
 /// Adds to an out-of-memory error what the network needs, and which batch would fit.

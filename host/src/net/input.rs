@@ -1,4 +1,4 @@
-//! A batch on its way to a tower's first layer.
+//! A batch on its way to the first layer.
 
 use std::sync::Arc;
 
@@ -10,13 +10,16 @@ use super::{Batch, Memory, Network, Tower, stream};
 use crate::device::{Buffer, Device, Event, Stream};
 use crate::train::views::View;
 
-/// What a tower's device holds of batches before its first layer.
+/// What a device holds of batches before the first layer of its towers.
 pub(super) struct Input {
-    /// Copies pixels beside what is computed. Goes first: it uses the memory.
+    pub device: Arc<dyn Device>,
+    /// Copies from the host beside what is computed. Goes first: it uses the memory.
     uploads: Box<dyn Stream>,
     slots: [Slot; 2],
     /// The slot that was used last.
     used: usize,
+    /// When each tower has read the last batch.
+    read: Vec<Event>,
     views: Buffer<View>,
     mean: Buffer<f32>,
 }
@@ -24,10 +27,8 @@ pub(super) struct Input {
 /// Memory for the pixels of one batch.
 struct Slot {
     memory: Buffer<u8>,
-    /// The batch whose pixels are there or on their way, until it is used, and when they have arrived.
-    holds: Option<(Arc<[u8]>, Event)>,
-    /// When its last batch has been read.
-    read: Event,
+    /// The batch whose pixels are there or on their way, until it is used.
+    holds: Option<Arc<[u8]>>,
 }
 
 impl Input {
@@ -37,33 +38,35 @@ impl Input {
             Ok(Slot {
                 memory: Buffer::new(device, batch * pixels)?,
                 holds: None,
-                read: Event::Past,
             })
         };
         Ok(Input {
+            device: device.clone(),
             uploads: device.clone().stream()?,
             slots: [slot()?, slot()?],
             used: 1,
+            read: Vec::new(),
             views: Buffer::new(device, batch)?,
             mean: Buffer::new(device, pixels)?,
         })
     }
 
-    pub fn mean(&self) -> Memory<f32> {
-        self.mean.view()
+    /// Sets the mean image. Nothing that reads it may be queued.
+    pub fn set_mean(&self, mean: &[f32]) {
+        self.uploads.upload(mean, self.mean.view());
     }
 
-    /// Begins to copy a batch's pixels, into the slot that is not reserved or was not used last.
+    /// Begins to copy a batch's pixels, into the slot that is not reserved or was not used last. Its batch has been
+    /// read: `uploads` has waited for it.
     fn upload(&mut self, pixels: &Arc<[u8]>) -> usize {
         let reserved = self.slots.iter().position(|slot| slot.holds.is_some());
         let at = 1 - reserved.unwrap_or(self.used);
         let slot = &mut self.slots[at];
         let memory = slot.memory.view();
         assert!(pixels.len() <= memory.len(), "a batch of another size");
-        self.uploads.wait(&slot.read);
         // SAFETY: the memory has room for the pixels; it is read when they have arrived.
         unsafe { self.uploads.upload_bytes(pixels.clone(), memory.ptr()) };
-        slot.holds = Some((pixels.clone(), self.uploads.record()));
+        slot.holds = Some(pixels.clone());
         at
     }
 
@@ -71,9 +74,23 @@ impl Input {
     fn find(&self, pixels: &Arc<[u8]>) -> Option<usize> {
         let is_it = |slot: &Slot| {
             let held = slot.holds.as_ref();
-            held.is_some_and(|(held, _)| Arc::ptr_eq(held, pixels))
+            held.is_some_and(|held| Arc::ptr_eq(held, pixels))
         };
         self.slots.iter().position(is_it)
+    }
+
+    /// Says where a batch's pixels are, and when all that belongs to it has arrived.
+    fn arrive(&mut self, batch: &Batch) -> (Memory<u8>, Event) {
+        // What is overwritten here or ahead of the next batch.
+        self.read.iter().for_each(|read| self.uploads.wait(read));
+        self.used = match self.find(&batch.pixels) {
+            Some(at) => at,
+            None => self.upload(&batch.pixels),
+        };
+        self.uploads.upload(&batch.views, self.views.view());
+        let slot = &mut self.slots[self.used];
+        slot.holds = None;
+        (slot.memory.view(), self.uploads.record())
     }
 }
 
@@ -98,40 +115,29 @@ impl Network {
             "neither images nor views"
         );
         let [size, side, crop, images] = [spec.size, side, spec.crop, self.batch].map(|n| n as u32);
-        for (tower, input) in self.towers.iter().zip(&mut self.inputs) {
-            let stream = stream(tower);
-            let pixels = input.arrive(tower, &batch.pixels);
-            stream.upload(&batch.views, input.views.view());
-            stream.upload(&batch.labels, tower.softmax.labels());
-            let arguments = (
-                size,
-                side,
-                crop,
-                images,
-                pixels.read(),
-                input.views.view().read().cast::<augment::View>(),
-                input.mean.view().read(),
-                tower.image.ptr(),
-            );
-            let launch = augment_launch(crop, images, stream.device().target());
-            // SAFETY: buffers of these sizes; a `View` is laid out as an `augment::View`.
-            unsafe { stream.launch(&augment, launch, arguments) };
-            input.slots[input.used].read = stream.record();
+        for input in &mut self.inputs {
+            let (pixels, arrived) = input.arrive(batch);
+            let of_device = |tower: &&Tower| Arc::ptr_eq(&tower.device, &input.device);
+            let see = |tower: &Tower| {
+                let stream = stream(tower);
+                stream.wait(&arrived);
+                stream.upload(&batch.labels, tower.softmax.labels());
+                let arguments = (
+                    size,
+                    side,
+                    crop,
+                    images,
+                    pixels.read(),
+                    input.views.view().read().cast::<augment::View>(),
+                    input.mean.view().read(),
+                    tower.image.ptr(),
+                );
+                let launch = augment_launch(crop, images, stream.device().target());
+                // SAFETY: buffers of these sizes; a `View` is laid out as an `augment::View`.
+                unsafe { stream.launch(&augment, launch, arguments) };
+                stream.record()
+            };
+            input.read = self.towers.iter().filter(of_device).map(see).collect();
         }
-    }
-}
-
-impl Input {
-    /// Lets the tower wait for a batch's pixels, and says where they are.
-    fn arrive(&mut self, tower: &Tower, pixels: &Arc<[u8]>) -> Memory<u8> {
-        self.used = match self.find(pixels) {
-            Some(at) => at,
-            None => self.upload(pixels),
-        };
-        let slot = &mut self.slots[self.used];
-        if let Some((_, arrived)) = slot.holds.take() {
-            stream(tower).wait(&arrived);
-        }
-        slot.memory.view()
     }
 }

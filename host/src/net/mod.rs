@@ -83,7 +83,9 @@ impl Network {
     fn place(net: &Net, devices: &[Arc<dyn Device>], batch: usize, seed: u64) -> Result<Self> {
         let towers = devices.iter().enumerate();
         let towers = towers.map(|(i, device)| Tower::new(net, i, device, batch));
-        let inputs = devices.iter().map(|device| Input::new(net, device, batch));
+        let is_first = |(i, device): &(usize, &Arc<dyn Device>)| first(devices, device) == *i;
+        let inputs = devices.iter().enumerate().filter(is_first);
+        let inputs = inputs.map(|(_, device)| Input::new(net, device, batch));
         Ok(Network {
             net: net.clone(),
             batch,
@@ -121,9 +123,7 @@ impl Network {
 
     /// Sets the mean image, `[row][column][colour]`, that is taken off every image.
     pub fn set_mean(&self, mean: &[f32]) {
-        for (tower, input) in self.towers.iter().zip(&self.inputs) {
-            stream(tower).upload(mean, input.mean());
-        }
+        self.inputs.iter().for_each(|input| input.set_mean(mean));
     }
 
     /// Queues input as it is, `[colour][row][column][image]`, in place of [`Network::load`].
@@ -310,6 +310,12 @@ impl Network {
     fn steps(&self) -> usize {
         self.towers[0].steps.len()
     }
+}
+
+/// Where a device stands first among the towers' devices.
+fn first(devices: &[Arc<dyn Device>], device: &Arc<dyn Device>) -> usize {
+    let at = devices.iter().position(|other| Arc::ptr_eq(other, device));
+    at.unwrap_or(devices.len())
 }
 
 fn stream(tower: &Tower) -> &dyn Stream {
