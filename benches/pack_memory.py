@@ -5,7 +5,7 @@
 
 The images, 1.7 GB of them in a temporary folder, are near the default limit on decoded bytes, of every
 kind that is decoded, some in long files; two are beyond what is allowed, and refused. Each is packed by
-itself, with one job; then all together, in three orders for each number of jobs.
+itself, with one job; then all together and among 600 small ones, in three orders for each number of jobs.
 """
 
 import multiprocessing
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 
-SIDE = 8100  # 8192 is the most for RGB
+SIDE = 7900  # of a square; 8192×7680 is the most
 
 
 def make(folder):
@@ -25,7 +25,7 @@ def make(folder):
     Image.MAX_IMAGE_PIXELS = None
     noise = np.random.default_rng(0).integers(0, 255, (500, 500, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize((SIDE, SIDE))
-    less = image.resize((7000, 7000))
+    less = image.resize((6600, 6600))
     pixels = np.asarray(less)
     cmyk = Image.fromarray(np.dstack([pixels, pixels[..., 0]]), "CMYK")
     save = {
@@ -35,11 +35,11 @@ def make(folder):
         "grey.jpg": (image.convert("L"), {"quality": 80}),
         "cmyk.jpg": (cmyk, {"quality": 80}),
         "progressive-cmyk.jpg": (cmyk, {"quality": 60, "progressive": True, "subsampling": 0}),
-        "long.jpg": (Image.new("RGB", (65000, 1000)), {}),
+        "long.jpg": (Image.new("RGB", (62000, 1000)), {}),
         "rgb.png": (image, {"compress_level": 1}),
         "alpha.png": (less.convert("RGBA"), {"compress_level": 1}),
         "deep.png": (Image.fromarray(pixels[..., 0].astype(np.uint16) * 257), {"compress_level": 1}),
-        "grey.png": (Image.new("L", (14000, 14000), 9), {}),
+        "grey.png": (Image.new("L", (13700, 13700), 9), {}),
         "rgb.bmp": (image, {}),
         "lzw.tif": (less, {"compression": "tiff_lzw"}),
         "palette.gif": (image.resize((5000, 5000)).convert("P"), {}),
@@ -52,7 +52,12 @@ def make(folder):
         of.save(folder / name, **options)
     progressive = (folder / "progressive-444.jpg").read_bytes()
     (folder / "cut-short.jpg").write_bytes(progressive[:len(progressive) * 9 // 10])
-    (folder / "junk-behind.jpg").write_bytes(progressive + bytes(195_000_000 - len(progressive)))
+    (folder / "junk-behind.jpg").write_bytes(progressive + bytes(187_000_000 - len(progressive)))
+    small = folder.with_name("small")
+    small.mkdir()
+    image.resize((500, 375)).save(small / "0.jpg")
+    for number in range(1, 600):
+        (small / f"{number}.jpg").hardlink_to(small / "0.jpg")
     for name in ["progressive-444.jpg", "rgb.bmp"]:
         for copy in range(3):
             (folder / f"{copy}-{name}").hardlink_to(folder / name)

@@ -4,8 +4,8 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Images that take more bytes than this once decoded are not decoded unless the user says so:
-/// 8192×8192 pixels.
-pub const DEFAULT_MAX_DECODED_BYTES: u64 = 8192 * 8192 * 3;
+/// 8192×7680 pixels.
+pub const DEFAULT_MAX_DECODED_BYTES: u64 = 8192 * 7680 * 3;
 
 /// What no decoder exceeds, to an image's decoded bytes. A progressive JPEG without subsampling
 /// takes this: two bytes of each coefficient, its samples, the pixels.
