@@ -3,7 +3,7 @@
     pip install numpy pillow
     python benches/pack_memory.py target/release/dataset-pack
 
-The images, 1.7 GB of them in a temporary folder, are near the default limit on decoded bytes, of every
+The images, 1.3 GB of them in a temporary folder, are near the default limit on decoded bytes, of every
 kind that is decoded, some in long files; two are beyond what is allowed, and refused. Each is packed by
 itself, with one job; then all together and among 600 small ones, in three orders for each number of jobs.
 """
