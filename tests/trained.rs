@@ -6,9 +6,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::LazyLock;
 
-use common::{Folder, bytes, files, host, metrics, pack, path, run, train_tiny};
 use safetensors::{Dtype, SafeTensors};
 use serde_json::Value;
+
+use common::{Folder, bytes, files, host, metrics, pack, path, run, train_tiny};
 
 const CLASSES: usize = 5;
 const STEPS: u64 = 150;

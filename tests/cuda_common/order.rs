@@ -105,10 +105,10 @@ impl Replay {
     }
 
     /// From an address to the end of its block: what a kernel may touch.
-    fn reach(&self, address: u64) -> Option<(u64, u64, bool)> {
+    fn reach(&self, address: u64) -> Option<(u64, u64)> {
         let (begin, bytes) = self.blocks.range(..=address).next_back()?;
         let end = begin + bytes;
-        (address < end).then_some((address, end, false))
+        (address < end).then_some((address, end))
     }
 
     /// That the host has waited for all that uses a range; what it has waited for is forgotten.
@@ -146,13 +146,13 @@ impl Replay {
             }
             "cuLaunchKernel" => {
                 let values = call.json()["values"].as_array().expect("values");
-                let touches = values.iter().enumerate().filter_map(|(i, value)| {
+                let touch = |(i, value): (usize, &serde_json::Value)| {
                     let word = value.as_str().filter(|word| word.len() == 16)?;
                     let address = u64::from_str_radix(word, 16).ok()?;
-                    let (begin, end, _) = self.reach(address)?;
+                    let (begin, end) = self.reach(address)?;
                     Some((begin, end, only_reads(call, i)))
-                });
-                let touches = touches.collect();
+                };
+                let touches = values.iter().enumerate().filter_map(touch).collect();
                 self.queue(line, call, touches);
             }
             name if name.starts_with("cuMemcpy") => self.copy(line, call),

@@ -45,12 +45,12 @@ impl Store {
         why: impl Fn(u32) -> String,
     ) -> Result<(Content, Share<'a>), Error> {
         let limit = memory.max_file_bytes().min(MAX_ITEM_BYTES);
-        let too_long = u64::from(item.bytes) > limit;
-        let share = memory
-            .files
-            .take(if too_long { 0 } else { item.bytes.into() });
+        if u64::from(item.bytes) > limit {
+            let cause = format!("the file is longer than {limit} bytes");
+            return Ok((Content::Unusable(cause), memory.files.take(0)));
+        }
+        let share = memory.files.take(item.bytes.into());
         let content = match item.place {
-            _ if too_long => Content::Unusable(format!("the file is longer than {limit} bytes")),
             Place::Nowhere(reason) => Content::Unusable(why(reason)),
             Place::File => Content::Encoded(self.read_file(item)?),
             Place::Within(container, offset) => {

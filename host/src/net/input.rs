@@ -12,7 +12,7 @@ use crate::train::views::View;
 
 /// What a device holds of batches before the first layer of its towers.
 pub(super) struct Input {
-    pub device: Arc<dyn Device>,
+    device: Arc<dyn Device>,
     /// Copies from the host beside what is computed. Goes first: it uses the memory.
     uploads: Box<dyn Stream>,
     slots: [Slot; 2],
@@ -51,9 +51,15 @@ impl Input {
         })
     }
 
-    /// Sets the mean image. Nothing that reads it may be queued.
+    /// Sets the mean image for the batches to come.
     pub fn set_mean(&self, mean: &[f32]) {
+        self.wait_for_readers();
         self.uploads.upload(mean, self.mean.view());
+    }
+
+    /// What is uploaded from here on, here or ahead of the next batch, may overwrite what the last batch was read from.
+    fn wait_for_readers(&self) {
+        self.read.iter().for_each(|read| self.uploads.wait(read));
     }
 
     /// Begins to copy a batch's pixels, into the slot that is not reserved or was not used last. Its batch has been
@@ -81,8 +87,7 @@ impl Input {
 
     /// Says where a batch's pixels are, and when all that belongs to it has arrived.
     fn arrive(&mut self, batch: &Batch) -> (Memory<u8>, Event) {
-        // What is overwritten here or ahead of the next batch.
-        self.read.iter().for_each(|read| self.uploads.wait(read));
+        self.wait_for_readers();
         self.used = match self.find(&batch.pixels) {
             Some(at) => at,
             None => self.upload(&batch.pixels),
