@@ -11,15 +11,14 @@ use tempfile::TempDir;
 
 /// A program of another package of the workspace, `host` or `dataset-pack`.
 pub fn program(name: &str) -> Command {
-    // This test is target/PROFILE/deps/NAME-HASH, the programs are two folders up from there.
+    // It lies in target/PROFILE, and this test some folders deeper.
     let test = std::env::current_exe().expect("the test's own path");
-    let folder = test.ancestors().nth(2).expect("a target folder");
-    let path = folder.join(format!("{name}{}", std::env::consts::EXE_SUFFIX));
-    assert!(
-        path.is_file(),
-        "{} is not built; run `cargo test --workspace`",
-        path.display()
-    );
+    let file = format!("{name}{}", std::env::consts::EXE_SUFFIX);
+    let path = test
+        .ancestors()
+        .map(|folder| folder.join(&file))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("{file} is not built; run `cargo test --workspace`"));
     let mut command = Command::new(path);
     command.env_remove("ALEXNET_CPU");
     command

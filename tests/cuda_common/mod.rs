@@ -2,32 +2,18 @@
 #![allow(dead_code)]
 
 pub mod order;
+#[path = "../../crates/cuda-stand-in/tests/common/mod.rs"]
+mod stand_in;
+
+pub use stand_in::stand_in;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::common::{Done, path, run, train_tiny};
-
-/// Of the workspace's package `cuda-stand-in`.
-pub fn stand_in() -> PathBuf {
-    let test = std::env::current_exe().expect("the test's own path");
-    let name = format!(
-        "{}cuda_stand_in{}",
-        std::env::consts::DLL_PREFIX,
-        std::env::consts::DLL_SUFFIX
-    );
-    let folders = test.ancestors().skip(1).take(2);
-    let newest = folders
-        .map(|folder| folder.join(&name))
-        .filter_map(|path| Some((fs::metadata(&path).ok()?.modified().ok()?, path)))
-        .max();
-    newest
-        .unwrap_or_else(|| panic!("{name} is not built; run `cargo test --workspace`"))
-        .1
-}
 
 /// Lets a program find the stand-in, set as `CUDA_STAND_IN` describes.
 pub fn with_gpus<'a>(command: &'a mut Command, settings: &str) -> &'a mut Command {

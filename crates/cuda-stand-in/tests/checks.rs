@@ -1,16 +1,14 @@
 //! The stand-in refuses what the driver would refuse.
 
+mod common;
+
 use std::ffi::{c_int, c_uint, c_void};
-use std::path::PathBuf;
 use std::ptr::null_mut;
 
 use libloading::Library;
 
 fn library() -> Library {
-    let test = std::env::current_exe().expect("the test's own path");
-    let folder = test.parent().expect("a folder");
-    let name = libloading::library_filename("cuda_stand_in");
-    let path: PathBuf = folder.join(name);
+    let path = common::stand_in();
     // SAFETY: it does nothing when it is loaded.
     unsafe { Library::new(&path) }.unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }

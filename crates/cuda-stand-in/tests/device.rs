@@ -1,5 +1,7 @@
 //! `host`'s CUDA device on the stand-in: what goes up comes back, and what goes from GPU to GPU arrives.
 
+mod common;
+
 use std::process::Command;
 use std::sync::Arc;
 
@@ -9,11 +11,9 @@ use simt_executor::{InstructionSet, Kernel, Launch};
 /// Runs a test of this file in a process of its own, in which GPUs are the stand-in's.
 fn with_gpus(test: &str, settings: &str) {
     let this = std::env::current_exe().expect("this test's path");
-    let name = libloading::library_filename("cuda_stand_in");
-    let library = this.parent().expect("a folder").join(name);
     let output = Command::new(&this)
         .args(["--exact", test, "--ignored"])
-        .env(libcuda_loader::VARIABLE, library)
+        .env(libcuda_loader::VARIABLE, common::stand_in())
         .env("CUDA_STAND_IN", settings)
         .output()
         .expect("this test runs again");
