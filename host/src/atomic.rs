@@ -1,7 +1,9 @@
 //! Files that appear under their final name only when they are whole.
 
+use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -18,16 +20,15 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Re
 }
 
 fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let name = path
-        .file_name()
-        .context("not the name of a file")?
-        .to_string_lossy();
+    let name = path.file_name().context("not the name of a file")?;
+    // A name may have 255 bytes, the temporary one too.
+    let start = &name.as_bytes()[..name.len().min(200)];
     let folder = path
         .parent()
         .filter(|folder| *folder != Path::new(""))
         .unwrap_or(Path::new("."));
     let draft = tempfile::Builder::new()
-        .prefix(&format!("{name}."))
+        .prefix(OsStr::from_bytes(&[start, b"."].concat()))
         .suffix(TEMPORARY_SUFFIX)
         // Less the umask, as for any other file; the default would hide it from others.
         .permissions(Permissions::from_mode(0o666))
@@ -107,6 +108,21 @@ mod tests {
             escaped(&path)
         );
         assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn any_name_will_do() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            &b"\n\xff\x1b"[..],
+            &[b'a'; 255],
+            "\u{e9}".repeat(127).as_bytes(),
+        ] {
+            let path = dir.path().join(OsStr::from_bytes(name));
+            write(&path, |w| Ok(w.write_all(b"x")?)).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"x");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]

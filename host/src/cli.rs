@@ -28,9 +28,12 @@ pub enum Command {
     /// Trains a network.
     #[command(
         after_help = "Example: host train --data sets/train --val sets/val --width 0.25 --steps 500 --out runs/a\n\
-                            Goes on with it after a stop: the same with --resume"
+                            Goes on with it after a stop: the same with --resume\n\n\
+                            SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU save a checkpoint and end the run \
+                            with status 0, in a validation too; a second Ctrl-C ends it at once. With --resume from the \
+                            start, a job that is stopped and queued again needs no other command."
     )]
-    Train(Train),
+    Train(Box<Train>),
     /// Tests one network, or several with their predictions averaged: error rates over a set.
     #[command(
         after_help = "Example: host test-crop --checkpoint runs/a --data sets/val --crops 10"
@@ -120,7 +123,8 @@ pub struct Train {
     /// Initial learning rate [default: the network's, 0.01]
     #[arg(long, value_name = "RATE")]
     pub lr: Option<f64>,
-    /// When the rate falls: plateau, constant or step:E1,E2,… [default: the network's, plateau]
+    /// When the rate falls: plateau (by the validation error; never without --val), constant or step:E1,E2,… [default:
+    /// the network's, plateau]
     #[arg(long, value_name = "RULE")]
     pub schedule: Option<Rule>,
     /// Probability that dropout zeroes a unit [default: the network's, 0.5]
@@ -141,12 +145,25 @@ pub struct Train {
     /// Steps between checkpoints, besides the last [default: one after each validation]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub checkpoint_every: Option<u64>,
+    /// Keeps the last N checkpoints and the one with the lowest validation error [default: all]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub keep: Option<usize>,
     /// Begins with these weights: a checkpoint or an exported file
-    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "resume")]
+    #[arg(long, value_name = "FILE.safetensors")]
     pub init_from: Option<PathBuf>,
-    /// Goes on from the run's newest checkpoint
+    /// Goes on from the run's newest checkpoint; begins the run if there is none yet
     #[arg(long)]
     pub resume: bool,
+    /// Resumes with other images than the run has had until now
+    #[arg(long)]
+    pub other_data: bool,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("must be a number from 1".into()),
+    }
 }
 
 impl Train {
@@ -327,7 +344,7 @@ mod tests {
 
     fn train(options: &str) -> Train {
         match parse(&format!("host train --data d --out o {options}")) {
-            Ok(Command::Train(train)) => train,
+            Ok(Command::Train(train)) => *train,
             other => panic!("{other:?}"),
         }
     }

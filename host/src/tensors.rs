@@ -156,13 +156,14 @@ impl File {
 
     /// A word of its text.
     pub fn text(&self, key: &str) -> Result<&str> {
-        let text = self
-            .metadata
-            .metadata()
-            .as_ref()
-            .and_then(|text| text.get(key));
-        text.map(String::as_str)
+        self.optional_text(key)
             .with_context(|| format!("{}: it has no `{key}`", escaped(&self.path)))
+    }
+
+    /// A word of its text that may be missing.
+    pub fn optional_text(&self, key: &str) -> Option<&str> {
+        let text = self.metadata.metadata().as_ref()?;
+        text.get(key).map(String::as_str)
     }
 
     /// All its tensors, by name.

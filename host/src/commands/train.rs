@@ -15,7 +15,9 @@ pub fn run(options: &Train) -> Result<()> {
         ""
     };
     console::result!("steps        {}{stopped}", report.step)?;
-    console::result!("loss         {:.4}", report.loss)?;
+    if let Some(loss) = report.loss {
+        console::result!("loss         {loss:.4}")?;
+    }
     if let Some(score) = report.validation {
         console::result!(
             "validation   {:.1} % top-1 error, {:.1} % top-5, loss {:.4}, {} images",
@@ -23,6 +25,12 @@ pub fn run(options: &Train) -> Result<()> {
             100.0 * score.top5_error,
             score.loss,
             score.images
+        )?;
+    }
+    if let Some((step, error)) = report.best {
+        console::result!(
+            "best         {:.1} % top-1 error, at step {step}",
+            100.0 * error
         )?;
     }
     console::result!("checkpoints  {out}/checkpoints")?;

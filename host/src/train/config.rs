@@ -4,7 +4,7 @@
 //! momentum and the schedule that were used, wherever they came from.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use console::escaped;
@@ -21,11 +21,11 @@ use crate::net::spec::{Spec, from_value, parse_toml};
 pub struct Config {
     /// The program and its version.
     pub program: String,
-    /// The training set.
-    pub data: PathBuf,
+    /// The training set; a path that is not UTF-8 is written with escapes, here and below.
+    pub data: String,
     /// The validation set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val: Option<PathBuf>,
+    pub val: Option<String>,
     /// A place for each tower.
     pub gpus: Vec<String>,
     /// How wide the hidden layers are.
@@ -43,7 +43,7 @@ pub struct Config {
     pub steps: Option<u64>,
     /// Where the initial weights came from, if not from the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init_from: Option<PathBuf>,
+    pub init_from: Option<String>,
     /// The network.
     pub net: toml::Table,
 }
