@@ -1,5 +1,6 @@
 //! The commands and their options.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -72,7 +73,7 @@ pub enum Command {
 pub struct Network {
     /// A network that comes with the program (paper, one-gpu) or a TOML file
     #[arg(long, default_value = "paper", value_name = "NET|FILE.toml")]
-    pub net: String,
+    pub net: OsString,
     /// Maps and units of every hidden layer times this, rounded to multiples of 16 in each tower
     #[arg(long, default_value_t = 1.0, value_name = "W")]
     pub width: f64,
@@ -403,8 +404,8 @@ mod tests {
     fn defaults_are_the_documented_ones() {
         let train = train("");
         assert_eq!(
-            (train.network.net.as_str(), train.network.width, train.seed),
-            ("paper", 1.0, None)
+            (train.network.net.to_str(), train.network.width, train.seed),
+            (Some("paper"), 1.0, None)
         );
         assert_eq!(
             (Augment::default(), Order::default()),

@@ -101,7 +101,7 @@ impl<'a> Run<'a> {
         }
         Ok(Run {
             options,
-            schedule: setup::schedule(&spec.train, validation.is_some()),
+            schedule: setup::schedule(&spec.train),
             last_step: options.steps.unwrap_or(steps_of_epochs),
             last_saved: resumed.map(|_| (progress.step, progress.owed)),
             train: spec.train,
@@ -157,7 +157,7 @@ impl<'a> Run<'a> {
         self.progress.step >= self.last_step
     }
 
-    /// Says what is left to do if that is not a step; makes up for the validation that the run was stopped in.
+    /// What comes before the first step: the validation that the run was stopped in, a word on what to expect.
     fn settle(&mut self, shown: &progress::Progress, report: &mut Report) -> Result<()> {
         let done = self.is_done();
         if self.validation.is_none() || self.progress.owed == Some(Owed::Last) && !done {
@@ -170,8 +170,10 @@ impl<'a> Run<'a> {
         if done {
             let (step, last) = (self.progress.step, self.last_step);
             shown.say(&format!(
-                "{step} steps are done already, of {last}: more with --steps or --epochs"
+                "{step} steps are done already, and the run ends at {last}: more with --steps or --epochs"
             ));
+        } else {
+            setup::warn_of_constant_rate(&self.train, self.validation.as_ref());
         }
         Ok(())
     }

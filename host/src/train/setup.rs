@@ -165,7 +165,12 @@ fn resumed_spec(options: &cli::Train, checkpoint: &Checkpoint) -> Result<Spec> {
     let spec = Spec::parse(&checkpoint.progress.net).with_context(path)?;
     let now = &options.network.net;
     let same = now == "paper" || Spec::load(now, &[])?.name == spec.name;
-    ensure!(same, "--net {now}: the run has net {}", spec.name);
+    ensure!(
+        same,
+        "--net {}: the run has net {}",
+        escaped(now),
+        spec.name
+    );
     spec.with_sets(&options.sets())
 }
 
@@ -227,20 +232,24 @@ pub fn config(
     }
 }
 
-/// How the learning rate falls. Says so where it cannot.
-pub fn schedule(train: &Train, validated: bool) -> Schedule {
-    if train.schedule == Rule::Plateau && !validated {
-        console::note!(
-            "warning: without --val the learning rate stays {}: the schedule `plateau` lowers it when the validation \
-             error no longer falls; --schedule step:E1,E2,… lowers it without",
-            train.lr
-        );
-    }
+/// How the learning rate falls.
+pub fn schedule(train: &Train) -> Schedule {
     Schedule {
         rule: train.schedule.clone(),
         divide: train.divide,
         times: train.times,
         patience: train.patience,
         min_delta: train.min_delta,
+    }
+}
+
+/// Says so where the learning rate cannot fall though it was to.
+pub fn warn_of_constant_rate(train: &Train, validation: Option<&Dataset>) {
+    if train.schedule == Rule::Plateau && validation.is_none() {
+        console::note!(
+            "warning: without --val the learning rate stays {}: the schedule `plateau` lowers it when the validation \
+             error no longer falls; --schedule step:E1,E2,… lowers it without",
+            train.lr
+        );
     }
 }
