@@ -114,9 +114,9 @@ fn a_signal_that_comes_again_changes_nothing() {
     }
 }
 
-/// A run of two steps whose validation takes a while, and which has just begun that.
-fn validating(out: &str) -> Child {
-    let child = train(out, &["--steps", "4", "--val", &LONG])
+/// A run whose validation takes a while, and which has just begun that.
+fn validating(out: &str, options: &[&str]) -> Child {
+    let child = train(out, &[&["--val", &LONG], options].concat())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
@@ -152,7 +152,7 @@ fn a_validation_is_left_at_once_and_made_up_for() {
     );
     for name in ["TERM", "KILL"] {
         let out = format!("validation-{name}");
-        let child = validating(&out);
+        let child = validating(&out, &["--steps", "4"]);
         signal(&child, name);
         let done = ended(child);
         assert_eq!(done.code, (name == "TERM").then_some(0), "{}", done.err);
@@ -167,11 +167,17 @@ fn a_validation_is_left_at_once_and_made_up_for() {
             files(&folder.join("checkpoints")),
             ["latest", &format!("step-{step:07}.safetensors")]
         );
-        run(&mut train(
-            &out,
-            &["--resume", "--steps", "4", "--val", &LONG],
-        ))
-        .ok();
+        // A kill behind the validation, before it is saved, leaves its line as well.
+        let line = fs::read_to_string(straight.join("metrics.jsonl")).expect("metrics");
+        let line = line
+            .lines()
+            .find(|line| line.contains("validation"))
+            .expect("one");
+        let file = folder.join("metrics.jsonl");
+        let told = fs::read_to_string(&file).expect("metrics");
+        fs::write(file, format!("{told}{line}\n")).expect("written");
+        let resume = ["--resume", "--steps", "4", "--val", &LONG];
+        run(&mut train(&out, &resume)).ok();
         assert_eq!(metrics(&folder), metrics(&straight));
         for step in [step, 4] {
             assert!(
@@ -179,6 +185,31 @@ fn a_validation_is_left_at_once_and_made_up_for() {
                 "step {step}"
             );
         }
+    }
+}
+
+/// The validation that a run ends with is made up for only if the run does end there.
+#[test]
+fn the_last_validation_is_left_at_once_too() {
+    for to in ["1", "3"] {
+        let [out, straight] = ["last", "last-straight"].map(|name| format!("{name}-{to}"));
+        let options = |steps| ["--validate-every", "1000", "--steps", steps];
+        let child = validating(&out, &options("1"));
+        signal(&child, "TERM");
+        assert!(ended(child).ok().out.contains("--resume"));
+        let val = ["--val", &LONG];
+        let resume = [&["--resume"], &val[..], &options(to)].concat();
+        assert!(
+            run(&mut train(&out, &resume))
+                .ok()
+                .out
+                .contains("validation")
+        );
+        run(&mut train(&straight, &[&val[..], &options(to)].concat())).ok();
+        let [out, straight] = [out, straight].map(|name| DATA.path().join(name));
+        assert_eq!(metrics(&out), metrics(&straight));
+        let step = to.parse().expect("a number");
+        assert!(bytes(checkpoint(&out, step)) == bytes(checkpoint(&straight, step)));
     }
 }
 
