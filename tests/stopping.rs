@@ -227,7 +227,22 @@ fn a_run_without_a_checkpoint_is_begun_by_resume() {
         "{}",
         done.err
     );
-    // And one without any folder.
+    // And one without any folder; later its own weights count, not those it was to begin with.
+    let weights = path(
+        &DATA.path().join("early/checkpoints"),
+        "step-0000003.safetensors",
+    );
+    let begin = ["--init-from", &weights, "--resume", "--steps"];
+    run(&mut train("begun", &[&begin[..], &["1"]].concat())).ok();
+    run(&mut train("begun", &[&begin[..], &["2"]].concat())).ok();
+    run(&mut train(
+        "begun-straight",
+        &["--init-from", &weights, "--steps", "2"],
+    ))
+    .ok();
+    let [begun, straight] =
+        ["begun", "begun-straight"].map(|out| bytes(checkpoint(&DATA.path().join(out), 2)));
+    assert!(begun == straight);
     run(&mut train("new", &resume)).ok();
     for out in ["early", "new"] {
         assert_eq!(metrics(&DATA.path().join(out)).len(), 3);

@@ -4,9 +4,12 @@
 mod common;
 
 use std::fs::OpenOptions;
+use std::io::{Read, Write};
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use common::{Done, Folder, path, program, run, train_tiny};
 
@@ -222,4 +225,36 @@ fn wrong_usage_and_failures_keep_their_status() {
             assert_eq!(done.code, Some(code), "{line}, {fate:?}");
         }
     }
+}
+
+/// Another program may have made a stream one that does not wait. Its reader is slow here, not gone.
+#[test]
+fn a_result_waits_for_a_slow_reader() {
+    let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
+    // SAFETY: the descriptor is open, and the flag concerns nobody else.
+    assert_ne!(
+        unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) },
+        -1
+    );
+    let mut filled = 0;
+    while let Ok(written) = writer.write(&[b'.'; 4096]) {
+        filled += written;
+    }
+    let mut command = command("dataset-pack info @sets/train", "");
+    let mut child = command
+        .stdout(writer)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    drop(command);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(
+        child.try_wait().expect("its state").is_none(),
+        "it did not wait"
+    );
+    let mut told = Vec::new();
+    reader.read_to_end(&mut told).expect("all it writes");
+    assert_eq!(child.wait().expect("its status").code(), Some(0));
+    let told = String::from_utf8(told.split_off(filled)).expect("text");
+    assert!(told.contains("classes  3"), "{told}");
 }

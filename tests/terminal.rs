@@ -5,7 +5,7 @@ mod common;
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -13,18 +13,23 @@ use common::{Folder, bytes, checkpoint, metrics, train_tiny};
 
 static DATA: LazyLock<Folder> = LazyLock::new(|| common::sets(3, 16, 64));
 
-/// A new terminal: the side of whoever looks at it, and the program's.
+/// Held by a test: a program that another one starts would inherit its terminal and keep that from hanging up.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A new terminal: the side of whoever looks at it, which no program inherits, and the program's.
 fn terminal() -> (OwnedFd, OwnedFd) {
     let (mut seen, mut used) = (-1, -1);
     let none = std::ptr::null_mut();
     // SAFETY: it writes the two descriptors, which nobody else owns, and is told nothing else.
-    unsafe {
-        assert_eq!(
-            libc::openpty(&mut seen, &mut used, none, none.cast(), none.cast()),
-            0
-        );
+    let (seen, used) = unsafe {
+        let done = libc::openpty(&mut seen, &mut used, none, none.cast(), none.cast());
+        assert_eq!(done, 0);
         (OwnedFd::from_raw_fd(seen), OwnedFd::from_raw_fd(used))
-    }
+    };
+    let own = seen
+        .try_clone()
+        .expect("a handle that is closed in programs");
+    (own, used)
 }
 
 fn until(what: &str, mut done: impl FnMut() -> bool) {
@@ -68,6 +73,7 @@ fn ends_well(mut child: Child, signal: i32, out: &str) {
 
 #[test]
 fn a_terminal_that_hangs_up() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (seen, used) = terminal();
     let copy = used.try_clone().expect("another handle");
     let child = start("hang-up", used.into(), copy.into());
@@ -82,6 +88,7 @@ fn a_terminal_that_hangs_up() {
 
 #[test]
 fn a_terminal_that_is_stopped() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (seen, used) = terminal();
     let stdout = File::create(DATA.path().join("stdout")).expect("a file");
     // SAFETY: the descriptor is open; what Ctrl-S does.

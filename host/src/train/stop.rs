@@ -32,7 +32,7 @@ impl Stop {
                 }
                 interrupted |= signal == SIGINT;
                 if !flag.swap(true, Ordering::Relaxed) {
-                    console::note("saving and stopping; Ctrl-C twice stops at once");
+                    console::note("saving and stopping; a second Ctrl-C stops at once");
                 }
             }
         };
