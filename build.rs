@@ -54,9 +54,12 @@ fn compile() -> Result<Outcome, String> {
     match builder.build() {
         Ok(built) => Ok(Ok(built.modules)),
         Err(error) if error.is_toolchain_missing() && !required => {
-            let reason = one_line(&error.to_string());
-            println!("cargo:warning=no PTX in this build, so it cannot use a GPU: {reason}");
-            Ok(Err(reason))
+            let message = error.to_string();
+            println!("cargo:warning=no PTX in this build, so it cannot use a GPU:");
+            for line in message.lines() {
+                println!("cargo:warning={line}");
+            }
+            Ok(Err(one_line(&message)))
         }
         Err(error) => Err(format!("{error}\n(ALEXNET_PTX=off builds without PTX)")),
     }

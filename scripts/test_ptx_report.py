@@ -106,6 +106,17 @@ class Faults(unittest.TestCase):
         self.assertEqual(status, 1, output)
         self.assertEqual(kernels["panicking"]["panics"], ["_RN4core9panicking5panic"])
 
+    def test_what_differs_from_another_build_is_listed(self):
+        first, second = "st.global.b32 [%rd1], %r1;", "add.u32 %r2, %r1, 7; st.global.b32 [%rd1], %r2;"
+        with tempfile.TemporaryDirectory() as directory:
+            other = Path(directory) / "other.json"
+            _, kernels, _ = report(kernel("k", first))
+            other.write_text(json.dumps({"kernels": list(kernels.values())}))
+            same = report(kernel("k", first), "--against", other)[2]
+            changed = report(kernel("k", second), "--against", other)[2]
+        self.assertNotIn("->", same)
+        self.assertRegex(changed, r"(?m)^k \(sm_80\) instructions: \d+ -> \d+$")
+
     def test_one_bad_kernel_spoils_no_other(self):
         _, kernels, _ = report(spilling() + kernel("clean", ""))
         self.assertEqual(kernels["clean"]["faults"], [])

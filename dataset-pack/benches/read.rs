@@ -91,9 +91,9 @@ fn each(
 fn rate(name: &str, bytes: usize, order: &[u32], mut work: impl FnMut(&[u32], &mut [u8])) {
     let mut out = vec![1; BATCH * bytes];
     let began = Instant::now();
-    let batches = order.chunks_exact(BATCH);
+    let (batches, _) = order.as_chunks::<BATCH>();
     let images = batches.len() * BATCH;
-    batches.for_each(|batch| work(batch, &mut out));
+    batches.iter().for_each(|batch| work(batch, &mut out));
     println!(
         "{name:36} {:8.0} images/s",
         images as f64 / began.elapsed().as_secs_f64()

@@ -77,13 +77,13 @@ fn mean_and_covariance_are_those_of_a_plain_computation() {
         let sum: f64 = images.iter().map(|image| f64::from(image[at])).sum();
         assert!((f64::from(value) - sum / images.len() as f64).abs() < 1e-5);
     }
-    let pixels = || images.iter().flat_map(|image| image.chunks_exact(3));
+    let pixels = || images.iter().flat_map(|image| image.as_chunks::<3>().0);
     let n = pixels().count() as f64;
     let means = [0, 1, 2].map(|c| pixels().map(|p| f64::from(p[c])).sum::<f64>() / n);
     let covariance = set.covariance().expect("a training set has a covariance");
     for (i, row) in covariance.iter().enumerate() {
         for (j, &value) in row.iter().enumerate() {
-            let about_mean = |p: &[u8], c: usize| f64::from(p[c]) - means[c];
+            let about_mean = |p: &[u8; 3], c: usize| f64::from(p[c]) - means[c];
             let sum: f64 = pixels().map(|p| about_mean(p, i) * about_mean(p, j)).sum();
             assert!((value - sum / n).abs() < 1e-8 * covariance[0][0], "{i} {j}");
         }
@@ -240,9 +240,9 @@ proptest! {
             let number = usize::from(pixels_of(&set, index)[0]);
             seen[number] = true;
             prop_assert_eq!(source_of(&set, index), format!("ä class/{number}.png"));
-            for (at, pixel) in pixels_of(&set, index).chunks_exact(3).enumerate() {
+            for (at, pixel) in pixels_of(&set, index).as_chunks::<3>().0.iter().enumerate() {
                 let (x, y) = (at % size as usize, at / size as usize);
-                prop_assert_eq!(pixel, [number as u8, (x * 13) as u8, (y * 17) as u8]);
+                prop_assert_eq!(*pixel, [number as u8, (x * 13) as u8, (y * 17) as u8]);
             }
         }
         prop_assert!(seen.into_iter().all(|s| s));

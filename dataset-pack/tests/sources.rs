@@ -322,9 +322,9 @@ fn cifar_is_packed_as_it_is() {
                     &bytes[number.parse::<usize>().expect("a number") * length..][..length];
                 assert_eq!(set.label(index), u32::from(record[label_bytes - 1]));
                 let pixels = common::pixels_of(&set, index);
-                for (at, pixel) in pixels.chunks_exact(3).enumerate() {
+                for (at, pixel) in pixels.as_chunks::<3>().0.iter().enumerate() {
                     let plane = |c: usize| record[label_bytes + c * 1024 + at];
-                    assert_eq!(pixel, [plane(0), plane(1), plane(2)]);
+                    assert_eq!(*pixel, [plane(0), plane(1), plane(2)]);
                 }
             }
         }

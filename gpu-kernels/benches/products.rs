@@ -197,7 +197,7 @@ fn processor_seconds() -> f64 {
 fn floats(len: u32) -> MmapMut {
     let mut map = MmapMut::map_anon(4 * len as usize).expect("memory");
     let _ = map.advise(memmap2::Advice::HugePage);
-    for (i, bytes) in map.chunks_exact_mut(4).enumerate() {
+    for (i, bytes) in map.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         let number = (i / 16 % 7) as f32 - (i % 16) as f32 / 8.0;
         bytes.copy_from_slice(&number.to_ne_bytes());
     }

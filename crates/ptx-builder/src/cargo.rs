@@ -1,7 +1,7 @@
 //! The inner cargo run: one architecture, one PTX file.
 
 use crate::toolchain::{TARGET, Toolchain, clean_command};
-use crate::{Arch, Error, PtxBuilder, files, inputs};
+use crate::{Arch, Error, PtxBuilder, files, inputs, sysroot, versions};
 use std::ffi::OsString;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -12,9 +12,8 @@ use std::{env, thread};
 pub struct Job<'a> {
     pub builder: &'a PtxBuilder,
     pub crate_dir: &'a Path,
-    pub build_dir: PathBuf,
+    pub cache_dir: &'a Path,
     pub toolchain: &'a Toolchain,
-    pub sysroot: &'a Path,
 }
 
 /// What the compiler wrote for one architecture.
@@ -45,14 +44,16 @@ impl Job<'_> {
     }
 
     fn compile(&self, arch: &Arch) -> Result<Artifact, Error> {
-        let target_dir = self.target_dir(arch);
+        let sysroot = sysroot::ensure(self.toolchain, arch, self.cache_dir)?;
+        let flags = self.rustc_flags(arch, &sysroot);
+        let target_dir = self.target_dir(arch, &flags);
         let _lock = files::lock(&target_dir.with_extension("lock"))?;
         let assembly = target_dir.join("kernels.s");
-        self.run(arch, &target_dir, &assembly)?;
+        self.run(arch, &flags, &target_dir, &assembly)?;
         if !assembly.is_file() {
             // Cargo knows nothing of this file, so it does not see when somebody deletes it.
             let _ = fs::remove_dir_all(&target_dir);
-            self.run(arch, &target_dir, &assembly)?;
+            self.run(arch, &flags, &target_dir, &assembly)?;
         }
         let ptx = fs::read_to_string(&assembly).map_err(|source| Error::io(&assembly, source))?;
         let (crate_name, sources) = inputs::sources(&target_dir.join(TARGET).join("release"))?;
@@ -66,25 +67,26 @@ impl Job<'_> {
 
     /// A directory for all that changes the inner build, so that two kernel crates, or one with
     /// two sets of features, do not undo each other's work.
-    fn target_dir(&self, arch: &Arch) -> PathBuf {
+    fn target_dir(&self, arch: &Arch, flags: &[OsString]) -> PathBuf {
         let mut hasher = DefaultHasher::new();
-        (
-            self.crate_dir,
-            self.sysroot,
-            self.cargo_args(),
-            self.rustc_flags(arch),
-        )
-            .hash(&mut hasher);
-        self.build_dir
+        (self.crate_dir, self.cargo_args(), flags).hash(&mut hasher);
+        self.cache_dir
+            .join("build")
             .join(format!("{arch}-{:016x}", hasher.finish()))
     }
 
-    fn run(&self, arch: &Arch, target_dir: &Path, assembly: &Path) -> Result<(), Error> {
+    fn run(
+        &self,
+        arch: &Arch,
+        flags: &[OsString],
+        target_dir: &Path,
+        assembly: &Path,
+    ) -> Result<(), Error> {
         fs::create_dir_all(target_dir).map_err(|source| Error::io(target_dir, source))?;
         let mut emit = OsString::from("--emit=asm=");
         emit.push(assembly);
         let output = self
-            .command(arch)
+            .command(flags)
             .args(self.cargo_args())
             .arg("--target-dir")
             .arg(target_dir)
@@ -102,11 +104,12 @@ impl Job<'_> {
         Err(Error::Compile {
             crate_dir: self.crate_dir.to_owned(),
             arch: arch.to_string(),
+            versions: versions::note(self.toolchain),
             stderr,
         })
     }
 
-    fn command(&self, arch: &Arch) -> Command {
+    fn command(&self, flags: &[OsString]) -> Command {
         let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let mut command = clean_command(Path::new(&cargo));
         command
@@ -117,15 +120,15 @@ impl Job<'_> {
             .env("RUSTC_WORKSPACE_WRAPPER", "")
             .env(
                 "CARGO_ENCODED_RUSTFLAGS",
-                self.rustc_flags(arch).join(&OsString::from("\u{1f}")),
+                flags.join(&OsString::from("\u{1f}")),
             );
         command
     }
 
-    fn rustc_flags(&self, arch: &Arch) -> Vec<OsString> {
+    fn rustc_flags(&self, arch: &Arch, sysroot: &Path) -> Vec<OsString> {
         vec![
             "--sysroot".into(),
-            self.sysroot.into(),
+            sysroot.into(),
             format!("-Ctarget-cpu={arch}").into(),
             format!(
                 "-Cllvm-args=-unroll-threshold={}",

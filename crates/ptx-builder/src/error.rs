@@ -32,8 +32,12 @@ pub enum Error {
         reason: String,
     },
     /// `core` did not compile for the GPU.
-    #[error("the compiler could not build Rust's core library for nvptx64-nvidia-cuda:\n{stderr}")]
+    #[error("the compiler could not build Rust's core library for {arch} ({versions}):\n{stderr}")]
     Core {
+        /// The compiler's version, and those known to work.
+        versions: String,
+        /// The architecture.
+        arch: String,
         /// The compiler's messages.
         stderr: String,
     },
@@ -69,12 +73,14 @@ pub enum Error {
         path: PathBuf,
     },
     /// The kernel crate did not compile.
-    #[error("the kernel crate {} did not compile for {arch}:\n{stderr}", crate_dir.display())]
+    #[error("the kernel crate {} did not compile for {arch} ({versions}):\n{stderr}", crate_dir.display())]
     Compile {
         /// Its directory.
         crate_dir: PathBuf,
         /// The architecture.
         arch: String,
+        /// The compiler's version, and those known to work.
+        versions: String,
         /// What cargo and the compiler wrote.
         stderr: String,
     },

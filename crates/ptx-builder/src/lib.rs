@@ -17,7 +17,7 @@
 //! and in the crate: `static PTX: &str = include_str!(env!("KERNELS_sm_80"));`
 //!
 //! # How
-//! `core` is compiled once for `nvptx64-nvidia-cuda` into a private sysroot, kept under the target
+//! `core` is compiled once for each architecture into a private sysroot, kept under the target
 //! directory. Then cargo itself builds the kernel crate for that target with fat link-time
 //! optimisation, and the compiler's assembly output *is* the finished PTX. Dependencies, features
 //! and proc macros are cargo's business, so registry crates that are `no_std` work.
@@ -44,6 +44,7 @@ mod files;
 mod inputs;
 mod sysroot;
 mod toolchain;
+mod versions;
 
 pub use arch::Arch;
 pub use error::Error;
@@ -61,7 +62,6 @@ pub struct PtxBuilder {
     default_features: bool,
     line_info: bool,
     unroll_threshold: u32,
-    inline_threshold: u32,
     build_args: Vec<OsString>,
     copy_to: Option<PathBuf>,
     out_dir: Option<PathBuf>,
@@ -101,7 +101,6 @@ impl PtxBuilder {
             default_features: true,
             line_info: false,
             unroll_threshold: 1000,
-            inline_threshold: 1000,
             build_args: Vec::new(),
             copy_to: None,
             out_dir: None,
@@ -138,14 +137,6 @@ impl PtxBuilder {
     /// the variable of a loop that is not unrolled lives in local memory, not in registers.
     pub fn unroll_threshold(mut self, threshold: u32) -> Self {
         self.unroll_threshold = threshold;
-        self
-    }
-
-    /// LLVM's inlining threshold; 1000 unless said otherwise (its own is 225), because a call costs
-    /// a GPU much, and what a caller knows of an argument (that a cosine's is small, say) can only
-    /// then remove what it makes needless.
-    pub fn inline_threshold(mut self, threshold: u32) -> Self {
-        self.inline_threshold = threshold;
         self
     }
 
@@ -191,13 +182,11 @@ impl PtxBuilder {
         let toolchain = toolchain::Toolchain::find(self.rustc.clone()).inspect_err(announce)?;
         let archs = plan.archs;
         toolchain.check_archs(&archs)?;
-        let sysroot = sysroot::ensure(&toolchain, &plan.cache_dir)?;
         let job = cargo::Job {
             builder: self,
             crate_dir: &plan.crate_dir,
-            build_dir: plan.cache_dir.join("build"),
+            cache_dir: &plan.cache_dir,
             toolchain: &toolchain,
-            sysroot: &sysroot,
         };
         let compiled = job.compile_all(&archs)?;
         let mut built = Built {

@@ -32,6 +32,14 @@ impl Toolchain {
         })
     }
 
+    /// `1.99.1`, say.
+    pub fn release(&self) -> &str {
+        self.version
+            .lines()
+            .find_map(|line| line.strip_prefix("release: "))
+            .unwrap_or("of an unknown version")
+    }
+
     /// The compiler only warns of an unknown processor, and then compiles for another.
     pub fn check_archs(&self, archs: &[Arch]) -> Result<(), Error> {
         let listing =

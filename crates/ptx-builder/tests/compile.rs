@@ -22,15 +22,22 @@ fn ptx(built: &Built) -> Vec<String> {
 fn every_architecture_has_the_kernels_of_all_crates() {
     let toy = Toy::new("every_architecture_has_the_kernels_of_all_crates");
     let copies = toy.dir.join("copies");
-    let archs = ["sm_80", "sm_90", "sm_90a", "sm_100"];
+    // With the PTX version that each needs, which is the same whatever the compiler.
+    let archs = [
+        ("sm_80", "7.0"),
+        ("sm_90", "7.8"),
+        ("sm_90a", "8.0"),
+        ("sm_100", "8.6"),
+    ];
     let built = toy.build(|builder| {
         archs
             .iter()
-            .fold(builder.copy_to(&copies), |b, arch| b.arch(*arch))
+            .fold(builder.copy_to(&copies), |b, (arch, _)| b.arch(*arch))
     });
-    for ((arch, ptx), module) in archs.iter().zip(ptx(&built)).zip(&built.modules) {
+    for (((arch, version), ptx), module) in archs.iter().zip(ptx(&built)).zip(&built.modules) {
         assert_eq!(module.arch.to_string(), *arch);
-        assert!(ptx.contains(&format!("\n.target {arch}\n")), "{ptx}");
+        let header = format!("\n.version {version}\n.target {arch}\n");
+        assert!(ptx.contains(&header), "{header}{ptx}");
         for kernel in ["logarithm", "double", "from_dependency"] {
             assert!(ptx.contains(&entry(kernel)), "{arch}: {kernel}\n{ptx}");
         }
@@ -123,6 +130,10 @@ fn a_kernel_crate_that_does_not_compile_shows_the_compilers_words() {
     assert!(!error.is_toolchain_missing());
     assert!(
         error.to_string().contains("cannot find value `nowhere`"),
+        "{error}"
+    );
+    assert!(
+        error.to_string().contains("known to work: Rust 1."),
         "{error}"
     );
     toy.edit("kernels/src/lib.rs", "if i < nowhere", "if i < n");

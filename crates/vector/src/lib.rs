@@ -12,11 +12,7 @@
 //! | `Avx2` | 16 | x86-64 with AVX2 and FMA |
 //! | `Avx512` | 16 | x86-64 with AVX-512F |
 #![cfg_attr(target_arch = "nvptx64", no_std)]
-#![cfg_attr(
-    target_arch = "nvptx64",
-    feature(core_intrinsics),
-    allow(internal_features)
-)]
+#![cfg_attr(target_arch = "nvptx64", feature(core_float_math))]
 
 mod lanes;
 mod scalar;

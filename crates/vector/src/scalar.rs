@@ -8,7 +8,7 @@
 pub fn fma(a: f32, b: f32, c: f32) -> f32 {
     #[cfg(target_arch = "nvptx64")]
     {
-        core::intrinsics::fmaf32(a, b, c)
+        core::f32::math::mul_add(a, b, c)
     }
     #[cfg(not(target_arch = "nvptx64"))]
     {
@@ -21,7 +21,7 @@ pub fn fma(a: f32, b: f32, c: f32) -> f32 {
 pub fn sqrt(x: f32) -> f32 {
     #[cfg(target_arch = "nvptx64")]
     {
-        core::intrinsics::sqrtf32(x)
+        core::f32::math::sqrt(x)
     }
     #[cfg(not(target_arch = "nvptx64"))]
     {

@@ -77,16 +77,16 @@ fn resample(rgb: &[u8], width: usize, columns: &[Span], rows: &[Span], out: &mut
                 *sum += weight * f32::from(value);
             }
         }
-        for (column, pixel) in columns.iter().zip(out_row.chunks_exact_mut(3)) {
-            let source = row_sums[column.first * 3..].chunks_exact(3);
+        for (column, pixel) in columns.iter().zip(out_row.as_chunks_mut::<3>().0) {
+            let (source, _) = row_sums[column.first * 3..].as_chunks::<3>();
             let mut sums = [0f32; 3];
-            for (values, &weight) in source.zip(&column.weights) {
+            for (values, &weight) in source.iter().zip(&column.weights) {
                 for (sum, value) in sums.iter_mut().zip(values) {
                     *sum += weight * value;
                 }
             }
             // The cast saturates: cubic weights can overshoot either way.
-            pixel.copy_from_slice(&sums.map(|sum| (sum + 0.5) as u8));
+            *pixel = sums.map(|sum| (sum + 0.5) as u8);
         }
     }
 }

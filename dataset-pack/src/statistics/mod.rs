@@ -61,7 +61,7 @@ impl Totals {
 
     pub(crate) fn moments(&self) -> Moments {
         let mut sums = [0; 3];
-        for pixel in self.positions.chunks_exact(3) {
+        for pixel in self.positions.as_chunks::<3>().0 {
             for (sum, value) in sums.iter_mut().zip(pixel) {
                 *sum += value;
             }
