@@ -19,11 +19,12 @@ fn at(name: &str) -> String {
 
 #[test]
 fn two_runs_do_not_share_a_folder() {
-    let mut first = train_tiny(DATA.path(), "shared", &["--steps", "1000000"])
+    let first = train_tiny(DATA.path(), "shared", &["--steps", "1000000"])
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
         .expect("it starts");
+    let first = common::Running(first);
     let metrics_file = at("shared/metrics.jsonl");
     let begun = Instant::now();
     while !Path::new(&metrics_file).is_file() {
@@ -37,8 +38,7 @@ fn two_runs_do_not_share_a_folder() {
             "--out",
         ]);
     }
-    first.kill().expect("it is killed");
-    first.wait().expect("it ends");
+    drop(first);
     let lines = metrics(&DATA.path().join("shared"));
     assert!(
         lines

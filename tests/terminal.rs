@@ -4,12 +4,12 @@ mod common;
 
 use std::fs::File;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::{Folder, bytes, checkpoint, metrics, train_tiny};
+use common::{Folder, Running, bytes, checkpoint, metrics, train_tiny};
 
 static DATA: LazyLock<Folder> = LazyLock::new(|| common::sets(3, 16, 64));
 
@@ -48,7 +48,7 @@ fn steps(out: &str) -> usize {
 }
 
 /// Starts a run that would take for ever.
-fn start(out: &str, stdout: Stdio, stderr: Stdio) -> Child {
+fn start(out: &str, stdout: Stdio, stderr: Stdio) -> Running {
     let train = train_tiny(DATA.path(), out, &["--steps", "1000000"]);
     let mut command = Command::new("env");
     command
@@ -56,17 +56,17 @@ fn start(out: &str, stdout: Stdio, stderr: Stdio) -> Child {
         .arg(train.get_program())
         .args(train.get_args());
     command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
-    command.spawn().expect("it starts")
+    Running(command.spawn().expect("it starts"))
 }
 
-fn ends_well(mut child: Child, signal: i32, out: &str) {
-    let pid = child.id().try_into().expect("a process");
+fn ends_well(mut child: Running, signal: i32, out: &str) {
+    let pid = child.0.id().try_into().expect("a process");
     // SAFETY: it only sends a signal, to a child that nobody has waited for.
     assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
     until("it does not end", || {
-        child.try_wait().expect("its state").is_some()
+        child.0.try_wait().expect("its state").is_some()
     });
-    assert_eq!(child.wait().expect("its status").code(), Some(0));
+    assert_eq!(child.0.wait().expect("its status").code(), Some(0));
     let run = DATA.path().join(out);
     assert!(checkpoint(&run, metrics(&run).len() as u64).is_file());
 }
