@@ -23,7 +23,7 @@ macro_rules! note {
     ($($part:tt)*) => { $crate::note(&format!($($part)*)) };
 }
 
-/// Writes a line to standard output, formatted as by [`format!`]; see [`print`].
+/// Writes a line to standard output, formatted as by [`format!`]; see [`print()`].
 #[macro_export]
 macro_rules! result {
     ($($part:tt)*) => { $crate::print(&format!($($part)*)) };

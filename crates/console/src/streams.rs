@@ -21,7 +21,7 @@ pub fn note(line: &str) {
     write_if_read(&format!("{}\n", escaped(line)));
 }
 
-/// Writes to standard error what [`note`] says, as it is.
+/// Writes to standard error what [`note()`] says, as it is.
 pub(crate) fn write_if_read(text: &str) {
     let patience = if BEHIND.load(Relaxed) { 0 } else { 1 };
     let ready = can_be_written(io::stderr().as_fd(), Some(patience));
@@ -53,7 +53,7 @@ pub fn print(text: &str) -> io::Result<()> {
     write_result(lines.as_bytes())
 }
 
-/// [`print`]s JSON. What is [`escaped`] elsewhere gets JSON's own escapes here.
+/// Writes JSON likewise. What is [`escaped`] elsewhere gets JSON's own escapes here.
 pub fn print_json(text: &str) -> io::Result<()> {
     let mut json = String::with_capacity(text.len() + 1);
     for c in text.chars() {
