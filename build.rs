@@ -4,6 +4,8 @@
 //! `ALEXNET_PTX=required` makes a missing device toolchain an error, `ALEXNET_PTX=off` leaves the
 //! PTX out; otherwise a machine that cannot compile for GPUs builds without PTX, and says so.
 
+#![allow(clippy::print_stderr, reason = "Cargo shows it")]
+
 use ptx_builder::{DEFAULT_ARCHS, Module, PtxBuilder};
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,5 +1,6 @@
 //! Twenty steps of the paper's network, narrow, with dropout and augmentation, give the same checkpoint byte for byte
 //! wherever they run, however often they are stopped and whichever compiler made the program.
+#![allow(clippy::print_stderr)]
 
 mod common;
 

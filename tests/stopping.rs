@@ -23,7 +23,7 @@ fn started(out: &str, ignored: Option<&str>, options: &[&str]) -> Child {
     let train = train(out, &["--steps", "1000000"]);
     // The test itself may run where signals are ignored.
     let mut command = Command::new("env");
-    command.arg("--default-signal=HUP,INT,TERM");
+    command.arg("--default-signal=HUP,INT,TERM,USR1,USR2,XCPU");
     command.args(ignored.map(|name| format!("--ignore-signal={name}")));
     let child = command
         .arg(train.get_program())
@@ -87,7 +87,7 @@ fn ended(mut child: Child) -> Done {
 
 #[test]
 fn a_signal_saves_and_ends() {
-    for name in ["HUP", "INT", "TERM"] {
+    for name in ["HUP", "INT", "TERM", "USR1", "USR2", "XCPU"] {
         let child = started(name, None, &[]);
         signal(&child, name);
         let done = ended(child).ok();
@@ -97,6 +97,233 @@ fn a_signal_saves_and_ends() {
         assert!(checkpoint(&run, steps).is_file() && run.join("curves.png").is_file());
         assert_goes_on(name, steps);
     }
+}
+
+/// As a shell and a scheduler both pass on what they were sent, or the one grows impatient.
+#[test]
+fn a_signal_that_comes_again_changes_nothing() {
+    for names in [["HUP", "HUP"], ["USR1", "TERM"], ["INT", "TERM"]] {
+        let out = names.concat();
+        let child = started(&out, None, &[]);
+        names.iter().for_each(|name| signal(&child, name));
+        let done = ended(child).ok();
+        assert!(done.out.contains("--resume"), "{}", done.out);
+        let run = DATA.path().join(&out);
+        let steps = metrics(&run).len() as u64;
+        assert!(checkpoint(&run, steps).is_file());
+    }
+}
+
+/// A run whose validation takes a while, and which has just begun that.
+fn validating(out: &str, options: &[&str]) -> Child {
+    let child = train(out, &[&["--val", &LONG], options].concat())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let latest = DATA.path().join(out).join("checkpoints/latest");
+    let begun = Instant::now();
+    while !latest.is_file() {
+        assert!(begun.elapsed() < Duration::from_secs(120), "no checkpoint");
+        sleep(Duration::from_millis(1));
+    }
+    child
+}
+
+/// A validation set for that.
+static LONG: LazyLock<String> = LazyLock::new(|| {
+    let [drawn, set] = ["long-drawn", "long"].map(|name| path(DATA.path(), name));
+    let size = ["--classes", "3", "--per-class", "400"];
+    common::pack(["synth", "--out", &drawn].iter().chain(&size)).ok();
+    common::pack(["build", "--source", &drawn, "--out", &set, "--size", "64"]).ok();
+    set
+});
+
+#[test]
+fn a_validation_is_left_at_once_and_made_up_for() {
+    run(&mut train("validated", &["--steps", "4", "--val", &LONG])).ok();
+    let straight = DATA.path().join("validated");
+    assert!(
+        metrics(&straight)
+            .iter()
+            .filter(|line| line["validation"] == true)
+            .count()
+            > 1
+    );
+    for name in ["TERM", "KILL"] {
+        let out = format!("validation-{name}");
+        let child = validating(&out, &["--steps", "4"]);
+        signal(&child, name);
+        let done = ended(child);
+        assert_eq!(done.code, (name == "TERM").then_some(0), "{}", done.err);
+        let folder = DATA.path().join(&out);
+        let lines = metrics(&folder);
+        assert!(
+            lines.iter().all(|line| line.get("validation").is_none()),
+            "{lines:?}"
+        );
+        let step = lines.len() as u64;
+        assert_eq!(
+            files(&folder.join("checkpoints")),
+            ["latest", &format!("step-{step:07}.safetensors")]
+        );
+        // A kill behind the validation, before it is saved, leaves its line as well.
+        let line = fs::read_to_string(straight.join("metrics.jsonl")).expect("metrics");
+        let line = line
+            .lines()
+            .find(|line| line.contains("validation"))
+            .expect("one");
+        let file = folder.join("metrics.jsonl");
+        let told = fs::read_to_string(&file).expect("metrics");
+        fs::write(file, format!("{told}{line}\n")).expect("written");
+        let resume = ["--resume", "--steps", "4", "--val", &LONG];
+        run(&mut train(&out, &resume)).ok();
+        assert_eq!(metrics(&folder), metrics(&straight));
+        for step in [step, 4] {
+            assert!(
+                bytes(checkpoint(&folder, step)) == bytes(checkpoint(&straight, step)),
+                "step {step}"
+            );
+        }
+    }
+}
+
+/// The validation that a run ends with is made up for only if the run does end there.
+#[test]
+fn the_last_validation_is_left_at_once_too() {
+    for to in ["1", "3"] {
+        let [out, straight] = ["last", "last-straight"].map(|name| format!("{name}-{to}"));
+        let options = |steps| ["--validate-every", "1000", "--steps", steps];
+        let child = validating(&out, &options("1"));
+        signal(&child, "TERM");
+        assert!(ended(child).ok().out.contains("--resume"));
+        let val = ["--val", &LONG];
+        let resume = [&["--resume"], &val[..], &options(to)].concat();
+        assert!(
+            run(&mut train(&out, &resume))
+                .ok()
+                .out
+                .contains("validation")
+        );
+        run(&mut train(&straight, &[&val[..], &options(to)].concat())).ok();
+        let [out, straight] = [out, straight].map(|name| DATA.path().join(name));
+        assert_eq!(metrics(&out), metrics(&straight));
+        let step = to.parse().expect("a number");
+        assert!(bytes(checkpoint(&out, step)) == bytes(checkpoint(&straight, step)));
+    }
+}
+
+#[test]
+fn a_run_without_a_checkpoint_is_begun_by_resume() {
+    let child = started("early", None, &["--checkpoint-every", "1000000"]);
+    signal(&child, "KILL");
+    ended(child);
+    assert_eq!(files(&DATA.path().join("early/checkpoints")), [""; 0]);
+    let resume = ["--resume", "--steps", "3"];
+    let done = run(&mut train("early", &resume)).ok();
+    assert!(
+        done.err
+            .contains("no checkpoint to resume from: the run begins"),
+        "{}",
+        done.err
+    );
+    // And one without any folder; later its own weights count, not those it was to begin with.
+    let weights = path(
+        &DATA.path().join("early/checkpoints"),
+        "step-0000003.safetensors",
+    );
+    let begin = ["--init-from", &weights, "--resume", "--steps"];
+    run(&mut train("begun", &[&begin[..], &["1"]].concat())).ok();
+    run(&mut train("begun", &[&begin[..], &["2"]].concat())).ok();
+    run(&mut train(
+        "begun-straight",
+        &["--init-from", &weights, "--steps", "2"],
+    ))
+    .ok();
+    let [begun, straight] =
+        ["begun", "begun-straight"].map(|out| bytes(checkpoint(&DATA.path().join(out), 2)));
+    assert!(begun == straight);
+    run(&mut train("new", &resume)).ok();
+    for out in ["early", "new"] {
+        assert_eq!(metrics(&DATA.path().join(out)).len(), 3);
+        assert_goes_on(out, 3);
+    }
+}
+
+#[test]
+fn a_finished_run_has_nothing_left_to_do() {
+    run(&mut train("finished", &["--steps", "3"])).ok();
+    let before = bytes(DATA.path().join("finished/metrics.jsonl"));
+    for steps in ["3", "2"] {
+        let done = run(&mut train("finished", &["--resume", "--steps", steps])).ok();
+        assert!(
+            done.err.contains("3 steps are done already"),
+            "{}",
+            done.err
+        );
+        assert!(
+            !done.out.contains("loss") && !done.out.contains("stopped"),
+            "{}",
+            done.out
+        );
+        assert_eq!(bytes(DATA.path().join("finished/metrics.jsonl")), before);
+    }
+}
+
+#[test]
+fn the_last_checkpoints_and_the_best_stay() {
+    let val = path(DATA.path(), "sets/val");
+    let every = ["--validate-every", "2", "--keep", "2", "--val", &val];
+    let steps = |to| [&["--steps", to][..], &every].concat();
+    run(&mut train("kept", &steps("8"))).ok();
+    let done = run(&mut train(
+        "kept",
+        &[&["--resume"], &steps("16")[..]].concat(),
+    ))
+    .ok();
+    let folder = DATA.path().join("kept");
+    let errors = metrics(&folder)
+        .into_iter()
+        .filter(|line| line["validation"] == true);
+    let errors: Vec<(f64, u64)> = errors
+        .map(|line| {
+            (
+                line["top1_error"].as_f64().expect("a number"),
+                line["step"].as_u64().expect("a number"),
+            )
+        })
+        .collect();
+    assert_eq!(errors.len(), 8);
+    let best = errors
+        .iter()
+        .fold(
+            (2.0, 0),
+            |best, &one| if one.0 < best.0 { one } else { best },
+        )
+        .1;
+    let mut expected = vec!["latest".to_owned()];
+    let mut steps = vec![best, 14, 16];
+    steps.sort_unstable();
+    steps.dedup();
+    expected.extend(
+        steps
+            .iter()
+            .map(|step| format!("step-{step:07}.safetensors")),
+    );
+    assert_eq!(files(&folder.join("checkpoints")), expected);
+    assert!(
+        done.out.contains(&format!("at step {best}")),
+        "{}",
+        done.out
+    );
+}
+
+#[test]
+fn a_checkpoint_that_is_not_named_yet_counts() {
+    run(&mut train("unnamed", &["--steps", "2"])).ok();
+    fs::remove_file(DATA.path().join("unnamed/checkpoints/latest")).expect("removed");
+    run(&mut train("unnamed", &["--steps", "2"])).fails(&["unnamed", "--resume"]);
+    assert_goes_on("unnamed", 2);
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The reader: a set of shards as one list of images.
 
+use std::hash::Hasher;
 use std::path::{Path, PathBuf};
+
+use twox_hash::XxHash3_64;
 
 use crate::crop::Crop;
 use crate::description::{Damaged, Description, Split};
@@ -223,6 +226,17 @@ impl Dataset {
     /// Hash of all that decides the content: source names, labels, options. Equal for equal sets.
     pub fn id(&self) -> u64 {
         self.index.description.set_id
+    }
+
+    /// Hash of the images and labels in their order, whatever they were called and whoever packed them: what a
+    /// trainer sees of two sets with the same is the same.
+    pub fn content(&self) -> u64 {
+        let mut hash = XxHash3_64::new();
+        for (shard, at) in (0..self.len()).map(|index| self.locate(index)) {
+            hash.write(&shard.label(at).to_le_bytes());
+            hash.write(&shard.checksum_of(at).to_le_bytes());
+        }
+        hash.finish()
     }
 
     /// Number of shards.

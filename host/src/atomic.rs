@@ -1,11 +1,14 @@
 //! Files that appear under their final name only when they are whole.
 
+use std::ffi::OsStr;
 use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use console::escaped;
 
 /// What temporary files end in. Only a killed program leaves one.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
@@ -13,20 +16,19 @@ pub const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Writes the file `path`: under a temporary name beside it, brought to the disk, then renamed. If `fill` or the disk
 /// fails, whatever stood under `path` still does.
 pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    replace(path, fill).with_context(|| format!("{}: cannot write", path.display()))
+    replace(path, fill).with_context(|| format!("{}: cannot write", escaped(path)))
 }
 
 fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let name = path
-        .file_name()
-        .context("not the name of a file")?
-        .to_string_lossy();
+    let name = path.file_name().context("not the name of a file")?;
+    // A name may have 255 bytes, the temporary one too.
+    let start = &name.as_bytes()[..name.len().min(200)];
     let folder = path
         .parent()
         .filter(|folder| *folder != Path::new(""))
         .unwrap_or(Path::new("."));
     let draft = tempfile::Builder::new()
-        .prefix(&format!("{name}."))
+        .prefix(OsStr::from_bytes(&[start, b"."].concat()))
         .suffix(TEMPORARY_SUFFIX)
         // Less the umask, as for any other file; the default would hide it from others.
         .permissions(Permissions::from_mode(0o666))
@@ -55,7 +57,7 @@ fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Resu
 
 /// Removes what a killed program left in a folder.
 pub fn remove_leftovers(folder: &Path) -> Result<()> {
-    let failed = || format!("{}: cannot tidy up", folder.display());
+    let failed = || format!("{}: cannot tidy up", escaped(folder));
     for entry in std::fs::read_dir(folder).with_context(failed)? {
         let path = entry.with_context(failed)?.path();
         if path
@@ -90,7 +92,7 @@ mod tests {
         });
         assert_eq!(
             format!("{:#}", error.unwrap_err()),
-            format!("{}: cannot write: no more", path.display())
+            format!("{}: cannot write: no more", escaped(&path))
         );
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(names(dir.path()), ["a.txt"]);
@@ -103,9 +105,24 @@ mod tests {
         let error = format!("{:#}", write(&path, |_| Ok(())).unwrap_err());
         let expected = format!(
             "{}: cannot write: No such file or directory (os error 2)",
-            path.display()
+            escaped(&path)
         );
         assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn any_name_will_do() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in [
+            &b"\n\xff\x1b"[..],
+            &[b'a'; 255],
+            "\u{e9}".repeat(127).as_bytes(),
+        ] {
+            let path = dir.path().join(OsStr::from_bytes(name));
+            write(&path, |w| Ok(w.write_all(b"x")?)).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), b"x");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]

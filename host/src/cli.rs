@@ -1,5 +1,6 @@
 //! The commands and their options.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -11,6 +12,11 @@ use crate::train::views::Augment;
 /// AlexNet end to end: trains the paper's network on the project's own GPU kernels, tests it, looks into it.
 #[derive(Debug, Parser)]
 #[command(name = "host", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage. Results go to standard output, all else to standard \
+                  error. What standard error does not take is left out; a result that cannot be written is a failure, \
+                  unless whoever reads it has seen enough."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -23,9 +29,12 @@ pub enum Command {
     /// Trains a network.
     #[command(
         after_help = "Example: host train --data sets/train --val sets/val --width 0.25 --steps 500 --out runs/a\n\
-                            Goes on with it after a stop: the same with --resume"
+                            Goes on with it after a stop: the same with --resume\n\n\
+                            SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU save a checkpoint and end the run \
+                            with status 0, in a validation too; a second Ctrl-C ends it at once. With --resume from the \
+                            start, a job that is stopped and queued again needs no other command."
     )]
-    Train(Train),
+    Train(Box<Train>),
     /// Tests one network, or several with their predictions averaged: error rates over a set.
     #[command(
         after_help = "Example: host test-crop --checkpoint runs/a --data sets/val --crops 10"
@@ -64,7 +73,7 @@ pub enum Command {
 pub struct Network {
     /// A network that comes with the program (paper, one-gpu) or a TOML file
     #[arg(long, default_value = "paper", value_name = "NET|FILE.toml")]
-    pub net: String,
+    pub net: OsString,
     /// Maps and units of every hidden layer times this, rounded to multiples of 16 in each tower
     #[arg(long, default_value_t = 1.0, value_name = "W")]
     pub width: f64,
@@ -115,7 +124,8 @@ pub struct Train {
     /// Initial learning rate [default: the network's, 0.01]
     #[arg(long, value_name = "RATE")]
     pub lr: Option<f64>,
-    /// When the rate falls: plateau, constant or step:E1,E2,… [default: the network's, plateau]
+    /// When the rate falls: plateau (by the validation error; never without --val), constant or step:E1,E2,… [default:
+    /// the network's, plateau]
     #[arg(long, value_name = "RULE")]
     pub schedule: Option<Rule>,
     /// Probability that dropout zeroes a unit [default: the network's, 0.5]
@@ -136,12 +146,25 @@ pub struct Train {
     /// Steps between checkpoints, besides the last [default: one after each validation]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub checkpoint_every: Option<u64>,
+    /// Keeps the last N checkpoints and the one with the lowest validation error [default: all]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub keep: Option<usize>,
     /// Begins with these weights: a checkpoint or an exported file
-    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "resume")]
+    #[arg(long, value_name = "FILE.safetensors")]
     pub init_from: Option<PathBuf>,
-    /// Goes on from the run's newest checkpoint
+    /// Goes on from the run's newest checkpoint; begins the run if there is none yet
     #[arg(long)]
     pub resume: bool,
+    /// Resumes with other images than the run has had until now
+    #[arg(long)]
+    pub other_data: bool,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("must be a number from 1".into()),
+    }
 }
 
 impl Train {
@@ -322,7 +345,7 @@ mod tests {
 
     fn train(options: &str) -> Train {
         match parse(&format!("host train --data d --out o {options}")) {
-            Ok(Command::Train(train)) => train,
+            Ok(Command::Train(train)) => *train,
             other => panic!("{other:?}"),
         }
     }
@@ -381,8 +404,8 @@ mod tests {
     fn defaults_are_the_documented_ones() {
         let train = train("");
         assert_eq!(
-            (train.network.net.as_str(), train.network.width, train.seed),
-            ("paper", 1.0, None)
+            (train.network.net.to_str(), train.network.width, train.seed),
+            (Some("paper"), 1.0, None)
         );
         assert_eq!(
             (Augment::default(), Order::default()),

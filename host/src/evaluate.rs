@@ -53,8 +53,13 @@ pub fn check_data(network: &Network, data: &Dataset) -> Result<()> {
     Ok(())
 }
 
-/// Scores the centre crop of every image, as validation while training does.
-pub fn validate(network: &mut Network, data: &Dataset) -> Result<Score> {
+/// Scores the centre crop of every image, as validation while training does. Nothing, if `stop` says so between two
+/// batches.
+pub fn validate(
+    network: &mut Network,
+    data: &Dataset,
+    stop: impl Fn() -> bool,
+) -> Result<Option<Score>> {
     let centre = test_views(&network.net().input, false)[0];
     let mut score = Score {
         images: data.len(),
@@ -62,6 +67,9 @@ pub fn validate(network: &mut Network, data: &Dataset) -> Result<Score> {
     };
     let mut gatherer = Gatherer::new(network.net().input.crop);
     for batch in batches(network, data) {
+        if stop() {
+            return Ok(None);
+        }
         network.load(&gatherer.whole(data, &batch, centre)?);
         network.forward(Mode::Test);
         let outcome = network.outcome()?;
@@ -74,12 +82,12 @@ pub fn validate(network: &mut Network, data: &Dataset) -> Result<Score> {
         score.top5_error += errors(&outcome.better, 5.0);
     }
     let mean = |sum: f64| sum / data.len().max(1) as f64;
-    Ok(Score {
+    Ok(Some(Score {
         loss: mean(score.loss),
         top1_error: mean(score.top1_error),
         top5_error: mean(score.top5_error),
         ..score
-    })
+    }))
 }
 
 impl Predictions {

@@ -4,7 +4,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 use std::sync::Mutex;
 
 use tempfile::TempDir;
@@ -92,6 +92,17 @@ impl From<Output> for Done {
 /// Runs a command to its end.
 pub fn run(command: &mut Command) -> Done {
     command.output().expect("the program starts").into()
+}
+
+/// A program at work, which ends with its test, however that ends.
+pub struct Running(pub Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// Runs `host`.

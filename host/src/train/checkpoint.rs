@@ -1,17 +1,21 @@
 //! Checkpoints: everything a run needs to go on exactly, in one safetensors file.
 //!
 //! The numbers are the tensors; where the training stands is the text: `format`, `net` (its TOML, overrides included),
-//! `width`, `classes`, `seed`, `augment`, `order`, `step`, `epoch`, `position` and `schedule`. Nothing in it depends on
-//! the machine, the devices or the time, so two runs that computed the same have the same file. `latest`, beside the
-//! checkpoints, holds the name of the newest.
+//! `width`, `classes`, `seed`, `augment`, `order`, `step`, `epoch`, `position` and `schedule`; where there is one, also
+//! `data` and `val`, which sets it was trained and validated on, and `owed`, a validation that comes next. Nothing in it
+//! depends on the machine, the devices or the time, so two runs that computed the same have the same file. `latest`,
+//! beside the checkpoints, holds the name of the newest.
 
 use std::borrow::Cow;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use serde::Serialize;
+use console::escaped;
+use dataset_pack::Dataset;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use super::sampler::{Order, Place};
 use super::schedule::State;
@@ -44,6 +48,27 @@ pub struct Progress {
     pub place: Place,
     /// What the schedule remembers.
     pub schedule: State,
+    /// What the training set holds ([`set_identity`]); earlier versions did not write it.
+    pub data: Option<String>,
+    /// The same of the validation set.
+    pub val: Option<String>,
+    /// A validation that comes before the next step.
+    pub owed: Option<Owed>,
+}
+
+/// A validation that was still to be done when a checkpoint was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Owed {
+    /// One that was due: it counts for the schedule.
+    Due,
+    /// The one that a run ends with. It does not count, so that going on afterwards is as if the run had never ended.
+    Last,
+}
+
+/// What a set holds, whatever it is called and wherever it lies.
+pub fn set_identity(set: &Dataset) -> String {
+    format!("{:016x}", set.content())
 }
 
 impl Progress {
@@ -53,7 +78,7 @@ impl Progress {
     }
 
     fn to_text(&self) -> Result<Text> {
-        let pairs = [
+        let always = [
             ("format", FORMAT.to_string()),
             ("net", self.net.clone()),
             ("width", json(&self.width)?),
@@ -66,11 +91,21 @@ impl Progress {
             ("position", json(&self.place.position)?),
             ("schedule", json(&self.schedule)?),
         ];
-        Ok(pairs.map(|(key, value)| (key.to_string(), value)).into())
+        let owed = self.owed.as_ref().map(json).transpose()?;
+        let sometimes = [
+            ("data", self.data.clone()),
+            ("val", self.val.clone()),
+            ("owed", owed),
+        ];
+        let sometimes = sometimes
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)));
+        let pairs = always.into_iter().chain(sometimes);
+        Ok(pairs.map(|(key, value)| (key.to_string(), value)).collect())
     }
 
     fn from_file(file: &File) -> Result<Self> {
-        let path = file.path().display();
+        let path = escaped(file.path());
         let format = file
             .text("format")
             .with_context(|| format!("{path}: not a checkpoint"))?;
@@ -91,6 +126,12 @@ impl Progress {
                 position: read(file, "position")?,
             },
             schedule: read(file, "schedule")?,
+            data: file.optional_text("data").map(str::to_owned),
+            val: file.optional_text("val").map(str::to_owned),
+            owed: match file.optional_text("owed") {
+                Some(_) => Some(read(file, "owed")?),
+                None => None,
+            },
         })
     }
 }
@@ -101,7 +142,7 @@ fn json(value: &impl Serialize) -> Result<String> {
 
 fn read<T: DeserializeOwned>(file: &File, key: &str) -> Result<T> {
     serde_json::from_str(file.text(key)?)
-        .with_context(|| format!("{}: `{key}`", file.path().display()))
+        .with_context(|| format!("{}: `{key}`", escaped(file.path())))
 }
 
 /// A checkpoint open for reading.
@@ -118,7 +159,7 @@ impl Checkpoint {
         let tensors = if path.is_dir() {
             let latest = Folder::of(path).latest()?;
             File::open(
-                &latest.with_context(|| format!("{}: it has no checkpoint yet", path.display()))?,
+                &latest.with_context(|| format!("{}: it has no checkpoint yet", escaped(path)))?,
             )?
         } else {
             File::open(path)?
@@ -133,7 +174,7 @@ impl Checkpoint {
     pub fn network(&self) -> Result<Net> {
         self.progress
             .network()
-            .with_context(|| self.tensors.path().display().to_string())
+            .with_context(|| escaped(self.tensors.path()).to_string())
     }
 }
 
@@ -149,7 +190,7 @@ impl Folder {
         let folder = Self::of(run);
         let path = &folder.path;
         fs::create_dir_all(path)
-            .with_context(|| format!("{}: cannot make the folder", path.display()))?;
+            .with_context(|| format!("{}: cannot make the folder", escaped(path)))?;
         atomic::remove_leftovers(path)?;
         Ok(folder)
     }
@@ -168,7 +209,7 @@ impl Folder {
         tensors: &[Info],
         fetch: impl FnMut(&Info) -> Result<Cow<'a, [u8]>>,
     ) -> Result<PathBuf> {
-        let name = format!("step-{:07}.safetensors", progress.step);
+        let name = name_of(progress.step);
         let path = self.path.join(&name);
         crate::tensors::write(&path, &progress.to_text()?, tensors, fetch)?;
         atomic::write(&self.path.join("latest"), |out| {
@@ -182,18 +223,57 @@ impl Folder {
         let latest = self.path.join("latest");
         let name = match fs::read_to_string(&latest) {
             Ok(name) => name,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| latest.display().to_string()),
+            // The first checkpoint may be whole and not yet named.
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok(self.steps()?.last().map(|&step| self.of_step(step)));
+            }
+            Err(error) => return Err(error).with_context(|| escaped(&latest).to_string()),
         };
         let path = self.path.join(name.trim());
         ensure!(
             path.is_file(),
             "{}: it names `{}`, which is not there",
-            latest.display(),
-            name.trim()
+            escaped(&latest),
+            escaped(name.trim())
         );
         Ok(Some(path))
     }
+
+    /// The steps that there are checkpoints of, in order.
+    pub fn steps(&self) -> Result<Vec<u64>> {
+        let failed = || escaped(&self.path).to_string();
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(failed),
+        };
+        let mut steps = Vec::new();
+        for entry in entries {
+            let name = entry.with_context(failed)?.file_name();
+            steps.extend(name.to_str().and_then(step_of));
+        }
+        steps.sort_unstable();
+        Ok(steps)
+    }
+
+    /// Removes the checkpoint of a step.
+    pub fn remove(&self, step: u64) -> Result<()> {
+        let path = self.of_step(step);
+        fs::remove_file(&path).with_context(|| format!("{}: cannot remove", escaped(&path)))
+    }
+
+    fn of_step(&self, step: u64) -> PathBuf {
+        self.path.join(name_of(step))
+    }
+}
+
+fn name_of(step: u64) -> String {
+    format!("step-{step:07}.safetensors")
+}
+
+fn step_of(name: &str) -> Option<u64> {
+    let step = name.strip_prefix("step-")?.strip_suffix(".safetensors")?;
+    step.parse().ok().filter(|&step| name_of(step) == name)
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@
 //! momentum and the schedule that were used, wherever they came from.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
+use console::escaped;
 use serde::{Deserialize, Serialize};
 
 use super::sampler::Order;
@@ -20,11 +21,11 @@ use crate::net::spec::{Spec, from_value, parse_toml};
 pub struct Config {
     /// The program and its version.
     pub program: String,
-    /// The training set.
-    pub data: PathBuf,
+    /// The training set; a path that is not UTF-8 is written with escapes, here and below.
+    pub data: String,
     /// The validation set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val: Option<PathBuf>,
+    pub val: Option<String>,
     /// A place for each tower.
     pub gpus: Vec<String>,
     /// How wide the hidden layers are.
@@ -42,7 +43,7 @@ pub struct Config {
     pub steps: Option<u64>,
     /// Where the initial weights came from, if not from the seed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init_from: Option<PathBuf>,
+    pub init_from: Option<String>,
     /// The network.
     pub net: toml::Table,
 }
@@ -50,14 +51,14 @@ pub struct Config {
 impl Config {
     /// Writes the file.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = toml::to_string(self).with_context(|| path.display().to_string())?;
+        let text = toml::to_string(self).with_context(|| escaped(path).to_string())?;
         atomic::write(path, |out| Ok(out.write_all(text.as_bytes())?))
     }
 
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self> {
         let read = || from_value(toml::Value::Table(parse_toml(&fs::read_to_string(path)?)?));
-        read().with_context(|| path.display().to_string())
+        read().with_context(|| escaped(path).to_string())
     }
 
     /// The network that was in force.

@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use console::escaped;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One line. What is not a number is written as `null`.
@@ -50,9 +51,10 @@ impl Metrics {
         Self::open(path, |_| 0)
     }
 
-    /// Goes on with a file after `step`: lines of later steps, and a last line cut short, are dropped.
-    pub fn resume(path: &Path, step: u64) -> Result<Self> {
-        Self::open(path, |file| whole_lines_until(file, step))
+    /// Goes on with a file: lines that do not belong `before`, and a last line cut short, are dropped. Lines are in the
+    /// order of their steps, a validation's behind its step's.
+    pub fn resume(path: &Path, before: impl Fn(&Line) -> bool) -> Result<Self> {
+        Self::open(path, |file| whole_lines(file, before))
     }
 
     fn open(path: &Path, keep: impl FnOnce(&File) -> u64) -> Result<Self> {
@@ -62,7 +64,7 @@ impl Metrics {
             file.set_len(keep(&file))?;
             Ok::<_, std::io::Error>(file)
         };
-        let file = open().with_context(|| format!("{}: cannot write", path.display()))?;
+        let file = open().with_context(|| format!("{}: cannot write", escaped(path)))?;
         Ok(Self {
             path: path.to_path_buf(),
             file,
@@ -75,13 +77,12 @@ impl Metrics {
         text.push('\n');
         self.file
             .write_all(text.as_bytes())
-            .with_context(|| format!("{}: cannot write", self.path.display()))
+            .with_context(|| format!("{}: cannot write", escaped(&self.path)))
     }
 }
 
-/// How many bytes the lines up to `step` take. Lines are in the order of their steps, so the first that does not
-/// belong ends them; an unreadable one is what a crash left.
-fn whole_lines_until(file: &File, step: u64) -> u64 {
+/// How many bytes the first lines take that belong. An unreadable one is what a crash left.
+fn whole_lines(file: &File, belongs: impl Fn(&Line) -> bool) -> u64 {
     let mut reader = BufReader::new(file);
     let mut kept = 0;
     let mut text = String::new();
@@ -90,7 +91,7 @@ fn whole_lines_until(file: &File, step: u64) -> u64 {
             .ends_with('\n')
             .then(|| serde_json::from_str::<Line>(&text).ok())
             .flatten();
-        if line.is_none_or(|line| line.step > step) {
+        if !line.is_some_and(|line| belongs(&line)) {
             break;
         }
         kept += length as u64;
@@ -101,12 +102,12 @@ fn whole_lines_until(file: &File, step: u64) -> u64 {
 
 /// All lines of a file.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
-    let name = || path.display().to_string();
+    let name = || escaped(path).to_string();
     let file = File::open(path).with_context(name)?;
     let lines = BufReader::new(file).lines().enumerate();
     let read = |(i, text): (usize, std::io::Result<String>)| {
         let text = text.with_context(name)?;
-        serde_json::from_str(&text).with_context(|| format!("{}: line {}", path.display(), i + 1))
+        serde_json::from_str(&text).with_context(|| format!("{}: line {}", escaped(path), i + 1))
     };
     lines.map(read).collect()
 }
@@ -192,7 +193,7 @@ mod tests {
             .unwrap()
             .write_all(b"{\"step\":5,\"ep")
             .unwrap();
-        let mut metrics = Metrics::resume(&path, 2).unwrap();
+        let mut metrics = Metrics::resume(&path, |line| line.step <= 2).unwrap();
         metrics.write(&line(3, false)).unwrap();
         assert_eq!(
             read(&path).unwrap(),
@@ -212,7 +213,7 @@ mod tests {
         write(&path, &[line(1, false), line(2, false)]);
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, &text[..text.len() - 1]).unwrap();
-        Metrics::resume(&path, 9).unwrap();
+        Metrics::resume(&path, |_| true).unwrap();
         assert_eq!(read(&path).unwrap(), [line(1, false)]);
     }
 
@@ -220,7 +221,7 @@ mod tests {
     fn a_missing_file_is_begun_and_an_old_one_emptied() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
-        Metrics::resume(&path, 5)
+        Metrics::resume(&path, |_| true)
             .unwrap()
             .write(&line(6, false))
             .unwrap();

@@ -1,13 +1,16 @@
 //! Training.
 
+pub mod best;
 pub mod checkpoint;
 pub mod config;
 pub mod loader;
+mod lock;
 pub mod metrics;
 pub mod progress;
 pub mod random;
 pub mod run;
 pub mod sampler;
 pub mod schedule;
+mod setup;
 mod stop;
 pub mod views;

@@ -1,82 +1,53 @@
 //! A training run, from its options to its last checkpoint.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, bail};
+use console::escaped;
 use dataset_pack::Dataset;
-use serde::Serialize;
 
-use super::checkpoint::{Checkpoint, Folder, Progress};
-use super::config::Config;
+use super::best::Validations;
+use super::checkpoint::{Checkpoint, Folder, Owed, Progress};
 use super::loader::{Loader, Prepared};
-use super::metrics::{Line, Metrics, Running};
+use super::lock::RunLock;
+use super::metrics::{self, Line, Metrics, Running};
 use super::progress;
-use super::sampler::{Place, Sampler};
-use super::schedule::{Schedule, State};
-use super::stop;
+use super::sampler::Sampler;
+use super::schedule::Schedule;
+use super::setup::{self, Sets};
+use super::stop::Stop;
 use super::views::{Colours, Views};
 use crate::cli;
 use crate::evaluate::{self, Score, errors};
-use crate::net::spec::{Spec, Train};
+use crate::model;
+use crate::net::spec::Train;
 use crate::net::{Network, Outcome, Rates, state};
 use crate::picture::{curves, filters};
-use crate::tensors::File;
-use crate::{device, model};
 
 /// What a run came to.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Steps done, of this run and those it went on from.
     pub step: u64,
-    /// The mean loss of the last steps.
-    pub loss: f64,
+    /// The mean loss of the last steps, if there was anything left to do.
+    pub loss: Option<f64>,
     /// The last validation.
     pub validation: Option<Score>,
+    /// The step whose checkpoint has the lowest top-1 error on the validation set, and that error.
+    pub best: Option<(u64, f64)>,
     /// Whether a signal ended it early.
     pub stopped: bool,
 }
 
 /// Trains as `host train` was told to.
 pub fn train(options: &cli::Train) -> Result<Report> {
-    let data = Arc::new(open_data(&options.data)?);
-    let validation = options.val.as_deref().map(open_data).transpose()?;
-    if let (Some(val), Some(path)) = (&validation, &options.val) {
-        let same = val
-            .classes()
-            .iter()
-            .map(|c| &c.name)
-            .eq(data.classes().iter().map(|c| &c.name));
-        ensure!(
-            same,
-            "{}: its classes are not those of {}",
-            path.display(),
-            options.data.display()
-        );
-    }
-    let latest = Folder::of(&options.out).latest()?;
-    let resumed = match (options.resume, latest) {
-        (true, Some(path)) => Some(Checkpoint::open(&path)?),
-        (true, None) => bail!("{}: no checkpoint to resume from", options.out.display()),
-        (false, None) => None,
-        (false, Some(_)) => bail!(
-            "{}: holds a run already; go on with it with --resume, or name another --out",
-            options.out.display()
-        ),
-    };
-    if let Some(checkpoint) = &resumed {
-        model::check_classes(checkpoint, &data, &options.data)?;
-    }
-    let mut run = Run::new(options, data, validation, resumed)?;
+    // First of all: another program may be about to change what is there.
+    let lock = setup::lock(&options.out)?;
+    let sets = Sets::open(options)?;
+    let resumed = setup::resumed(options, &sets)?;
+    let mut run = Run::new(options, sets, resumed, lock)?;
     run.go()
-}
-
-fn open_data(path: &Path) -> Result<Dataset> {
-    let data = Dataset::open(path)?;
-    ensure!(!data.is_empty(), "{}: it has no images", path.display());
-    Ok(data)
 }
 
 struct Run<'a> {
@@ -90,58 +61,49 @@ struct Run<'a> {
     folder: Folder,
     progress: Progress,
     metrics: Metrics,
+    validations: Validations,
     last_step: u64,
-    last_saved: Option<u64>,
+    /// What the last checkpoint stands for.
+    last_saved: Option<(u64, Option<Owed>)>,
     ahead: Option<Result<Prepared>>,
-    stop: Arc<AtomicBool>,
+    stop: Stop,
+    _lock: RunLock,
 }
 
 impl<'a> Run<'a> {
     fn new(
         options: &'a cli::Train,
-        data: Arc<Dataset>,
-        validation: Option<Dataset>,
+        sets: Sets,
         resumed: Option<Checkpoint>,
+        lock: Option<RunLock>,
     ) -> Result<Self> {
-        let spec = match &resumed {
-            Some(checkpoint) => resumed_spec(options, checkpoint)?,
-            None => Spec::load(&options.network.net, &options.sets())?,
-        };
-        let progress = match &resumed {
-            Some(checkpoint) => Progress {
-                net: spec.to_toml(),
-                ..checkpoint.progress.clone()
-            },
-            None => start(options, &spec, &data),
-        };
+        let (spec, progress) = setup::progress(options, &sets, resumed.as_ref())?;
+        let Sets { data, validation } = sets;
         let net = spec.resolve(progress.width, data.classes().len())?;
         let devices = model::devices(&options.places, net.towers.len())?;
         let network = Network::new(&net, &devices, spec.train.batch, progress.seed)?;
         for data in [Some(&*data), validation.as_ref()].into_iter().flatten() {
             evaluate::check_data(&network, data)
-                .with_context(|| data.folder().display().to_string())?;
+                .with_context(|| escaped(data.folder()).to_string())?;
         }
         let mean = match &resumed {
             Some(checkpoint) => state::restore(&network, &checkpoint.tensors, true)?,
-            None => begin(options, &network, &data)?,
+            None => setup::begin(options, &network, &data)?,
         };
         let steps_of_epochs = (spec.train.epochs * data.len()).div_ceil(spec.train.batch) as u64;
         let folder = Folder::create(&options.out)?;
-        let config = config(options, &spec, &progress, &devices, data.classes().len());
+        let lock = lock.map_or_else(|| setup::lock_new(&options.out), Ok)?;
+        let config = setup::config(options, &spec, &progress, &devices);
         config.write(&options.out.join("config.toml"))?;
-        let metrics = options.out.join("metrics.jsonl");
-        let metrics = match &resumed {
-            Some(_) => Metrics::resume(&metrics, progress.step)?,
-            None => Metrics::create(&metrics)?,
-        };
+        let (metrics, validations) = open_metrics(options, resumed.as_ref())?;
         for device in &devices {
-            eprintln!("{}", device.describe());
+            console::note!("{}", device.describe());
         }
         Ok(Run {
             options,
-            schedule: schedule(&spec.train),
+            schedule: setup::schedule(&spec.train),
             last_step: options.steps.unwrap_or(steps_of_epochs),
-            last_saved: resumed.map(|_| progress.step),
+            last_saved: resumed.map(|_| (progress.step, progress.owed)),
             train: spec.train,
             data,
             validation,
@@ -150,71 +112,115 @@ impl<'a> Run<'a> {
             folder,
             progress,
             metrics,
+            validations,
             ahead: None,
-            stop: stop::signal()?,
+            stop: Stop::listen()?,
+            _lock: lock,
         })
     }
 
     fn go(&mut self) -> Result<Report> {
-        let input = self.network.net().input;
+        let mut shown = progress::Progress::new(self.progress.step, self.last_step, "steps");
+        let mut loss = Running::new(20);
+        let mut report = Report {
+            step: self.progress.step,
+            loss: None,
+            validation: None,
+            best: None,
+            stopped: false,
+        };
+        self.settle(&shown, &mut report)?;
+        let loader = self.loader()?;
+        while !self.is_done() && !self.stop.asked() {
+            let before = self.progress.place.epoch_of(self.data.len());
+            let line = self.step(&loader)?;
+            let mean = loss.add(line.loss);
+            report.loss = Some(mean);
+            let message = format!(
+                "loss {mean:.3}, top-1 error {:.0} %, {:.1} images/s",
+                100.0 * line.top1_error,
+                line.images_per_second
+            );
+            shown.set(self.progress.step, message);
+            let epoch_ends = self.progress.place.epoch_of(self.data.len()) > before;
+            self.finish_step(epoch_ends, &shown, &mut report)?;
+        }
+        drop(shown);
+        report.step = self.progress.step;
+        report.stopped = !self.is_done() || self.progress.owed.is_some();
+        report.best = self.validations.best(&self.folder.steps()?);
+        self.pictures()?;
+        Ok(report)
+    }
+
+    fn is_done(&self) -> bool {
+        self.progress.step >= self.last_step
+    }
+
+    /// What comes before the first step: the validation that the run was stopped in, a word on what to expect.
+    fn settle(&mut self, shown: &progress::Progress, report: &mut Report) -> Result<()> {
+        let done = self.is_done();
+        if self.validation.is_none() || self.progress.owed == Some(Owed::Last) && !done {
+            self.progress.owed = None;
+        }
+        if self.progress.owed.is_some() {
+            self.validate(shown, report)?;
+            return self.save();
+        }
+        if done {
+            let (step, last) = (self.progress.step, self.last_step);
+            shown.say(&format!(
+                "{step} steps are done already, and the run ends at {last}: more with --steps or --epochs"
+            ));
+        } else {
+            setup::warn_of_constant_rate(&self.train, self.validation.as_ref());
+        }
+        Ok(())
+    }
+
+    fn loader(&self) -> Result<Loader> {
         let colours = self
             .data
             .principal_components()
             .map_or(Colours::default(), |p| {
                 Colours::new(p.eigenvalues, p.eigenvectors)
             });
-        let seed = self.progress.seed;
+        let (input, seed) = (self.network.net().input, self.progress.seed);
         let views = Views::new(&input, seed, self.progress.augment, colours);
         let sampler = Sampler::new(self.progress.order, seed, self.data.len() as u32);
-        let loader = Loader::start(
-            self.data.clone(),
-            sampler,
-            views,
-            self.progress.place,
-            self.train.batch,
-        )?;
-        let mut shown = progress::Progress::new(self.progress.step, self.last_step, "steps");
-        let mut loss = Running::new(20);
-        let mut report = Report {
-            step: 0,
-            loss: f64::NAN,
-            validation: None,
-            stopped: false,
+        let place = self.progress.place;
+        Loader::start(self.data.clone(), sampler, views, place, self.train.batch)
+    }
+
+    /// Validates and saves, as far as that is due after a step.
+    fn finish_step(
+        &mut self,
+        epoch_ends: bool,
+        shown: &progress::Progress,
+        report: &mut Report,
+    ) -> Result<()> {
+        let is_multiple_of = |every| self.progress.step.is_multiple_of(every);
+        let (last, due) = (
+            self.is_done(),
+            self.options
+                .validate_every
+                .map_or(epoch_ends, is_multiple_of),
+        );
+        let save = last || self.options.checkpoint_every.map_or(due, is_multiple_of);
+        self.progress.owed = match &self.validation {
+            Some(_) if due => Some(Owed::Due),
+            Some(_) if last => Some(Owed::Last),
+            _ => None,
         };
-        while self.progress.step < self.last_step && !report.stopped {
-            let before = self.progress.place.epoch_of(self.data.len());
-            let line = self.step(&loader)?;
-            report.loss = loss.add(line.loss);
-            let message = format!(
-                "loss {:.3}, top-1 error {:.0} %, {:.1} images/s",
-                report.loss,
-                100.0 * line.top1_error,
-                line.images_per_second
-            );
-            shown.set(self.progress.step, message);
-            let last = self.progress.step == self.last_step;
-            let epoch_ends = self.progress.place.epoch_of(self.data.len()) > before;
-            let due = match self.options.validate_every {
-                Some(every) => self.progress.step.is_multiple_of(every),
-                None => epoch_ends,
-            };
-            if due || last {
-                report.validation = self.validate(&shown, due)?.or(report.validation);
-            }
-            // Only now: a validation that is due belongs to the step, or the schedule would miss it.
-            report.stopped = self.stop.load(Ordering::Relaxed);
-            let save = match self.options.checkpoint_every {
-                Some(every) => self.progress.step.is_multiple_of(every),
-                None => due,
-            };
-            if save || last || report.stopped {
-                self.save()?;
-            }
+        // Before the validation, which may take longer than there is time after a signal.
+        if save || self.stop.asked() {
+            self.save()?;
         }
-        drop(shown);
-        report.step = self.progress.step;
-        self.pictures()?;
-        Ok(report)
+        self.validate(shown, report)?;
+        if save || self.stop.asked() {
+            self.save()?;
+        }
+        Ok(())
     }
 
     /// One step: a batch forward, back, and down the gradient.
@@ -242,11 +248,11 @@ impl<'a> Run<'a> {
         if !line.loss.is_finite() {
             bail!(
                 "{}: the loss became {} at step {}; the last checkpoint is of step {}; a lower --lr may help",
-                self.options.out.display(),
+                escaped(&self.options.out),
                 line.loss,
                 self.progress.step,
                 self.last_saved
-                    .map_or("none".to_owned(), |step| step.to_string())
+                    .map_or("none".to_owned(), |(step, _)| step.to_string())
             );
         }
         self.metrics.write(&line)?;
@@ -286,15 +292,16 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// A validation that is `due` counts for the schedule; one more at a run's end does not, so that going on
-    /// afterwards is as if the run had never ended.
-    fn validate(&mut self, shown: &progress::Progress, due: bool) -> Result<Option<Score>> {
-        let Some(data) = &self.validation else {
-            return Ok(None);
+    /// Does the validation that is owed; it stays owed if the run is to stop meanwhile.
+    fn validate(&mut self, shown: &progress::Progress, report: &mut Report) -> Result<()> {
+        let (Some(owed), Some(data)) = (self.progress.owed, &self.validation) else {
+            return Ok(());
         };
-        let begun = Instant::now();
-        let lr = self.rate();
-        let score = evaluate::validate(&mut self.network, data)?;
+        let (begun, lr) = (Instant::now(), self.rate());
+        let stop = || self.stop.asked();
+        let Some(score) = evaluate::validate(&mut self.network, data, stop)? else {
+            return Ok(());
+        };
         self.metrics.write(&Line {
             step: self.progress.step,
             epoch: self.progress.place.epochs(self.data.len()),
@@ -305,42 +312,58 @@ impl<'a> Run<'a> {
             images_per_second: score.images as f64 / begun.elapsed().as_secs_f64(),
             validation: true,
         })?;
-        shown.say(format!(
+        shown.say(&format!(
             "step {}: validation loss {:.3}, errors top-1 {:.1} %, top-5 {:.1} %",
             self.progress.step,
             score.loss,
             100.0 * score.top1_error,
             100.0 * score.top5_error
         ));
-        if due
-            && self
-                .schedule
-                .validated(&mut self.progress.schedule, score.top1_error)
-        {
-            shown.say(format!(
+        self.progress.owed = None;
+        self.validations.add(self.progress.step, score.top1_error);
+        report.validation = Some(score);
+        let state = &mut self.progress.schedule;
+        if owed == Owed::Due && self.schedule.validated(state, score.top1_error) {
+            shown.say(&format!(
                 "the validation error no longer improves: learning rate {}",
                 self.rate()
             ));
         }
-        Ok(Some(score))
+        Ok(())
     }
 
     fn save(&mut self) -> Result<()> {
-        if self.last_saved == Some(self.progress.step) {
+        let now = Some((self.progress.step, self.progress.owed));
+        if self.last_saved == now {
             return Ok(());
         }
         let state = state::State::of(&self.network, &self.mean);
         self.folder.save(&self.progress, &state.infos(), |info| {
             Ok(bytemuck::cast_slice(&state.fetch(info)?).to_vec().into())
         })?;
-        self.last_saved = Some(self.progress.step);
+        self.last_saved = now;
+        self.remove_superfluous()
+    }
+
+    /// Leaves the checkpoints that `--keep` asks for.
+    fn remove_superfluous(&self) -> Result<()> {
+        let Some(keep) = self.options.keep else {
+            return Ok(());
+        };
+        let steps = self.folder.steps()?;
+        for step in self.validations.superfluous(&steps, keep) {
+            // One more than wanted is no reason to end.
+            if let Err(error) = self.folder.remove(step) {
+                console::note!("warning: {error:#}");
+            }
+        }
         Ok(())
     }
 
     /// The curves, and the filters where there are some to show.
     fn pictures(&self) -> Result<()> {
         let out = &self.options.out;
-        let lines = super::metrics::read(&out.join("metrics.jsonl"))?;
+        let lines = metrics::read(&out.join("metrics.jsonl"))?;
         if !lines.is_empty() {
             let title = format!("{}, width {}", self.network.net().name, self.progress.width);
             curves::write(&out.join("curves.png"), &title, &lines)?;
@@ -360,108 +383,18 @@ impl<'a> Run<'a> {
     }
 }
 
-/// A fresh run's place.
-fn start(options: &cli::Train, spec: &Spec, data: &Dataset) -> Progress {
-    Progress {
-        net: spec.to_toml(),
-        width: options.network.width,
-        classes: data
-            .classes()
-            .iter()
-            .map(|class| class.name.clone())
-            .collect(),
-        seed: options.seed.unwrap_or_default(),
-        augment: options.augment.unwrap_or_default(),
-        order: options.order.unwrap_or_default(),
-        step: 0,
-        place: Place::default(),
-        schedule: State::START,
-    }
-}
-
-/// The network a run goes on with: the checkpoint's, with what the options change now.
-fn resumed_spec(options: &cli::Train, checkpoint: &Checkpoint) -> Result<Spec> {
-    let (was, now) = (checkpoint.progress.width, options.network.width);
-    ensure!(
-        now == 1.0 || now == was,
-        "--width {now}: the run has width {was}"
-    );
-    let was = &checkpoint.progress;
-    keep("seed", &was.seed, &options.seed)?;
-    keep("augment", &was.augment, &options.augment)?;
-    keep("order", &was.order, &options.order)?;
-    let path = || checkpoint.tensors.path().display().to_string();
-    let spec = Spec::parse(&checkpoint.progress.net).with_context(path)?;
-    let now = &options.network.net;
-    let same = now == "paper" || Spec::load(now, &[])?.name == spec.name;
-    ensure!(same, "--net {now}: the run has net {}", spec.name);
-    spec.with_sets(&options.sets())
-}
-
-/// A run cannot go on with another value of this option.
-fn keep<T: PartialEq + Serialize>(option: &str, was: &T, now: &Option<T>) -> Result<()> {
-    let text = |value| serde_json::to_string(value).map(|text| text.replace('"', ""));
-    match now {
-        Some(now) if now != was => bail!("--{option} {}: the run has {}", text(now)?, text(was)?),
-        _ => Ok(()),
-    }
-}
-
-/// The first weights of a fresh run, and the mean image.
-fn begin(options: &cli::Train, network: &Network, data: &Dataset) -> Result<Vec<f32>> {
-    let mean = data.mean().with_context(|| {
-        format!(
-            "{}: it has no mean image; build it with --split train",
-            options.data.display()
-        )
-    })?;
-    network.initialise();
-    if let Some(path) = &options.init_from {
-        let file = File::open(path)?;
-        match file.text("format") {
-            Ok(_) => drop(state::restore(
-                network,
-                &Checkpoint::open(path)?.tensors,
-                false,
-            )?),
-            Err(_) => state::import(network, &file)?,
-        }
-    }
-    network.set_mean(mean);
-    Ok(mean.to_vec())
-}
-
-fn config(
+/// The run's metrics, without what came after the checkpoint, and the validations in them.
+fn open_metrics(
     options: &cli::Train,
-    spec: &Spec,
-    progress: &Progress,
-    devices: &[Arc<dyn device::Device>],
-    classes: usize,
-) -> Config {
-    let places = || devices.iter().map(|device| device.place()).collect();
-    let gpus = options.places.gpus.as_ref();
-    Config {
-        program: concat!("host ", env!("CARGO_PKG_VERSION")).into(),
-        data: options.data.clone(),
-        val: options.val.clone(),
-        gpus: gpus.map_or_else(places, |list| list.split(',').map(str::to_owned).collect()),
-        width: progress.width,
-        classes,
-        seed: progress.seed,
-        augment: progress.augment,
-        order: progress.order,
-        steps: options.steps,
-        init_from: options.init_from.clone(),
-        net: spec.to_table(),
-    }
-}
-
-fn schedule(train: &Train) -> Schedule {
-    Schedule {
-        rule: train.schedule.clone(),
-        divide: train.divide,
-        times: train.times,
-        patience: train.patience,
-        min_delta: train.min_delta,
-    }
+    resumed: Option<&Checkpoint>,
+) -> Result<(Metrics, Validations)> {
+    let path = options.out.join("metrics.jsonl");
+    let Some(Progress { step, owed, .. }) = resumed.map(|checkpoint| &checkpoint.progress) else {
+        return Ok((Metrics::create(&path)?, Validations::default()));
+    };
+    let before = |line: &Line| {
+        line.step < *step || line.step == *step && !(line.validation && owed.is_some())
+    };
+    let metrics = Metrics::resume(&path, before)?;
+    Ok((metrics, Validations::of(&metrics::read(&path)?)))
 }

@@ -1,6 +1,9 @@
 //! Reading a network: the file, its typing, and the changes that `--set` makes.
 
+use std::ffi::OsStr;
+
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use console::escaped;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
@@ -13,10 +16,11 @@ impl Spec {
     /// KEY is a path into the TOML: `towers`, `train.momentum`, or LAYER`.`key, where LAYER is a layer's name or a
     /// kind (then all layers of that kind: `dropout.p=0.3`). `sigma` and `bias` may be written without their
     /// `init.`. VALUE is TOML; a bare word is a string.
-    pub fn load(net: &str, sets: &[String]) -> Result<Self> {
+    pub fn load(net: &(impl AsRef<OsStr> + ?Sized), sets: &[String]) -> Result<Self> {
+        let net = net.as_ref();
         let (origin, text) = match PRESETS.iter().find(|(name, _)| *name == net) {
             Some((name, text)) => (format!("net {name}"), text.to_string()),
-            None => (net.to_string(), read_file(net)?),
+            None => (escaped(net).to_string(), read_file(net)?),
         };
         Self::parse(&text).with_context(|| origin)?.with_sets(sets)
     }
@@ -88,11 +92,12 @@ impl Spec {
     }
 }
 
-fn read_file(path: &str) -> Result<String> {
+fn read_file(path: &OsStr) -> Result<String> {
     std::fs::read_to_string(path).map_err(|error| {
         let presets: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
         anyhow!(
-            "{path}: {error} (a network is a TOML file or one of {})",
+            "{}: {error} (a network is a TOML file or one of {})",
+            escaped(path),
             presets.join(", ")
         )
     })

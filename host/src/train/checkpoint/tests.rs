@@ -22,6 +22,9 @@ fn progress(step: u64) -> Progress {
             best: Some(0.1 + 0.2),
             waited: 2,
         },
+        data: Some("00c0ffee00c0ffee".into()),
+        val: None,
+        owed: Some(Owed::Due),
     }
 }
 

@@ -1,0 +1,102 @@
+//! A terminal that hangs up, and one that is stopped and never read: training saves and ends as asked.
+
+mod common;
+
+use std::fs::File;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::process::{Command, Stdio};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use common::{Folder, Running, bytes, checkpoint, metrics, train_tiny};
+
+static DATA: LazyLock<Folder> = LazyLock::new(|| common::sets(3, 16, 64));
+
+/// Held by a test: a program that another one starts would inherit its terminal and keep that from hanging up.
+static TURN: Mutex<()> = Mutex::new(());
+
+/// A new terminal: the side of whoever looks at it, which no program inherits, and the program's.
+fn terminal() -> (OwnedFd, OwnedFd) {
+    let (mut seen, mut used) = (-1, -1);
+    let none = std::ptr::null_mut();
+    // SAFETY: it writes the two descriptors, which nobody else owns, and is told nothing else.
+    let (seen, used) = unsafe {
+        let done = libc::openpty(&mut seen, &mut used, none, none.cast(), none.cast());
+        assert_eq!(done, 0);
+        (OwnedFd::from_raw_fd(seen), OwnedFd::from_raw_fd(used))
+    };
+    let own = seen
+        .try_clone()
+        .expect("a handle that is closed in programs");
+    (own, used)
+}
+
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "{what}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
+fn steps(out: &str) -> usize {
+    let lines = std::fs::read(DATA.path().join(out).join("metrics.jsonl"));
+    lines.map_or(0, |lines| {
+        lines.iter().filter(|&&byte| byte == b'\n').count()
+    })
+}
+
+/// Starts a run that would take for ever.
+fn start(out: &str, stdout: Stdio, stderr: Stdio) -> Running {
+    let train = train_tiny(DATA.path(), out, &["--steps", "1000000"]);
+    let mut command = Command::new("env");
+    command
+        .arg("--default-signal=HUP,TERM")
+        .arg(train.get_program())
+        .args(train.get_args());
+    command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+    Running(command.spawn().expect("it starts"))
+}
+
+fn ends_well(mut child: Running, signal: i32, out: &str) {
+    let pid = child.0.id().try_into().expect("a process");
+    // SAFETY: it only sends a signal, to a child that nobody has waited for.
+    assert_eq!(unsafe { libc::kill(pid, signal) }, 0);
+    until("it does not end", || {
+        child.0.try_wait().expect("its state").is_some()
+    });
+    assert_eq!(child.0.wait().expect("its status").code(), Some(0));
+    let run = DATA.path().join(out);
+    assert!(checkpoint(&run, metrics(&run).len() as u64).is_file());
+}
+
+#[test]
+fn a_terminal_that_hangs_up() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (seen, used) = terminal();
+    let copy = used.try_clone().expect("another handle");
+    let child = start("hang-up", used.into(), copy.into());
+    until("no steps", || steps("hang-up") > 5);
+    drop(seen);
+    let before = steps("hang-up");
+    until("it ended with its terminal", || {
+        steps("hang-up") > before + 20
+    });
+    ends_well(child, libc::SIGHUP, "hang-up");
+}
+
+#[test]
+fn a_terminal_that_is_stopped() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (seen, used) = terminal();
+    let stdout = File::create(DATA.path().join("stdout")).expect("a file");
+    // SAFETY: the descriptor is open; what Ctrl-S does.
+    assert_eq!(unsafe { libc::tcflow(used.as_raw_fd(), libc::TCOOFF) }, 0);
+    let child = start("stopped", stdout.into(), used.into());
+    until("no steps", || steps("stopped") > 50);
+    ends_well(child, libc::SIGTERM, "stopped");
+    let told = bytes(DATA.path().join("stdout"));
+    assert!(String::from_utf8_lossy(&told).contains("--resume"));
+    drop(seen);
+}
