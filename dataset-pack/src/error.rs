@@ -43,7 +43,7 @@ pub enum Error {
     },
     /// More images could not be packed than the user allowed.
     #[error(
-        "{}: {bad} images cannot be packed, more than the {limit} allowed; the last is {last}",
+        "{}: {bad} images cannot be packed, more than the {limit} allowed (--max-bad); the last is {last}",
         report.display()
     )]
     TooManyBad {

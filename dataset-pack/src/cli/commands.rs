@@ -82,10 +82,11 @@ fn line(built: &Built) -> String {
         kept => format!(" {kept} damaged ones kept,"),
     };
     let mut line = format!(
-        "{}: {} images of {} classes in {} shards{part}, {} rejected,{kept} {} other files",
+        "{}: {} images of {} ({}) in {} shards{part}, {} rejected,{kept} {} other files",
         built.folder.display(),
         counts.packed,
-        built.classes,
+        classes(built),
+        labels(built),
         built.shards,
         counts.rejected,
         counts.skipped
@@ -94,6 +95,26 @@ fn line(built: &Built) -> String {
         line.push_str(&format!(" (see {})", report.display()));
     }
     line
+}
+
+fn classes(built: &Built) -> String {
+    match built.classes {
+        1 => "1 class".into(),
+        count => format!("{count} classes"),
+    }
+}
+
+/// The first and the last class, by which a person sees whether the labels are the right ones.
+fn labels(built: &Built) -> String {
+    match built.classes {
+        1 => format!("0 = {}", built.first_class),
+        count => format!(
+            "0 = {} … {} = {}",
+            built.first_class,
+            count - 1,
+            built.last_class
+        ),
+    }
 }
 
 pub(crate) fn verify(dir: &Path, json: bool) -> Result<ExitCode> {
