@@ -4,6 +4,8 @@
 //!
 //! Without SET, one of 4096 drawn images of 256×256 is made. Images are read into buffers of 128, as a trainer reads them.
 
+#![allow(clippy::print_stdout)]
+
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;

@@ -3,12 +3,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use console::escaped;
+
 /// What can go wrong while packing or reading a set.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The operating system refused an operation on a file.
-    #[error("{}: cannot {action}: {cause}", path.display())]
+    #[error("{}: cannot {action}: {cause}", escaped(path))]
     Io {
         /// The file or folder concerned.
         path: PathBuf,
@@ -18,7 +20,7 @@ pub enum Error {
         cause: io::Error,
     },
     /// What the user gave as input cannot be packed as it is.
-    #[error("{}: {cause}", path.display())]
+    #[error("{}: {}", escaped(path), escaped(cause))]
     Input {
         /// The file or folder concerned.
         path: PathBuf,
@@ -26,7 +28,7 @@ pub enum Error {
         cause: String,
     },
     /// A file of a packed set is not what the format or the set's index says it is.
-    #[error("{}: {cause}", path.display())]
+    #[error("{}: {}", escaped(path), escaped(cause))]
     Damaged {
         /// The damaged file.
         path: PathBuf,
@@ -34,7 +36,7 @@ pub enum Error {
         cause: String,
     },
     /// The folder holds no finished set.
-    #[error("{}: not a packed set: {cause}", path.display())]
+    #[error("{}: not a packed set: {}", escaped(path), escaped(cause))]
     NotASet {
         /// The folder.
         path: PathBuf,
@@ -43,8 +45,9 @@ pub enum Error {
     },
     /// More images could not be packed than the user allowed.
     #[error(
-        "{}: {bad} images cannot be packed, more than the {limit} allowed (--max-bad); the last is {last}",
-        report.display()
+        "{}: {bad} images cannot be packed, more than the {limit} allowed (--max-bad); the last is {}",
+        escaped(report),
+        escaped(last)
     )]
     TooManyBad {
         /// Where they are listed.

@@ -4,8 +4,6 @@ mod cli;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// Makes memory for the pixels of large images go back to the system when it is freed. Left to
 /// itself the allocator of glibc takes to keeping such blocks, for each thread.
 fn give_large_blocks_back() {
@@ -19,11 +17,8 @@ fn give_large_blocks_back() {
 
 fn main() -> ExitCode {
     give_large_blocks_back();
-    match cli::run(cli::Arguments::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("dataset-pack: {error:#}");
-            ExitCode::FAILURE
-        }
+    match console::parse().map(cli::run) {
+        Ok(Ok(code)) | Err(code) => code,
+        Ok(Err(error)) => console::fail(&format!("dataset-pack: {error:#}")),
     }
 }

@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use console::escaped;
+
 use crate::atomic;
 use crate::error::Error;
 use crate::finish::{find_description, finish, shard_files};
@@ -55,7 +57,7 @@ fn place(from: &Path, to: &Path) -> Result<(), Error> {
         if there.checksum == shard.checksum {
             return Ok(());
         }
-        let cause = format!("differs from {}, which has the same place", to.display());
+        let cause = format!("differs from {}, which has the same place", escaped(to));
         return Err(Error::input(from, cause));
     }
     if to.exists() || fs::hard_link(from, to).is_err() {

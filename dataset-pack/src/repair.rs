@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use console::escaped;
+
 use crate::build::threads;
 use crate::decode::JPEG_DECODER;
 use crate::description::{Description, Split};
@@ -83,7 +85,7 @@ pub fn repair(options: &RepairOptions, observer: Observer, done: Done) -> Result
         })?;
         let plans = plan::plans(&build_options(options, &set), &source)?;
         let Some(plan) = plans.iter().find(|plan| plan.description == set) else {
-            let cause = format!("not the images that {} was packed from", folder.display());
+            let cause = format!("not the images that {} was packed from", escaped(folder));
             return Err(Error::input(&options.source, cause));
         };
         let pool = threads(options.jobs, folder)?;

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use console::json_name;
+use serde::{Serialize, Serializer};
 
 use crate::atomic::TEMPORARY_SUFFIX;
 use crate::description::{ClassName, Split};
@@ -22,6 +23,7 @@ use crate::shard_packer::{ShardPacker, shard_number};
 #[derive(Clone, Debug, Serialize)]
 pub struct Built {
     /// Where it is.
+    #[serde(serialize_with = "name")]
     pub folder: PathBuf,
     /// What the source was recognised as.
     pub source: &'static str,
@@ -41,7 +43,16 @@ pub struct Built {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub part: Option<Part>,
     /// The report of bad images, if there were any.
+    #[serde(serialize_with = "optional_name")]
     pub report: Option<PathBuf>,
+}
+
+fn name<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&json_name(path))
+}
+
+fn optional_name<S: Serializer>(path: &Option<PathBuf>, to: S) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(json_name).serialize(to)
 }
 
 /// The packing of one set.

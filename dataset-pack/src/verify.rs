@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use console::escaped;
 use rayon::prelude::*;
 use serde::Serialize;
 
@@ -136,7 +137,7 @@ fn check_pixels(
 fn check_sums(folder: &Path, index: &Index, shards: &[&Contents]) -> Vec<String> {
     let mut problems = Vec::new();
     let mut problem = |file: &str, cause: String| {
-        problems.push(format!("{}: {cause}", folder.join(file).display()));
+        problems.push(format!("{}: {cause}", escaped(&folder.join(file))));
     };
     for (label, class) in index.classes().iter().enumerate() {
         let images: u64 = shards.iter().map(|s| s.images_per_class[label]).sum();

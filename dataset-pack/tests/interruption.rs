@@ -1,5 +1,6 @@
 //! Work that is stopped anywhere and begun again, parted and joined, damaged and repaired, ends in
 //! the same bytes.
+#![allow(clippy::print_stdout)]
 
 mod common;
 

@@ -1,5 +1,6 @@
 //! The document's NumPy reader, run where there are Python and NumPy, on a set whose images' sums
 //! are known here.
+#![allow(clippy::print_stderr)]
 
 mod common;
 

@@ -4,6 +4,8 @@
 //!
 //! SET is a packed training set. In memory and on an otherwise idle machine, the rate is that of one core.
 
+#![allow(clippy::print_stdout)]
+
 use std::sync::Arc;
 use std::time::Instant;
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use console::escaped;
 
 /// What temporary files end in. Only a killed program leaves one.
 pub const TEMPORARY_SUFFIX: &str = ".tmp";
@@ -13,7 +14,7 @@ pub const TEMPORARY_SUFFIX: &str = ".tmp";
 /// Writes the file `path`: under a temporary name beside it, brought to the disk, then renamed. If `fill` or the disk
 /// fails, whatever stood under `path` still does.
 pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    replace(path, fill).with_context(|| format!("{}: cannot write", path.display()))
+    replace(path, fill).with_context(|| format!("{}: cannot write", escaped(path)))
 }
 
 fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
@@ -55,7 +56,7 @@ fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Resu
 
 /// Removes what a killed program left in a folder.
 pub fn remove_leftovers(folder: &Path) -> Result<()> {
-    let failed = || format!("{}: cannot tidy up", folder.display());
+    let failed = || format!("{}: cannot tidy up", escaped(folder));
     for entry in std::fs::read_dir(folder).with_context(failed)? {
         let path = entry.with_context(failed)?.path();
         if path
@@ -90,7 +91,7 @@ mod tests {
         });
         assert_eq!(
             format!("{:#}", error.unwrap_err()),
-            format!("{}: cannot write: no more", path.display())
+            format!("{}: cannot write: no more", escaped(&path))
         );
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(names(dir.path()), ["a.txt"]);
@@ -103,7 +104,7 @@ mod tests {
         let error = format!("{:#}", write(&path, |_| Ok(())).unwrap_err());
         let expected = format!(
             "{}: cannot write: No such file or directory (os error 2)",
-            path.display()
+            escaped(&path)
         );
         assert_eq!(error, expected);
     }

@@ -11,6 +11,11 @@ use crate::train::views::Augment;
 /// AlexNet end to end: trains the paper's network on the project's own GPU kernels, tests it, looks into it.
 #[derive(Debug, Parser)]
 #[command(name = "host", version, max_term_width = 100)]
+#[command(
+    after_help = "Exit status: 0 done, 1 failed, 2 wrong usage. Results go to standard output, all else to standard \
+                  error. What standard error does not take is left out; a result that cannot be written is a failure, \
+                  unless whoever reads it has seen enough."
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]

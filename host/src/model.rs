@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Arc, Once};
 
 use anyhow::{Result, ensure};
+use console::escaped;
 use dataset_pack::Dataset;
 
 use crate::cli::Places;
@@ -36,7 +37,7 @@ pub fn devices(places: &Places, towers: usize) -> Result<Vec<Arc<dyn Device>>> {
             let (list, why) = device::default_places(towers);
             static SAID: Once = Once::new();
             if let Some(why) = why {
-                SAID.call_once(|| eprintln!("no GPU is used: {why}"));
+                SAID.call_once(|| console::note!("no GPU is used: {why}"));
             }
             list
         }
@@ -57,8 +58,8 @@ pub fn check_classes(checkpoint: &Checkpoint, data: &Dataset, path: &Path) -> Re
     ensure!(
         same,
         "{}: its classes are not those that {} was trained on",
-        path.display(),
-        checkpoint.tensors.path().display()
+        escaped(path),
+        escaped(checkpoint.tensors.path())
     );
     Ok(())
 }

@@ -9,6 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use console::escaped;
 use memmap2::Mmap;
 use safetensors::tensor::{Metadata, SafeTensors, TensorInfo};
 use serde_json::json;
@@ -128,7 +129,7 @@ pub struct File {
 impl File {
     /// Opens a file and checks that it is whole.
     pub fn open(path: &Path) -> Result<Self> {
-        Self::map(path).with_context(|| path.display().to_string())
+        Self::map(path).with_context(|| escaped(path).to_string())
     }
 
     fn map(path: &Path) -> Result<Self> {
@@ -161,7 +162,7 @@ impl File {
             .as_ref()
             .and_then(|text| text.get(key));
         text.map(String::as_str)
-            .with_context(|| format!("{}: it has no `{key}`", self.path.display()))
+            .with_context(|| format!("{}: it has no `{key}`", escaped(&self.path)))
     }
 
     /// All its tensors, by name.
@@ -190,7 +191,7 @@ impl File {
         {
             Some(info) => bail!(
                 "{}: tensor {}: the network has no such tensor",
-                self.path.display(),
+                escaped(&self.path),
                 info.name
             ),
             None => Ok(()),
@@ -224,11 +225,11 @@ impl File {
         let Info { name, shape, dtype } = expected;
         let found = self.metadata.info(name);
         let found =
-            found.with_context(|| format!("{}: tensor {name} is missing", self.path.display()))?;
+            found.with_context(|| format!("{}: tensor {name} is missing", escaped(&self.path)))?;
         ensure!(
             found.shape == *shape && found.dtype == *dtype,
             "{}: tensor {name}: expected {dtype:?} {shape:?}, found {:?} {:?}",
-            self.path.display(),
+            escaped(&self.path),
             found.dtype,
             found.shape
         );

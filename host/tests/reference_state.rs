@@ -1,5 +1,6 @@
 //! The network against an independent one in PyTorch: tests/reference/README.md
 //! says what the state files hold and how they were made.
+#![allow(clippy::print_stdout)]
 
 use std::path::Path;
 

@@ -293,6 +293,7 @@ fn announce(error: &Error) {
     }
 }
 
+#[allow(clippy::print_stdout, reason = "what Cargo listens to")]
 fn rerun_if_changed(path: &Path) {
     // Cargo listens only to build scripts, and gives them OUT_DIR.
     if env::var_os("OUT_DIR").is_some() {

@@ -1,4 +1,5 @@
 //! Every implementation gives, bit for bit, what plain scalar code gives.
+#![allow(clippy::print_stderr)]
 
 use simt_vector::{Lanes, Vector, fma};
 

@@ -1,11 +1,11 @@
 //! What each command does.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use console::escaped;
 use dataset_pack::{
     Action, BadImage, BuildOptions, Built, Dataset, Event, RepairOptions, SynthOptions,
 };
@@ -33,7 +33,7 @@ impl Bar {
         let Ok(mut bar) = self.0.lock() else { return };
         let note = |bar: &Option<Progress>, text: &str| match bar {
             Some(bar) => bar.note(text),
-            None => eprintln!("{text}"),
+            None => console::note(text),
         };
         match event {
             Event::Begin {
@@ -42,7 +42,7 @@ impl Bar {
                 classes,
             } => {
                 bar.iter().for_each(Progress::finish);
-                eprintln!("{}: {images} images of {classes} classes", split.name());
+                console::note!("{}: {images} images of {classes} classes", split.name());
                 *bar = Some(Progress::new("packed", images as u64));
             }
             Event::Found(images) => bar.iter().for_each(|bar| bar.found(images)),
@@ -58,6 +58,7 @@ impl Bar {
                 } else {
                     ""
                 };
+                let source = escaped(source);
                 note(&bar, &format!("warning: {source}: {reason}{kept}"));
             }
             Event::Warning(text) => note(&bar, &format!("warning: {text}")),
@@ -83,7 +84,7 @@ fn line(built: &Built) -> String {
     };
     let mut line = format!(
         "{}: {} images of {} ({}) in {} shards{part}, {} rejected,{kept} {} other files",
-        built.folder.display(),
+        escaped(&built.folder),
         counts.packed,
         classes(built),
         labels(built),
@@ -92,7 +93,7 @@ fn line(built: &Built) -> String {
         counts.skipped
     );
     if let Some(report) = &built.report {
-        line.push_str(&format!(" (see {})", report.display()));
+        line.push_str(&format!(" (see {})", escaped(report)));
     }
     line
 }
@@ -125,11 +126,16 @@ pub(crate) fn verify(dir: &Path, json: bool) -> Result<ExitCode> {
     })?;
     bar.finish();
     for name in &result.strangers {
-        eprintln!("warning: {}: not part of the set", dir.join(name).display());
+        let path = dir.join(name);
+        console::note!("warning: {}: not part of the set", escaped(&path));
     }
     let whole = result.problems.is_empty();
     print(json, &result, || {
-        let mut lines = result.problems.clone();
+        let mut lines: Vec<_> = result
+            .problems
+            .iter()
+            .map(|p| escaped(p).to_string())
+            .collect();
         let verdict = match result.problems.len() {
             0 => format!(
                 "whole: {} images in {} shards",
@@ -137,7 +143,7 @@ pub(crate) fn verify(dir: &Path, json: bool) -> Result<ExitCode> {
             ),
             n => format!("DAMAGED: {n} problems"),
         };
-        lines.push(format!("{}: {verdict}", dir.display()));
+        lines.push(format!("{}: {verdict}", escaped(dir)));
         lines.join("\n")
     })?;
     Ok(if whole {
@@ -153,7 +159,8 @@ pub(crate) fn repair(options: &RepairOptions, json: bool) -> Result<ExitCode> {
     let repaired = dataset_pack::repair(options, &|event| bar.show(event), &|_, _| {})?;
     bar.finish();
     for number in &repaired {
-        eprintln!("{}: packed shard {number} again", options.set.display());
+        let set = escaped(&options.set);
+        console::note!("{set}: packed shard {number} again");
     }
     verify(&options.set, json)
 }
@@ -162,7 +169,7 @@ pub(crate) fn merge(parts: &[PathBuf], out: &Path, json: bool) -> Result<ExitCod
     let counts = dataset_pack::merge(parts, out, &|_| {})?;
     print(json, &counts, || {
         let (packed, rejected) = (counts.packed, counts.rejected);
-        format!("{}: {packed} images, {rejected} rejected", out.display())
+        format!("{}: {packed} images, {rejected} rejected", escaped(out))
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -170,7 +177,7 @@ pub(crate) fn merge(parts: &[PathBuf], out: &Path, json: bool) -> Result<ExitCod
 pub(crate) fn rebuild_index(dir: &Path) -> Result<ExitCode> {
     dataset_pack::rebuild_index(dir)?;
     print(false, &(), || {
-        format!("{}: the index is written", dir.display())
+        format!("{}: the index is written", escaped(dir))
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -189,17 +196,23 @@ pub(crate) fn inspect(
     json: bool,
 ) -> Result<ExitCode> {
     let set = Dataset::open(dir)?;
-    let (dir, images) = (dir.display(), set.len());
+    let (dir, images) = (escaped(dir), set.len());
     ensure!(
         index < images,
         "{dir}: no image {index}; the set has images 0 to {}",
         images - 1
     );
     let description = ImageDescription::of(&set, index)?;
+    // First the file, since the description may have nowhere to go; and that one of a damaged image, too.
+    let written = png.map(|png| -> Result<()> {
+        Ok(dataset_pack::write_png(
+            png,
+            &set.image(index)?,
+            set.size(),
+        )?)
+    });
     print(json, &description, || description.text())?;
-    if let Some(png) = png {
-        dataset_pack::write_png(png, &set.image(index)?, set.size())?;
-    }
+    written.transpose()?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -221,10 +234,9 @@ pub(crate) fn synth(options: &SynthOptions) -> Result<ExitCode> {
 
 /// Prints a result to standard output, for programs or for people.
 fn print(json: bool, value: &impl Serialize, text: impl FnOnce() -> String) -> Result<()> {
-    let text = if json {
-        serde_json::to_string_pretty(value)?
-    } else {
-        text()
-    };
-    writeln!(std::io::stdout(), "{text}").context("cannot write to standard output")
+    match json {
+        true => console::print_json(&serde_json::to_string_pretty(value)?)?,
+        false => console::print(&text())?,
+    }
+    Ok(())
 }

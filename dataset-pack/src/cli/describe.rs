@@ -1,6 +1,7 @@
 //! What `info` and `inspect` tell, as data.
 
 use anyhow::Result;
+use console::{escaped, json_name};
 use dataset_pack::{Class, Counts, Damaged, Dataset, PrincipalComponents, Resize, Split};
 use serde::Serialize;
 
@@ -80,12 +81,14 @@ impl<'a> Description<'a> {
             ),
             format!(
                 "decoder  {} for JPEG; damaged images: {}",
-                self.decoder,
+                escaped(self.decoder),
                 self.damaged.name()
             ),
             format!(
                 "packed   by {}, seed {}, id {}",
-                self.tool, self.seed, self.id
+                escaped(self.tool),
+                self.seed,
+                self.id
             ),
             format!("shards   {}", self.shards),
         ];
@@ -109,6 +112,7 @@ impl<'a> Description<'a> {
                 words,
                 images,
             } = class;
+            let (name, words) = (escaped(name), escaped(words));
             format!("{label:6}  {images:7} images  {name}  {words}")
                 .trim_end()
                 .to_string()
@@ -163,7 +167,7 @@ impl<'a> ImageDescription<'a> {
             height,
             status: set.status(index)?.words(),
             intact: set.image(index).is_ok(),
-            shard: set.shard_file(index).display().to_string(),
+            shard: json_name(&set.shard_file(index)),
         })
     }
 
@@ -175,12 +179,17 @@ impl<'a> ImageDescription<'a> {
             status.push("packed as it was");
         }
         let lines = [
-            format!("image   {} in {}", self.index, self.shard),
+            format!("image   {} in {}", self.index, escaped(&self.shard)),
             format!("label   {}", self.label),
-            format!("class   {} {}", self.class, self.words)
+            format!("class   {} {}", escaped(self.class), escaped(self.words))
                 .trim_end()
                 .to_string(),
-            format!("source  {} ({}x{})", self.source, self.width, self.height),
+            format!(
+                "source  {} ({}x{})",
+                escaped(&self.source),
+                self.width,
+                self.height
+            ),
             format!("status  {}", status.join(", ")),
         ];
         lines.join("\n")

@@ -20,7 +20,8 @@ use dataset_pack::{
     after_help = "Example:\n  dataset-pack synth --out drawn --classes 6 --per-class 100\n  \
     dataset-pack build --source drawn --out packed --val-fraction 0.2\n\n\
     Exit status: 0 done, 1 failed, 2 wrong usage. Results go to standard output, \
-    all else to standard error."
+    all else to standard error. What standard error does not take is left out; a result that \
+    cannot be written is a failure, unless whoever reads it has seen enough."
 )]
 pub(crate) struct Arguments {
     #[command(subcommand)]

@@ -1,6 +1,5 @@
 //! Progress on standard error: a bar on a terminal, a line now and then elsewhere.
 
-use std::io::IsTerminal;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -21,13 +20,9 @@ pub(crate) struct Progress {
 
 impl Progress {
     pub(crate) fn new(verb: &'static str, images: u64) -> Progress {
-        let terminal = std::io::stderr().is_terminal();
-        let bar = if terminal {
-            ProgressBar::new(images)
-        } else {
-            ProgressBar::hidden()
-        };
-        bar.set_length(images);
+        let target = console::draw_target();
+        let terminal = !target.is_hidden();
+        let bar = ProgressBar::with_draw_target(Some(images), target);
         let template = "{msg} {wide_bar} {pos}/{len} images, {per_sec}, {eta} left";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
@@ -70,7 +65,7 @@ impl Progress {
 
     /// Writes a line without disturbing the bar.
     pub(crate) fn note(&self, text: &str) {
-        self.bar.suspend(|| eprintln!("{text}"));
+        self.bar.suspend(|| console::note(text));
     }
 
     pub(crate) fn finish(&self) {
@@ -83,7 +78,7 @@ impl Progress {
         let seconds = self.bar.elapsed().as_secs_f64();
         let worked = done - self.found.load(Relaxed).min(done);
         let rate = worked as f64 / seconds.max(1e-9);
-        eprintln!(
+        console::note!(
             "{} {done}/{all} images, {rate:.0}/s, {seconds:.1} s",
             self.verb
         );

@@ -70,30 +70,31 @@ pub fn run(options: &Bench) -> Result<()> {
             "peak_memory_bytes": memory,
             "layers": layers,
         });
-        println!("{result}");
+        console::print_json(&result.to_string())?;
         return Ok(());
     }
     for (tower, device) in devices.iter().enumerate() {
-        println!("tower {tower}      {}", device.describe());
+        console::result!("tower {tower}      {}", device.describe())?;
     }
-    println!(
+    console::result!(
         "batch        {} images, median of {} steps",
-        options.batch, options.steps
-    );
-    println!(
+        options.batch,
+        options.steps
+    )?;
+    console::result!(
         "training     {:.1} images/s, {:.3} s a step",
         rate(step),
         step
-    );
-    println!("inference    {:.1} images/s", rate(forward));
+    )?;
+    console::result!("inference    {:.1} images/s", rate(forward))?;
     if let Some(bytes) = memory {
-        println!("memory       {:.0} MiB at most", bytes as f64 / 1_048_576.0);
+        console::result!("memory       {:.0} MiB at most", bytes as f64 / 1_048_576.0)?;
     }
     for (name, times) in layers.into_iter().flatten() {
         let [forward, input, weights] = times.map(|seconds| 1e3 * seconds);
-        println!(
+        console::result!(
             "{name:12} {forward:9.2} ms forward {input:9.2} ms input gradient {weights:9.2} ms weight gradient"
-        );
+        )?;
     }
     Ok(())
 }

@@ -47,7 +47,7 @@ pub fn run(options: &CheckGradients) -> Result<()> {
             checked.push(check(&network, index, kind)?);
         }
     }
-    show(&checked, options.json);
+    show(&checked, options.json)?;
     let wrong: Vec<&str> = checked
         .iter()
         .filter(|c| !c.holds())
@@ -76,25 +76,26 @@ impl Checked {
     }
 }
 
-fn show(checked: &[Checked], as_json: bool) {
+fn show(checked: &[Checked], as_json: bool) -> Result<()> {
     if as_json {
         let line = |c: &Checked| {
             json!({"tensor": c.name, "gradient": c.gradient, "difference": c.difference,
                    "error": c.error(), "holds": c.holds()})
         };
-        println!("{}", json!(checked.iter().map(line).collect::<Vec<_>>()));
-        return;
+        let result = json!(checked.iter().map(line).collect::<Vec<_>>());
+        return Ok(console::print_json(&result.to_string())?);
     }
     for c in checked {
-        println!(
+        console::result!(
             "{:24} |g|² {:.4e}  by differences {:.4e}  off by {:.2} %{}",
             c.name,
             c.gradient,
             c.difference,
             100.0 * c.error(),
             if c.holds() { "" } else { "  WRONG" }
-        );
+        )?;
     }
+    Ok(())
 }
 
 fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {

@@ -28,7 +28,7 @@ pub fn run(options: &CheckKernels) -> Result<()> {
         _ => std::thread::available_parallelism().map_or(1, |n| n.get()),
     };
     let reference: Arc<dyn Device> = CpuDevice::new(threads)?;
-    eprintln!("{} against {}", device.describe(), reference.describe());
+    console::note!("{} against {}", device.describe(), reference.describe());
     let chosen: Vec<Case> = cases(&net, options.batch)?
         .into_iter()
         .filter(|case| {
@@ -49,7 +49,7 @@ pub fn run(options: &CheckKernels) -> Result<()> {
         }
         match options.json {
             true => results.push(as_json(case, &outcome)),
-            false => show(case, &outcome),
+            false => console::print(&shown(case, &outcome))?,
         }
     }
     let unchecked = match options.kernel.is_empty() {
@@ -58,10 +58,8 @@ pub fn run(options: &CheckKernels) -> Result<()> {
     };
     if options.json {
         let device = device.describe();
-        println!(
-            "{}",
-            json!({ "device": device, "kernels": results, "unchecked": unchecked })
-        );
+        let result = json!({ "device": device, "kernels": results, "unchecked": unchecked });
+        console::print_json(&result.to_string())?;
     }
     if !wrong.is_empty() {
         let wrong: Vec<_> = wrong.into_iter().collect();
@@ -84,7 +82,7 @@ fn unchecked(cases: &[Case]) -> BTreeSet<&'static str> {
         .collect()
 }
 
-fn show(case: &Case, outcome: &Outcome) {
+fn shown(case: &Case, outcome: &Outcome) -> String {
     let verdict = match outcome.first {
         None => "identical".to_owned(),
         Some((tensor, element, [a, b])) => format!(
@@ -106,7 +104,7 @@ fn show(case: &Case, outcome: &Outcome) {
             bytes / seconds / 1e9
         )
     });
-    println!("{:32} {speed}{verdict}  {}", case.kernel, case.shape);
+    format!("{:32} {speed}{verdict}  {}", case.kernel, case.shape)
 }
 
 fn as_json(case: &Case, outcome: &Outcome) -> Value {

@@ -28,25 +28,25 @@ pub fn run(options: &Doctor) -> Result<()> {
             "gpus": gpus.as_ref().map_or(vec![], |gpus| gpus.iter().map(as_json).collect()),
             "gpus_missing": gpus.as_ref().err(),
         });
-        println!("{result}");
+        console::print_json(&result.to_string())?;
         return Ok(());
     }
-    println!("CPU     {cores} threads, kernels for {}", set.name());
+    console::result!("CPU     {cores} threads, kernels for {}", set.name())?;
     if set == InstructionSet::Baseline {
-        println!(
+        console::result!(
             "        without AVX2 and FMA each fused multiply-add is computed in software, slowly"
-        );
+        )?;
     }
     match alexnet::PTX_MISSING {
-        None => println!("PTX     in this build, for {}", targets.join(", ")),
-        Some(why) => println!("PTX     not in this build: {why}"),
+        None => console::result!("PTX     in this build, for {}", targets.join(", "))?,
+        Some(why) => console::result!("PTX     not in this build: {why}")?,
     }
     if let Some(version) = version {
-        println!("driver  {version}");
+        console::result!("driver  {version}")?;
     }
     match gpus {
-        Ok(gpus) => gpus.iter().for_each(print),
-        Err(why) => println!("GPU     none: {why}"),
+        Ok(gpus) => gpus.iter().try_for_each(print)?,
+        Err(why) => console::result!("GPU     none: {why}")?,
     }
     Ok(())
 }
@@ -55,18 +55,18 @@ fn ptx_of(gpu: &Gpu) -> Option<&'static str> {
     alexnet::ptx_for(gpu.capability.0, gpu.capability.1).map(|ptx| ptx.target)
 }
 
-fn print(gpu: &Gpu) {
+fn print(gpu: &Gpu) -> std::io::Result<()> {
     let (major, minor) = gpu.capability;
     let kernels = match ptx_of(gpu) {
         Some(target) => format!("runs the kernels for {target}"),
         None => format!("not used: {}", no_ptx(gpu)),
     };
-    println!(
+    console::result!(
         "GPU {}   {}, compute capability {major}.{minor}, {:.1} GB: {kernels}",
         gpu.number,
         gpu.name,
         gpu.memory as f64 / 1e9
-    );
+    )
 }
 
 fn as_json(gpu: &Gpu) -> Value {

@@ -1,6 +1,7 @@
 //! `host export`
 
 use anyhow::{Context, Result};
+use console::escaped;
 
 use crate::cli::Export;
 use crate::model;
@@ -16,11 +17,11 @@ pub fn run(options: &Export) -> Result<()> {
         let (_, numbers) = found.context("a tensor that was not joined")?;
         Ok(bytemuck::cast_slice(numbers).into())
     })?;
-    println!(
+    console::result!(
         "{}: {} tensors, {} parameters",
-        options.out.display(),
+        escaped(&options.out),
         infos.len(),
         net.parameter_count()
-    );
+    )?;
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! `host features`
 
 use anyhow::Result;
+use console::escaped;
 use dataset_pack::Dataset;
 
 use crate::cli::Features;
@@ -65,10 +66,10 @@ pub fn run(options: &Features) -> Result<()> {
                 .into(),
         })
     })?;
-    println!(
+    console::result!(
         "{}: features [{}, {width}] and labels",
-        options.out.display(),
+        escaped(&options.out),
         data.len()
-    );
+    )?;
     Ok(())
 }

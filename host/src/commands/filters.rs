@@ -1,6 +1,7 @@
 //! `host filters`
 
 use anyhow::{Context, Result};
+use console::escaped;
 
 use crate::cli::Filters;
 use crate::model;
@@ -12,6 +13,6 @@ pub fn run(options: &Filters) -> Result<()> {
     let joint = state::joint_tensors(&net, &checkpoint.tensors)?;
     let (info, weights) = joint.first().context("the network has no weights")?;
     filters::write(&options.out, weights, &info.shape, net.towers.len())?;
-    println!("{}: the filters of {}", options.out.display(), info.name);
+    console::result!("{}: the filters of {}", escaped(&options.out), info.name)?;
     Ok(())
 }

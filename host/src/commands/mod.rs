@@ -11,6 +11,7 @@ mod test_crop;
 mod train;
 
 use anyhow::{Result, bail};
+use console::escaped;
 use simt_executor::InstructionSet;
 
 use crate::cli::Command;
@@ -46,7 +47,7 @@ fn check_instruction_set() -> Result<()> {
         let variable = InstructionSet::VARIABLE;
         bail!(
             "{variable}={}: it is not one of {}",
-            asked.display(),
+            escaped(&asked),
             names.join(", ")
         );
     }

@@ -35,13 +35,13 @@ pub fn run(options: &TestCrop) -> Result<()> {
             "top5_error": score.top5_error,
             "loss": score.loss,
         });
-        println!("{result}");
+        console::print_json(&result.to_string())?;
         return Ok(());
     }
     let crops = if ten { "ten crops" } else { "centre crop" };
-    println!("images       {} ({crops})", score.images);
-    println!("top-1 error  {:.2} %", 100.0 * score.top1_error);
-    println!("top-5 error  {:.2} %", 100.0 * score.top5_error);
-    println!("loss         {:.4}", score.loss);
+    console::result!("images       {} ({crops})", score.images)?;
+    console::result!("top-1 error  {:.2} %", 100.0 * score.top1_error)?;
+    console::result!("top-5 error  {:.2} %", 100.0 * score.top5_error)?;
+    console::result!("loss         {:.4}", score.loss)?;
     Ok(())
 }

@@ -84,7 +84,7 @@ impl CudaDevice {
             for b in &devices[i + 1..] {
                 let direct = a.enable(b)? & b.enable(a)?;
                 if !direct {
-                    eprintln!(
+                    console::note!(
                         "GPU {} and GPU {} cannot reach each other's memory: what their towers exchange goes through \
                          the host",
                         a.number(),

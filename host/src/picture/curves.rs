@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
+use console::escaped;
 use image::RgbImage;
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -76,7 +77,7 @@ impl Curve {
 
 /// Draws the curves and writes them as PNG.
 pub fn write(path: &Path, title: &str, lines: &[Line]) -> Result<()> {
-    let picture = draw(title, lines).with_context(|| path.display().to_string())?;
+    let picture = draw(title, lines).with_context(|| escaped(path).to_string())?;
     write_png(path, &picture)
 }
 

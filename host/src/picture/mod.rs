@@ -6,6 +6,7 @@ pub mod filters;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use console::escaped;
 use image::{ImageFormat, RgbImage};
 
 use crate::atomic;
@@ -15,6 +16,6 @@ fn write_png(path: &Path, picture: &RgbImage) -> Result<()> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture
         .write_to(&mut bytes, ImageFormat::Png)
-        .with_context(|| path.display().to_string())?;
+        .with_context(|| escaped(path).to_string())?;
     atomic::write(path, |out| Ok(out.write_all(bytes.get_ref())?))
 }

@@ -10,6 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use console::escaped;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -70,7 +71,7 @@ impl Progress {
     }
 
     fn from_file(file: &File) -> Result<Self> {
-        let path = file.path().display();
+        let path = escaped(file.path());
         let format = file
             .text("format")
             .with_context(|| format!("{path}: not a checkpoint"))?;
@@ -101,7 +102,7 @@ fn json(value: &impl Serialize) -> Result<String> {
 
 fn read<T: DeserializeOwned>(file: &File, key: &str) -> Result<T> {
     serde_json::from_str(file.text(key)?)
-        .with_context(|| format!("{}: `{key}`", file.path().display()))
+        .with_context(|| format!("{}: `{key}`", escaped(file.path())))
 }
 
 /// A checkpoint open for reading.
@@ -118,7 +119,7 @@ impl Checkpoint {
         let tensors = if path.is_dir() {
             let latest = Folder::of(path).latest()?;
             File::open(
-                &latest.with_context(|| format!("{}: it has no checkpoint yet", path.display()))?,
+                &latest.with_context(|| format!("{}: it has no checkpoint yet", escaped(path)))?,
             )?
         } else {
             File::open(path)?
@@ -133,7 +134,7 @@ impl Checkpoint {
     pub fn network(&self) -> Result<Net> {
         self.progress
             .network()
-            .with_context(|| self.tensors.path().display().to_string())
+            .with_context(|| escaped(self.tensors.path()).to_string())
     }
 }
 
@@ -149,7 +150,7 @@ impl Folder {
         let folder = Self::of(run);
         let path = &folder.path;
         fs::create_dir_all(path)
-            .with_context(|| format!("{}: cannot make the folder", path.display()))?;
+            .with_context(|| format!("{}: cannot make the folder", escaped(path)))?;
         atomic::remove_leftovers(path)?;
         Ok(folder)
     }
@@ -183,13 +184,13 @@ impl Folder {
         let name = match fs::read_to_string(&latest) {
             Ok(name) => name,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).with_context(|| latest.display().to_string()),
+            Err(error) => return Err(error).with_context(|| escaped(&latest).to_string()),
         };
         let path = self.path.join(name.trim());
         ensure!(
             path.is_file(),
             "{}: it names `{}`, which is not there",
-            latest.display(),
+            escaped(&latest),
             name.trim()
         );
         Ok(Some(path))

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use console::escaped;
 use serde::{Deserialize, Serialize};
 
 use super::sampler::Order;
@@ -50,14 +51,14 @@ pub struct Config {
 impl Config {
     /// Writes the file.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let text = toml::to_string(self).with_context(|| path.display().to_string())?;
+        let text = toml::to_string(self).with_context(|| escaped(path).to_string())?;
         atomic::write(path, |out| Ok(out.write_all(text.as_bytes())?))
     }
 
     /// Reads the file.
     pub fn read(path: &Path) -> Result<Self> {
         let read = || from_value(toml::Value::Table(parse_toml(&fs::read_to_string(path)?)?));
-        read().with_context(|| path.display().to_string())
+        read().with_context(|| escaped(path).to_string())
     }
 
     /// The network that was in force.

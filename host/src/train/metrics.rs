@@ -9,6 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use console::escaped;
 use serde::{Deserialize, Deserializer, Serialize};
 
 /// One line. What is not a number is written as `null`.
@@ -62,7 +63,7 @@ impl Metrics {
             file.set_len(keep(&file))?;
             Ok::<_, std::io::Error>(file)
         };
-        let file = open().with_context(|| format!("{}: cannot write", path.display()))?;
+        let file = open().with_context(|| format!("{}: cannot write", escaped(path)))?;
         Ok(Self {
             path: path.to_path_buf(),
             file,
@@ -75,7 +76,7 @@ impl Metrics {
         text.push('\n');
         self.file
             .write_all(text.as_bytes())
-            .with_context(|| format!("{}: cannot write", self.path.display()))
+            .with_context(|| format!("{}: cannot write", escaped(&self.path)))
     }
 }
 
@@ -101,12 +102,12 @@ fn whole_lines_until(file: &File, step: u64) -> u64 {
 
 /// All lines of a file.
 pub fn read(path: &Path) -> Result<Vec<Line>> {
-    let name = || path.display().to_string();
+    let name = || escaped(path).to_string();
     let file = File::open(path).with_context(name)?;
     let lines = BufReader::new(file).lines().enumerate();
     let read = |(i, text): (usize, std::io::Result<String>)| {
         let text = text.with_context(name)?;
-        serde_json::from_str(&text).with_context(|| format!("{}: line {}", path.display(), i + 1))
+        serde_json::from_str(&text).with_context(|| format!("{}: line {}", escaped(path), i + 1))
     };
     lines.map(read).collect()
 }

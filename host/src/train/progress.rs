@@ -1,9 +1,8 @@
 //! What a person sees of a run: a bar on a terminal, plain lines elsewhere.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 
 /// How often a plain line is written.
 const EVERY: Duration = Duration::from_secs(10);
@@ -18,11 +17,8 @@ pub struct Progress {
 impl Progress {
     /// From `done` to `total`, counted in `unit`.
     pub fn new(done: u64, total: u64, unit: &str) -> Self {
-        let plain = !std::io::stderr().is_terminal();
-        let target = match plain {
-            true => ProgressDrawTarget::hidden(),
-            false => ProgressDrawTarget::stderr(),
-        };
+        let target = console::draw_target();
+        let plain = target.is_hidden();
         let bar = ProgressBar::with_draw_target(Some(total), target).with_position(done);
         let template = format!("{{bar:30}} {{pos}}/{{len}} {unit} {{msg}} {{eta}} left");
         if let Ok(style) = ProgressStyle::with_template(&template) {
@@ -41,17 +37,14 @@ impl Progress {
         self.bar.set_position(done);
         if self.plain && self.last.elapsed() >= EVERY {
             self.last = Instant::now();
-            eprintln!("{done}/{} {message}", self.bar.length().unwrap_or(0));
+            console::note!("{done}/{} {message}", self.bar.length().unwrap_or(0));
         }
         self.bar.set_message(message);
     }
 
     /// A line that stays.
-    pub fn say(&self, line: String) {
-        match self.plain {
-            true => eprintln!("{line}"),
-            false => self.bar.println(line),
-        }
+    pub fn say(&self, line: &str) {
+        self.bar.suspend(|| console::note(line));
     }
 }
 

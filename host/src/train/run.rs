@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
+use console::escaped;
 use dataset_pack::Dataset;
 use serde::Serialize;
 
@@ -52,18 +53,18 @@ pub fn train(options: &cli::Train) -> Result<Report> {
         ensure!(
             same,
             "{}: its classes are not those of {}",
-            path.display(),
-            options.data.display()
+            escaped(path),
+            escaped(&options.data)
         );
     }
     let latest = Folder::of(&options.out).latest()?;
     let resumed = match (options.resume, latest) {
         (true, Some(path)) => Some(Checkpoint::open(&path)?),
-        (true, None) => bail!("{}: no checkpoint to resume from", options.out.display()),
+        (true, None) => bail!("{}: no checkpoint to resume from", escaped(&options.out)),
         (false, None) => None,
         (false, Some(_)) => bail!(
             "{}: holds a run already; go on with it with --resume, or name another --out",
-            options.out.display()
+            escaped(&options.out)
         ),
     };
     if let Some(checkpoint) = &resumed {
@@ -75,7 +76,7 @@ pub fn train(options: &cli::Train) -> Result<Report> {
 
 fn open_data(path: &Path) -> Result<Dataset> {
     let data = Dataset::open(path)?;
-    ensure!(!data.is_empty(), "{}: it has no images", path.display());
+    ensure!(!data.is_empty(), "{}: it has no images", escaped(path));
     Ok(data)
 }
 
@@ -119,7 +120,7 @@ impl<'a> Run<'a> {
         let network = Network::new(&net, &devices, spec.train.batch, progress.seed)?;
         for data in [Some(&*data), validation.as_ref()].into_iter().flatten() {
             evaluate::check_data(&network, data)
-                .with_context(|| data.folder().display().to_string())?;
+                .with_context(|| escaped(data.folder()).to_string())?;
         }
         let mean = match &resumed {
             Some(checkpoint) => state::restore(&network, &checkpoint.tensors, true)?,
@@ -135,7 +136,7 @@ impl<'a> Run<'a> {
             None => Metrics::create(&metrics)?,
         };
         for device in &devices {
-            eprintln!("{}", device.describe());
+            console::note!("{}", device.describe());
         }
         Ok(Run {
             options,
@@ -242,7 +243,7 @@ impl<'a> Run<'a> {
         if !line.loss.is_finite() {
             bail!(
                 "{}: the loss became {} at step {}; the last checkpoint is of step {}; a lower --lr may help",
-                self.options.out.display(),
+                escaped(&self.options.out),
                 line.loss,
                 self.progress.step,
                 self.last_saved
@@ -305,7 +306,7 @@ impl<'a> Run<'a> {
             images_per_second: score.images as f64 / begun.elapsed().as_secs_f64(),
             validation: true,
         })?;
-        shown.say(format!(
+        shown.say(&format!(
             "step {}: validation loss {:.3}, errors top-1 {:.1} %, top-5 {:.1} %",
             self.progress.step,
             score.loss,
@@ -317,7 +318,7 @@ impl<'a> Run<'a> {
                 .schedule
                 .validated(&mut self.progress.schedule, score.top1_error)
         {
-            shown.say(format!(
+            shown.say(&format!(
                 "the validation error no longer improves: learning rate {}",
                 self.rate()
             ));
@@ -390,7 +391,7 @@ fn resumed_spec(options: &cli::Train, checkpoint: &Checkpoint) -> Result<Spec> {
     keep("seed", &was.seed, &options.seed)?;
     keep("augment", &was.augment, &options.augment)?;
     keep("order", &was.order, &options.order)?;
-    let path = || checkpoint.tensors.path().display().to_string();
+    let path = || escaped(checkpoint.tensors.path()).to_string();
     let spec = Spec::parse(&checkpoint.progress.net).with_context(path)?;
     let now = &options.network.net;
     let same = now == "paper" || Spec::load(now, &[])?.name == spec.name;
@@ -412,7 +413,7 @@ fn begin(options: &cli::Train, network: &Network, data: &Dataset) -> Result<Vec<
     let mean = data.mean().with_context(|| {
         format!(
             "{}: it has no mean image; build it with --split train",
-            options.data.display()
+            escaped(&options.data)
         )
     })?;
     network.initialise();

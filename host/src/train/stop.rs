@@ -22,7 +22,7 @@ pub(super) fn signal() -> Result<Arc<AtomicBool>> {
             if flag.swap(true, Ordering::Relaxed) {
                 std::process::exit(128 + signal);
             }
-            eprintln!("stopping after this step; once more to stop at once");
+            console::note!("stopping after this step; once more to stop at once");
         }
     };
     let thread = std::thread::Builder::new().name("signals".into());
