@@ -107,14 +107,10 @@ fn classes(built: &Built) -> String {
 
 /// The first and the last class, by which a person sees whether the labels are the right ones.
 fn labels(built: &Built) -> String {
+    let first = format!("0 = {}", escaped(&built.first_class));
     match built.classes {
-        1 => format!("0 = {}", built.first_class),
-        count => format!(
-            "0 = {} … {} = {}",
-            built.first_class,
-            count - 1,
-            built.last_class
-        ),
+        1 => first,
+        count => format!("{first} … {} = {}", count - 1, escaped(&built.last_class)),
     }
 }
 

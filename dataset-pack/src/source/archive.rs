@@ -342,13 +342,13 @@ fn link_target<R: Read>(entry: &tar::Entry<'_, R>, from: Option<&[u8]>) -> Optio
     Some(parts.join("/"))
 }
 
-/// Bytes as text. What is not UTF-8 becomes `\xNN`.
+/// Bytes as text. What is not UTF-8 becomes `\xff`.
 pub(crate) fn readable(bytes: &[u8]) -> String {
     let mut text = String::new();
     for chunk in bytes.utf8_chunks() {
         text.push_str(chunk.valid());
         for byte in chunk.invalid() {
-            text.push_str(&format!("\\x{byte:02X}"));
+            text.push_str(&format!("\\x{byte:02x}"));
         }
     }
     text

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use console::escaped;
+
 use super::classes::Numbers;
 use super::tree::Tree;
 use super::truth::synset_in;
@@ -166,7 +168,7 @@ impl<'a> Tops<'a> {
             let folder = if tar.is_file() { tar } else { path.join(name) };
             format!(
                 "give --source {}, or name the classes with --labels",
-                folder.display()
+                escaped(&folder)
             )
         };
         let splits = with_images().filter(|(name, _)| is_split(name));

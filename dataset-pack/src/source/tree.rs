@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path};
 
+use console::escaped;
 use walkdir::WalkDir;
 
 use super::archive::{self, Member, What, readable};
@@ -255,7 +256,7 @@ impl Tree {
             }
             What::Behind(bytes) => self.warnings.push(format!(
                 "{}: {bytes} bytes behind the archive's end are not looked into",
-                self.store.containers[container as usize].path.display()
+                escaped(&self.store.containers[container as usize].path)
             )),
             _ if litter::folder_in(source).is_some() => {
                 self.pass_over(litter::folder_in(source).unwrap_or_default())?;
@@ -371,7 +372,7 @@ impl Tree {
             return Ok(());
         }
         if let Some(ancestor) = error.loop_ancestor() {
-            let cause = format!("a link back to {}", ancestor.display());
+            let cause = format!("a link back to {}", escaped(ancestor));
             return Err(Error::input(&path, cause));
         }
         if path.is_symlink() && !path.exists() {
