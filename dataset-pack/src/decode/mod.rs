@@ -314,6 +314,51 @@ mod tests {
         assert!(decoded > 20, "{decoded}");
     }
 
+    #[cfg(not(feature = "turbojpeg-portable"))]
+    #[test]
+    fn an_arithmetic_coded_jpeg_has_a_reason() {
+        use libjpeg_turbo_rs::{Encoder, PixelFormat};
+        for progressive in [false, true] {
+            let encoder = Encoder::new(&[7; 300], 10, 10, PixelFormat::Rgb);
+            let encoder = encoder.arithmetic(true).progressive(progressive);
+            let bytes = encoder.encode().expect("encodes");
+            let memory = Memory::new(1 << 30);
+            let decoded = decode(&bytes, &memory, Damaged::Keep, |width, _| 0..width).map(drop);
+            let reason = decoded.expect_err("not read").to_string();
+            assert!(
+                reason.contains("arithmetic-coded JPEG is a type that is not read"),
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_tiff_with_long_offsets_is_read() {
+        // Two grey pixels: the header, the pixels, and a directory of eight fields.
+        let mut bytes = b"II\x2b\0\x08\0\0\0\x18\0\0\0\0\0\0\0\x10\xf0\0\0\0\0\0\0".to_vec();
+        let fields: [(u16, u16); 8] = [
+            (256, 2),
+            (257, 1),
+            (258, 8),
+            (259, 1),
+            (262, 1),
+            (273, 16),
+            (278, 1),
+            (279, 2),
+        ];
+        bytes.extend(8u64.to_le_bytes());
+        for (tag, value) in fields {
+            bytes.extend([tag.to_le_bytes(), 3u16.to_le_bytes()].concat());
+            bytes.extend(1u64.to_le_bytes());
+            bytes.extend(u64::from(value).to_le_bytes());
+        }
+        bytes.extend([0; 8]);
+        let memory = Memory::new(1 << 30);
+        let decoded = decode(&bytes, &memory, Damaged::Reject, |width, _| 0..width);
+        let (pixels, _) = decoded.map_err(|why| why.to_string()).expect("is read");
+        assert_eq!(pixels.rgb, [0x10, 0x10, 0x10, 0xf0, 0xf0, 0xf0]);
+    }
+
     #[test]
     fn a_jpeg_with_stray_bytes_between_its_markers_is_broken() {
         let whole = include_bytes!("../../tests/reference/images/wide-420.jpg");

@@ -77,7 +77,7 @@ const NAMES: [(&str, &[&str]); 24] = [
     ("DDS", &["dds"]),
     ("Radiance HDR", &["hdr"]),
     ("farbfeld", &["ff"]),
-    ("SVG", &["svg", "svgz"]),
+    ("SVG", &["svgz"]),
     ("PFM", &["pfm"]),
     ("XCF", &["xcf"]),
     ("ICNS", &["icns"]),

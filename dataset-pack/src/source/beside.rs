@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::classes;
-use super::tree::Tree;
+use super::tree::{Kind, Tree};
 use super::truth::synset_in;
 use crate::description::ClassName;
 use crate::error::Error;
@@ -103,7 +103,8 @@ fn pairs(tree: &Tree) -> Result<Option<Pairs>, Error> {
     }
     let flat = usable().all(|item| item.folder.is_empty());
     let named = usable().all(|item| synset_in(item).is_some());
-    if named || !flat && !are_shards(usable()) {
+    let shards = || are_shards(usable()) || differ_in_archives(tree).unwrap_or(false);
+    if named || !flat && !shards() {
         return Ok(None);
     }
     let mut all_have_some = false;
@@ -171,6 +172,26 @@ fn without_image(beside: &Items, end: &str, pairs: &[(u32, u32)]) -> Vec<String>
     let all = (0..).zip(beside.iter());
     let free = all.filter(|(at, item)| key_before(*item, end).is_some() && !taken.contains(at));
     free.map(|(_, item)| item.source()).collect()
+}
+
+/// Whether images have labels in JSON that differ within an archive, which then is no class.
+fn differ_in_archives(tree: &Tree) -> Result<bool, Error> {
+    if tree.kind != Kind::FoldersAndArchives {
+        return Ok(false);
+    }
+    let end = ".json";
+    let mut of_tops = HashMap::new();
+    for (_, at) in pairs_of(tree, end)? {
+        let item = tree.beside.get(at as usize);
+        let top = item.folder.split_once('/').map(|(top, _)| top);
+        let Ok(label) = label_in(&tree.store.read_small(item, MAX_BYTES)?, end) else {
+            return Ok(false);
+        };
+        if of_tops.entry(top).or_insert_with(|| label.clone()) != &label {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the top folders are numbered without a gap, as shards are: `00000`, `00001`, …

@@ -38,17 +38,11 @@ pub(crate) fn read_labels(path: &Path) -> Result<Vec<ClassName>, Error> {
 
 /// Reads the lines of a class list.
 pub(crate) fn parse(text: &str) -> Result<Vec<ClassName>, String> {
-    let (mut seen, mut classes, mut empty) = (BTreeSet::new(), Vec::new(), None);
+    let (mut seen, mut classes) = (BTreeSet::new(), Vec::new());
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.trim_end();
         if line.is_empty() {
-            empty.get_or_insert(number);
             continue;
-        }
-        if let Some(number) = empty {
-            return Err(format!(
-                "line {number} is empty; what is the name of its class?"
-            ));
         }
         let class = class(line);
         if !seen.insert(class.name.clone()) {
@@ -114,18 +108,18 @@ pub(super) fn of_labels(
 ) -> Result<(Vec<ClassName>, Vec<u32>), String> {
     // The names in the list may be numbers themselves, in another order.
     let names = |list: &Vec<ClassName>| list.iter().all(|class| is_number(&class.name));
-    if !list.as_ref().is_some_and(names) {
-        if let Some(numbers) = places(labels)? {
-            let count = numbers.iter().max().map_or(0, |&most| most + 1);
-            let classes = list.unwrap_or_else(|| {
-                let names = (0..count).map(|number| number.to_string());
-                names.map(|name| name.as_str().into()).collect()
-            });
-            if count as usize > classes.len() {
-                return Err(format!("the label {} is beyond the class list", count - 1));
-            }
-            return Ok((classes, numbers));
+    if !list.as_ref().is_some_and(names)
+        && let Some(numbers) = places(labels)?
+    {
+        let count = numbers.iter().max().map_or(0, |&most| most + 1);
+        let classes = list.unwrap_or_else(|| {
+            let names = (0..count).map(|number| number.to_string());
+            names.map(|name| name.as_str().into()).collect()
+        });
+        if count as usize > classes.len() {
+            return Err(format!("the label {} is beyond the class list", count - 1));
         }
+        return Ok((classes, numbers));
     }
     let classes = list.unwrap_or_else(|| {
         let names: BTreeSet<&str> = labels.iter().copied().collect();

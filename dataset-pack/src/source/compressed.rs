@@ -10,68 +10,68 @@ struct Kind {
 
 const KINDS: [Kind; 12] = [
     kind(
-        "gzip",
+        "a gzip",
         &[b"\x1f\x8b"],
         &[".gz", ".tgz"],
         "decompress it with gunzip",
     ),
     kind(
-        "bzip2",
+        "a bzip2",
         &[b"BZh"],
         &[".bz2", ".tbz2", ".tbz"],
         "decompress it with bunzip2",
     ),
     kind(
-        "xz",
+        "an xz",
         &[b"\xfd7zXZ\0"],
         &[".xz", ".txz"],
         "decompress it with unxz",
     ),
     kind(
-        "zstd",
+        "a zstd",
         &[b"\x28\xb5\x2f\xfd"],
         &[".zst", ".tzst"],
         "decompress it with unzstd",
     ),
     kind(
-        "lz4",
+        "a lz4",
         &[b"\x04\x22\x4d\x18"],
         &[".lz4"],
         "decompress it with unlz4",
     ),
-    kind("lzip", &[b"LZIP"], &[".lz"], "decompress it with lzip -d"),
+    kind("a lzip", &[b"LZIP"], &[".lz"], "decompress it with lzip -d"),
     kind(
-        "compress",
+        "a compress",
         &[b"\x1f\x9d"],
         &[".Z"],
         "decompress it with uncompress",
     ),
     kind(
-        "zip",
+        "a zip",
         &[b"PK\x03\x04", b"PK\x05\x06"],
         &[".zip"],
         "unpack it and give the folder",
     ),
     kind(
-        "7-Zip",
+        "a 7-Zip",
         &[b"7z\xbc\xaf\x27\x1c"],
         &[".7z"],
         "unpack it and give the folder",
     ),
     kind(
-        "rar",
+        "a rar",
         &[b"Rar!\x1a\x07"],
         &[".rar"],
         "unpack it and give the folder",
     ),
     kind(
-        "cpio",
+        "a cpio",
         &[b"070701", b"070702", b"070707"],
         &[".cpio"],
         "unpack it and give the folder",
     ),
     kind(
-        "Parquet or HDF5",
+        "a Parquet or HDF5",
         &[b"PAR1", b"\x89HDF\r\n\x1a\n"],
         &[".parquet", ".h5", ".hdf5"],
         "write its images to files first",
@@ -113,5 +113,5 @@ pub(crate) fn by_name(name: &str) -> Option<String> {
 
 fn told(is_it: impl Fn(&Kind) -> bool) -> Option<String> {
     let kind = KINDS.iter().find(|kind| is_it(kind))?;
-    Some(format!("a {} file; {}", kind.name, kind.advice))
+    Some(format!("{} file; {}", kind.name, kind.advice))
 }

@@ -86,6 +86,9 @@ fn by_name(
     }
 }
 
+/// So many of the folders in a folder are remembered, and named in messages.
+const SOME: usize = 8;
+
 /// The folders at the top, of which each is a class.
 struct Tops<'a> {
     tops: BTreeMap<&'a str, Top<'a>>,
@@ -127,7 +130,7 @@ impl<'a> Tops<'a> {
             let top = tops.entry(top).or_default();
             match below.split_once('/') {
                 None => top.direct = true,
-                Some((folder, _)) if top.folders.len() < 3 => drop(top.folders.insert(folder)),
+                Some((folder, _)) if top.folders.len() < SOME => drop(top.folders.insert(folder)),
                 Some(_) => {}
             }
         }
@@ -176,7 +179,7 @@ impl<'a> Tops<'a> {
         let of_folders = splits.iter().find(|(_, top)| top.holds_folders());
         if !splits.is_empty() && (splits.len() == all.len() || of_folders.is_some()) {
             let (first, _) = of_folders.unwrap_or(&splits[0]);
-            let names: Vec<&str> = splits.iter().map(|(name, _)| **name).take(5).collect();
+            let names: Vec<&str> = splits.iter().map(|(name, _)| **name).take(SOME).collect();
             let cause = "named like splits of the data, not like classes";
             return Err(format!(
                 "its folders {} are {cause}; {}",
@@ -188,7 +191,9 @@ impl<'a> Tops<'a> {
             return Ok(());
         };
         if self.below.len() > 1 {
-            let split = self.below.iter().find(|name| is_split(name));
+            let splits = || self.below.iter().filter(|name| is_split(name));
+            let split = splits().find(|name| name.contains("train"));
+            let split = split.or(splits().next());
             let inner = format!("{}{}", self.common, split.unwrap_or(&""));
             let folders = self.below.iter().copied().collect::<Vec<_>>();
             let (common, folders) = (self.common.trim_end_matches('/'), folders.join(", "));
@@ -218,6 +223,15 @@ impl<'a> Tops<'a> {
             let what = "no images but in folders; each is one class";
             warnings.push(format!("{} {what}", named(&nested)));
         }
+        let splits = self
+            .tops
+            .iter()
+            .filter(|(name, top)| is_split(name) && top.has_images());
+        for (name, _) in splits {
+            warnings.push(format!(
+                "the class {name:?} is called like a split of the data"
+            ));
+        }
         let others = of(&|top| !top.has_images() && top.others);
         if !others.is_empty() {
             let what = "other files, but no images; no class";
@@ -240,7 +254,7 @@ fn around(folders: &[String]) -> (&str, BTreeSet<&str>) {
     for folder in folders {
         match folder[common.len()..].split_once('/') {
             None => return (common, BTreeSet::new()),
-            Some((name, _)) if below.len() < 3 => drop(below.insert(name)),
+            Some((name, _)) if below.len() < SOME => drop(below.insert(name)),
             Some(_) => {}
         }
     }

@@ -36,7 +36,8 @@ const APPLE_DOUBLE: &[u8] = &[0, 5, 0x16, 7];
 
 /// Whether a folder of this name is passed over.
 pub(crate) fn is_folder(name: &str) -> bool {
-    name.starts_with('.') || FOLDERS.contains(&name.to_lowercase().as_str())
+    let hidden = name.starts_with('.') && name != "." && name != "..";
+    hidden || FOLDERS.contains(&name.to_lowercase().as_str())
 }
 
 /// The first folder in a file's path that is passed over.

@@ -128,7 +128,9 @@ impl<'a> Lines<'a> {
     fn names_at(&self, delimiter: Delimiter, is_image: &dyn Fn(&str) -> bool) -> Option<usize> {
         let mut found: Vec<HashSet<String>> = Vec::new();
         for (_, line) in self.0.iter().take(SAMPLE) {
-            let fields = fields(line, delimiter).ok()?;
+            let Ok(fields) = fields(line, delimiter) else {
+                continue;
+            };
             if fields.len() < 2 {
                 return None;
             }
@@ -220,7 +222,9 @@ impl<'a> Lines<'a> {
                 .all(|row| row.get(column).is_none_or(|field| is(field)))
         };
         let others = (0..first.len()).filter(|&column| column != names);
-        let others: Vec<usize> = others.filter(|&c| !is_all(c, &str::is_empty)).collect();
+        let others: Vec<usize> = others
+            .filter(|&c| !is_all(c, &str::is_empty) || !has_header && !first[c].is_empty())
+            .collect();
         if let [only] = others[..] {
             return Ok(only);
         }
@@ -357,9 +361,42 @@ fn unquote(text: &str, sign: char) -> Result<(String, Option<&str>), String> {
                 let (behind, after) = after
                     .split_once(sign)
                     .map_or((after, None), |(b, a)| (b, Some(a)));
-                field.push_str(behind.trim_end());
+                if !behind.trim().is_empty() {
+                    return Err("text behind a quote".into());
+                }
                 return Ok((field, after));
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::{classes, truth};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "([a-d1. \"ä]{0,6}[\t ,;\n\"]){0,20}") {
+            let image = &|name: &str| name.contains('a');
+            let table = read(&text, &Known { image, class: None }, &mut Vec::new());
+            let _ = table.map(|table| truth::resolve(&table, None, None));
+            let _ = classes::parse(&text);
+        }
+
+        #[test]
+        fn quoted_fields_are_read_as_written(
+            rows in prop::collection::vec("[ -~]{0,5}[!-~][ -~]{0,5}", 1..6), sign in "[,;|]",
+        ) {
+            let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+            let line = |(number, class): (usize, &String)| format!("i{number}{sign}{}\n", quoted(class));
+            let text: String = rows.iter().enumerate().map(line).collect();
+            let image = &|name: &str| name.len() == 2 && name.starts_with('i');
+            let table = read(&text, &Known { image, class: None }, &mut Vec::new());
+            let trimmed = |(number, class): (usize, &String)| (format!("i{number}").into(), class.trim().to_string().into());
+            let expected = rows.iter().enumerate().map(trimmed).collect();
+            prop_assert_eq!(table, Ok(Table::Pairs(expected)));
         }
     }
 }

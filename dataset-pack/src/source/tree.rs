@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path};
 
 use console::escaped;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::archive::{self, Member, What, readable};
 use super::store::{Container, Store};
@@ -32,7 +32,7 @@ pub(crate) struct Tree {
     pub(crate) other_files: BTreeSet<String>,
     /// Files in folders that are passed over, by the folder's name.
     litter: BTreeMap<String, u64>,
-    /// The first of the files that are no images.
+    /// One of the files that are no images, at best an archive.
     first_other: Option<String>,
     /// Links within archives: their path, and the path of what they lead to.
     links: Vec<(String, Option<String>)>,
@@ -92,6 +92,7 @@ pub(crate) fn walk(root: &Path, out: Option<&Path>) -> Result<Tree, Error> {
                 continue;
             }
             if litter::folder_in(&format!("{source}/")).is_none() {
+                tree.warn_of_alias(&source, &entry);
                 tree.folders.insert(source);
             }
         } else if kind.is_file() {
@@ -224,6 +225,9 @@ impl Tree {
                 self.compressed
                     .get_or_insert_with(|| format!("{source}: {what}"));
             }
+            if self.warnings.is_empty() {
+                self.first_other = Some(format!("{source}: {what}"));
+            }
             self.warnings
                 .push(format!("{source}: not looked into: {what}"));
         }
@@ -337,6 +341,24 @@ impl Tree {
             }
         }
         Ok(())
+    }
+
+    /// A link to another folder of the source shows its images twice, mostly as two classes.
+    fn warn_of_alias(&mut self, source: &str, entry: &DirEntry) {
+        let root = &self.store.root;
+        let inside = || {
+            Some(
+                entry
+                    .path()
+                    .canonicalize()
+                    .ok()?
+                    .starts_with(root.canonicalize().ok()?),
+            )
+        };
+        if entry.path_is_symlink() && inside() == Some(true) {
+            let cause = "a link to another folder of the source, whose images are there twice";
+            self.warnings.push(format!("{source}: {cause}"));
+        }
     }
 
     /// What there is, if there are no images.
