@@ -91,6 +91,7 @@ fn tables_that_are_not_understood_are_refused() {
             "line 2: 3 fields where the first line has 2",
         ),
         ("a_1.jpg,cat\nb_2.jpg,\n", "line 2: no class"),
+        ("a_1.jpg,cat\nb_2.jpg\n", "line 2: no class"),
         (
             "a_1.jpg,\"cat\nb_2.jpg,dog\n",
             "line 1: a quote that does not end",

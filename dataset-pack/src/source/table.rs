@@ -102,12 +102,18 @@ pub(crate) fn read<'a>(
     let delimiters = signs
         .into_iter()
         .chain([Delimiter::LastBlank, Delimiter::Blanks]);
+    // Another sign may by chance leave a name or two.
+    let mut best = None;
     for delimiter in delimiters {
-        if let Some(names) = lines.names_at(delimiter, known.image) {
-            return lines
-                .pairs(delimiter, names, known, notes)
-                .map(Table::Pairs);
+        let found = lines.names_at(delimiter, known.image);
+        let most = best.map_or(0, |(_, _, most)| most);
+        if let Some((names, count)) = found.filter(|&(_, count)| count > most) {
+            best = Some((delimiter, names, count));
         }
+    }
+    if let Some((delimiter, names, _)) = best {
+        let pairs = lines.pairs(delimiter, names, known, notes);
+        return pairs.map(Table::Pairs);
     }
     if lines
         .0
@@ -124,15 +130,19 @@ pub(crate) fn read<'a>(
 }
 
 impl<'a> Lines<'a> {
-    /// The column with names of images, if there is one: the one with the most different ones.
-    fn names_at(&self, delimiter: Delimiter, is_image: &dyn Fn(&str) -> bool) -> Option<usize> {
+    /// The column with names of images, if there is one, and how many different ones: the most.
+    fn names_at(
+        &self,
+        delimiter: Delimiter,
+        is_image: &dyn Fn(&str) -> bool,
+    ) -> Option<(usize, usize)> {
         let mut found: Vec<HashSet<String>> = Vec::new();
         for (_, line) in self.0.iter().take(SAMPLE) {
             let Ok(fields) = fields(line, delimiter) else {
                 continue;
             };
             if fields.len() < 2 {
-                return None;
+                continue;
             }
             found.resize(found.len().max(fields.len()), HashSet::new());
             for (names, field) in found.iter_mut().zip(&fields) {
@@ -146,7 +156,8 @@ impl<'a> Lines<'a> {
             .map(HashSet::len)
             .max()
             .filter(|&most| most > 0)?;
-        found.iter().position(|names| names.len() == most)
+        let column = found.iter().position(|names| names.len() == most)?;
+        Some((column, most))
     }
 
     fn pairs(
@@ -158,6 +169,9 @@ impl<'a> Lines<'a> {
     ) -> Result<Vec<Pair<'a>>, String> {
         let (number, line) = self.0[0];
         let first = fields(line, delimiter).map_err(|cause| format!("line {number}: {cause}"))?;
+        if first.len() <= names {
+            return Err(format!("line {number}: fewer fields than further down"));
+        }
         let at = |column: usize, row: &[Cow<'a, str>]| row.get(column).cloned();
         let mut rows = Vec::with_capacity(self.0.len());
         let widest = first.len();
@@ -392,7 +406,7 @@ mod tests {
             let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
             let line = |(number, class): (usize, &String)| format!("i{number}{sign}{}\n", quoted(class));
             let text: String = rows.iter().enumerate().map(line).collect();
-            let image = &|name: &str| name.len() == 2 && name.starts_with('i');
+            let image = &|name: &str| name.strip_prefix('i').is_some_and(|n| n.parse::<u8>().is_ok());
             let table = read(&text, &Known { image, class: None }, &mut Vec::new());
             let trimmed = |(number, class): (usize, &String)| (format!("i{number}").into(), class.trim().to_string().into());
             let expected = rows.iter().enumerate().map(trimmed).collect();
