@@ -41,6 +41,7 @@ fn tables_in_the_forms_in_which_people_write_them() {
         format!("\u{feff}{}", plain.replace('\n', "\r\n")).into_bytes(),
         [b"\xff\xfe", &utf16[..]].concat(),
         plain.replace(',', ";").into_bytes(),
+        format!("sep=;\r\n{}", plain.replace(',', ";")).into_bytes(),
         plain.replace(',', "\t").into_bytes(),
         plain
             .replace("filename,label", "Image Id,Species")
@@ -166,6 +167,10 @@ fn equal_names_in_several_folders_are_told_apart_by_their_paths() {
     )
     .expect("writes");
     let (set, _) = told(&source.join("list.txt"), |_| {}).expect("packs");
+    fs::write(source.join("other.txt"), "/cat/1.jpg 0\n/dog/1.jpg 1\n").expect("writes");
+    let line = told(&source.join("other.txt"), |_| {}).map(drop);
+    let line = one_line(&line.expect_err("no such files"));
+    assert!(line.contains("paths are relative to the list"), "{line}");
     let expected = [("cat/1.jpg", "0"), ("dog/1.jpg", "1"), ("dog/2.jpg", "1")];
     assert_eq!(labels(&set), pairs(&expected));
 }
@@ -272,6 +277,18 @@ fn what_lies_beside_images_and_is_no_label_is_none() {
         line.contains("look like captions") && line.contains("--truth"),
         "{line}"
     );
+    // Shards of two splits beside each other.
+    for split in ["train", "val"] {
+        let shard = at("splits").join(format!("imagenet-{split}-000000"));
+        pictures(&shard, &["a.jpg"]);
+        fs::write(shard.join("a.cls"), "1").expect("writes");
+    }
+    let line = one_line(
+        &told(&at("splits"), |_| {})
+            .map(drop)
+            .expect_err("two splits"),
+    );
+    assert!(line.contains("called train and val are splits"), "{line}");
     // One label file for two images.
     pictures(&at("two"), &["a.left.jpg", "a.right.jpg"]);
     fs::write(at("two/a.cls"), "1").expect("writes");

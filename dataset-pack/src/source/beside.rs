@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::classes;
 use super::tree::{Kind, Tree};
 use super::truth::synset_in;
+use super::{classes, layout};
 use crate::description::ClassName;
 use crate::error::Error;
 use crate::items::{Item, Items, Place};
@@ -52,6 +52,14 @@ pub(crate) fn label(
     };
     let root = tree.store.root.clone();
     let wrong = |cause: String| Error::input(&root, cause);
+    let splits = layout::splits(&tree.items);
+    if splits.len() > 1 {
+        let splits = splits.into_iter().collect::<Vec<_>>().join(" and ");
+        let cause = format!("folders or archives called {splits} are splits of the data");
+        return Err(wrong(format!(
+            "{cause}; give those of one, in a folder of their own"
+        )));
+    }
     let mut texts = Vec::new();
     for &(_, at) in &pairs {
         let item = tree.beside.get(at as usize);

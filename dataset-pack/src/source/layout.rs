@@ -261,8 +261,21 @@ fn around(folders: &[String]) -> (&str, BTreeSet<&str>) {
     (common, below)
 }
 
-/// Whether a folder is called like a part of the data, as in `train`, `val_images`, `ILSVRC2012_img_test`.
+/// The splits of the data that folders at the top are called by.
+pub(super) fn splits(items: &Items) -> BTreeSet<String> {
+    let tops = items
+        .folders()
+        .iter()
+        .filter_map(|path| path.split_once('/'));
+    tops.filter_map(|(top, _)| split_in(top)).collect()
+}
+
 fn is_split(name: &str) -> bool {
+    split_in(name).is_some()
+}
+
+/// The part of the data that a folder is called by, as in `train`, `val_images`, `ILSVRC2012_img_test`.
+fn split_in(name: &str) -> Option<String> {
     const SPLITS: [&str; 14] = [
         "train",
         "training",
@@ -283,18 +296,12 @@ fn is_split(name: &str) -> bool {
         "img", "imgs", "image", "images", "set", "data", "ilsvrc", "imagenet", "split",
     ];
     let name = name.to_lowercase();
-    let words = name
-        .split(|c: char| !c.is_alphabetic())
-        .filter(|word| !word.is_empty());
-    let mut split = false;
-    for word in words {
-        if SPLITS.contains(&word) {
-            split = true;
-        } else if !BESIDES.contains(&word) {
-            return false;
-        }
-    }
-    split
+    let words = name.split(|c: char| !c.is_alphabetic());
+    let words = || words.clone().filter(|word| !word.is_empty());
+    let mut splits = words().filter(|word| SPLITS.contains(word));
+    let known = |word: &str| SPLITS.contains(&word) || BESIDES.contains(&word);
+    let split = splits.next().filter(|_| words().all(known));
+    split.map(String::from)
 }
 
 #[cfg(test)]

@@ -34,6 +34,10 @@ pub(crate) fn open(path: &Path, labels: Option<Vec<ClassName>>) -> Result<Source
         let table = table::read(&text, &Known { image, class }, &mut warnings);
         match table.map_err(|cause| wrong(format!("{cause}; paths are relative to the list")))? {
             Table::Pairs(rows) => rows,
+            Table::Classes(lines) if lines[0].contains('/') => {
+                let cause = format!("there is no file of its first line, {:?}", lines[0]);
+                return Err(wrong(format!("{cause}; paths are relative to the list")));
+            }
             Table::Classes(_) => return Err(wrong(other.into())),
         }
     };

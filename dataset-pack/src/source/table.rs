@@ -95,7 +95,10 @@ pub(crate) fn read<'a>(
     known: &Known,
     notes: &mut Vec<String>,
 ) -> Result<Table<'a>, String> {
+    // Spreadsheets put their delimiter first, as in `sep=;`.
+    let preamble = |line: &str| line.len() <= 5 && line.starts_with("sep=");
     let lines = (1..).zip(text.lines());
+    let lines = lines.skip_while(|(number, line)| *number == 1 && preamble(line));
     let lines = Lines(lines.filter(|(_, line)| !line.trim().is_empty()).collect());
     let &(_, first) = lines.0.first().ok_or("there is nothing in it")?;
     let signs = ['\t', ',', ';', '|'].map(Delimiter::Sign);
