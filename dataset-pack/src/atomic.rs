@@ -26,6 +26,8 @@ impl Draft {
     pub(crate) fn create(path: &Path) -> Result<Draft, Error> {
         let folder = path.parent().unwrap_or(Path::new("."));
         let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // The longest name has no room for what is added to it.
+        let name = &name[..name.floor_char_boundary(200)];
         let file = tempfile::Builder::new()
             .prefix(&format!("{name}."))
             .suffix(TEMPORARY_SUFFIX)

@@ -1,10 +1,10 @@
 //! `build`: from a folder of images to a set of shards.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::events::{Event, Observer};
-use crate::options::BuildOptions;
+use crate::options::{BuildOptions, Part};
 use crate::plan;
 use crate::run::{Built, Run};
 use crate::source;
@@ -20,12 +20,14 @@ pub fn build(options: &BuildOptions, observer: Observer) -> Result<Vec<Built>, E
         .as_deref()
         .map(source::read_labels)
         .transpose()?;
-    let source = source::open(
-        &options.source,
-        options.split,
+    check_out(options)?;
+    let source = source::open(source::Request {
+        path: &options.source,
+        split: options.split,
         labels,
-        options.truth.as_deref(),
-    )?;
+        truth: options.truth.as_deref(),
+        out: Some(&options.out),
+    })?;
     for warning in &source.warnings {
         observer(Event::Warning(warning));
     }
@@ -39,6 +41,34 @@ pub fn build(options: &BuildOptions, observer: Observer) -> Result<Vec<Built>, E
         pool.install(|| Run::new(plan, &folder, options, observer).pack())
     };
     plans.iter().map(pack).collect()
+}
+
+/// What is written must not become a part of the source. A set within it is passed over; but parts
+/// of a set would see each other.
+fn check_out(options: &BuildOptions) -> Result<(), Error> {
+    let (source, out) = (resolved(&options.source), resolved(&options.out));
+    let cause = if out == source {
+        "this is the source; choose a folder of its own for --out"
+    } else if out.starts_with(source) && options.part != Part::WHOLE {
+        "this is within the source, where other parts would be found as well; choose another --out"
+    } else {
+        return Ok(());
+    };
+    Err(Error::input(&options.out, cause))
+}
+
+/// A path without links, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
+    let existing = absolute
+        .ancestors()
+        .find_map(|a| Some((a, a.canonicalize().ok()?)));
+    match existing {
+        Some((ancestor, canonical)) => {
+            canonical.join(absolute.strip_prefix(ancestor).unwrap_or(Path::new("")))
+        }
+        None => absolute,
+    }
 }
 
 /// So many threads, or as many as there are cores.

@@ -45,7 +45,7 @@ pub enum Error {
     },
     /// More images could not be packed than the user allowed.
     #[error(
-        "{}: {bad} images cannot be packed, more than the {limit} allowed; the last is {}",
+        "{}: {bad} images cannot be packed, more than the {limit} allowed (--max-bad); the last is {}",
         escaped(report),
         escaped(last)
     )]

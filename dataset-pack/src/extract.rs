@@ -5,11 +5,13 @@ use std::path::{Component, Path, PathBuf};
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
 use rayon::prelude::*;
+use twox_hash::XxHash3_64;
 
 use crate::atomic;
 use crate::dataset::Dataset;
 use crate::error::Error;
 use crate::index::is_plain_name;
+use crate::items::split;
 
 /// Writes every image of a set to `out/CLASS/SOURCE.png`, where SOURCE is the image's path within
 /// its class folder. `out` must be empty or new. `done` is told of images as they are written.
@@ -58,5 +60,20 @@ fn target(dataset: &Dataset, index: usize) -> Result<PathBuf, Error> {
         let cause = format!("image {index}: {class:?}, {source:?} cannot be file names");
         return Err(Error::damaged(dataset.shard_file(index), cause));
     }
-    Ok(Path::new(class).join(format!("{below}.png")))
+    let (folders, name) = split(below);
+    let folders = folders.split('/').map(|folder| fitting(folder, ""));
+    let folders: PathBuf = std::iter::once(fitting(class, "")).chain(folders).collect();
+    Ok(folders.join(fitting(name, ".png")))
+}
+
+/// A file's name with this end, shortened if no file can have it.
+fn fitting(name: &str, end: &str) -> String {
+    const MOST: usize = 255;
+    if name.len() + end.len() <= MOST {
+        return format!("{name}{end}");
+    }
+    let hash = XxHash3_64::oneshot(name.as_bytes());
+    let end = format!("~{hash:016x}{end}");
+    let start = &name[..name.floor_char_boundary(MOST - end.len())];
+    format!("{start}{end}")
 }

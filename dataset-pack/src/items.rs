@@ -145,13 +145,13 @@ impl Items {
 
     /// Gives each image the label that `of` finds, or the reason why there is none. Images that
     /// cannot be packed anyway are passed over.
-    pub(crate) fn label(&mut self, mut of: impl FnMut(Item<'_>) -> Result<u32, String>) {
+    pub(crate) fn label(&mut self, mut of: impl FnMut(usize, Item<'_>) -> Result<u32, String>) {
         for index in 0..self.len() {
             let item = self.get(index);
             if matches!(item.place, Place::Nowhere(_)) {
                 continue;
             }
-            match of(item) {
+            match of(index, item) {
                 Ok(label) => self.entries[index].label = label,
                 Err(reason) => {
                     let reason = u64::from(self.reason(&reason));
@@ -163,18 +163,22 @@ impl Items {
     }
 
     /// Takes the first folder off all paths if it is the same for all and there is one below it.
-    pub(crate) fn strip_common_folder(&mut self) -> bool {
+    /// Returns it, with its `/`.
+    pub(crate) fn strip_common_folder(&mut self) -> Option<String> {
         let first = |path: &str| path.find('/').map(|at| path[..=at].to_string());
-        let Some(common) = self.folders.first().and_then(|path| first(path)) else {
-            return false;
-        };
+        let common = self.folders.first().and_then(|path| first(path))?;
         let below = |path: &String| path.strip_prefix(&common).is_some_and(|p| !p.is_empty());
         let strip = self.folders.iter().all(below);
         if strip {
             let cut = |path: &mut String| drop(path.drain(..common.len()));
             self.folders.iter_mut().for_each(cut);
         }
-        strip
+        strip.then_some(common)
+    }
+
+    /// The folders of all images, some of them perhaps twice.
+    pub(crate) fn folders(&self) -> &[String] {
+        &self.folders
     }
 
     /// The words for the number in [`Place::Nowhere`].

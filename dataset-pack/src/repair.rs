@@ -74,7 +74,15 @@ pub fn repair(options: &RepairOptions, observer: Observer, done: Done) -> Result
         } else {
             set.split
         };
-        let source = source::open(&options.source, opened_as, labels, options.truth.as_deref())?;
+        // Two sets of one source lie in one folder.
+        let out = set.val_fraction.and_then(|_| folder.parent());
+        let source = source::open(source::Request {
+            path: &options.source,
+            split: opened_as,
+            labels,
+            truth: options.truth.as_deref(),
+            out: Some(out.unwrap_or(folder)),
+        })?;
         let plans = plan::plans(&build_options(options, &set), &source)?;
         let Some(plan) = plans.iter().find(|plan| plan.description == set) else {
             let cause = format!("not the images that {} was packed from", escaped(folder));

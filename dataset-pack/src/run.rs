@@ -7,7 +7,7 @@ use console::json_name;
 use serde::{Serialize, Serializer};
 
 use crate::atomic::TEMPORARY_SUFFIX;
-use crate::description::Split;
+use crate::description::{ClassName, Split};
 use crate::error::Error;
 use crate::events::{Event, Observer};
 use crate::finish::{finish, read_part, shard_files};
@@ -33,6 +33,10 @@ pub struct Built {
     pub counts: Counts,
     /// Number of classes.
     pub classes: usize,
+    /// The class with label 0.
+    pub first_class: String,
+    /// The class with the highest label.
+    pub last_class: String,
     /// Number of shards, of the part if it is one.
     pub shards: usize,
     /// Which part of the set, if not all.
@@ -101,6 +105,7 @@ impl<'a> Run<'a> {
         reported?;
         if self.options.part == Part::WHOLE {
             let index = finish(self.folder, set)?;
+            self.warn_of_lost_classes(&index);
             return Ok(self.built(index.counts));
         }
         let mut counts = Counts {
@@ -114,6 +119,32 @@ impl<'a> Run<'a> {
             counts.rejected += part.rejected;
         }
         Ok(self.built(counts))
+    }
+
+    /// Classes with images of which none could be packed.
+    fn warn_of_lost_classes(&self, index: &Index) {
+        let mut lost: Vec<bool> = index.class_images.iter().map(|&n| n == 0).collect();
+        if !lost.contains(&true) {
+            return;
+        }
+        let set = &self.plan.description;
+        let mut had = vec![false; lost.len()];
+        for number in (0..set.shard_count).flat_map(|shard| self.plan.shard(shard)) {
+            let label = self.plan.source.items.get(*number as usize).label;
+            if let Some(had) = had.get_mut(label as usize) {
+                *had = true;
+            }
+        }
+        lost.iter_mut()
+            .zip(had)
+            .for_each(|(lost, had)| *lost &= had);
+        let mut names = set.classes.iter().zip(&lost).filter(|(_, lost)| **lost);
+        if let Some((class, _)) = names.next() {
+            let (count, name) = (names.count() + 1, &class.name);
+            let warning = format!("{count} classes have no image that could be packed: {name:?}");
+            let more = if count > 1 { ", …" } else { "" };
+            (self.observer)(Event::Warning(&format!("{warning}{more}")));
+        }
     }
 
     /// A finished set of the same plan is what was asked for; any other stays as it is.
@@ -211,12 +242,15 @@ impl<'a> Run<'a> {
     fn built(&self, counts: Counts) -> Built {
         let set = &self.plan.description;
         let report = self.folder.join(REPORT_FILE);
+        let class = |class: Option<&ClassName>| class.map_or(String::new(), |c| c.name.clone());
         Built {
             folder: self.folder.to_path_buf(),
             source: self.plan.source.kind,
             split: set.split,
             counts,
             classes: set.classes.len(),
+            first_class: class(set.classes.first()),
+            last_class: class(set.classes.last()),
             shards: self.own().count(),
             part: (self.options.part != Part::WHOLE).then_some(self.options.part),
             report: (counts.rejected + counts.kept > 0).then_some(report),

@@ -1,6 +1,5 @@
 //! One open shard.
 
-use std::fs::File;
 use std::io::ErrorKind;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -41,8 +40,7 @@ impl Shard {
     /// Opens a file that begins with the header of a shard. Nothing else of it may be used before
     /// [`Shard::load`].
     pub(crate) fn open(path: &Path) -> Result<Shard, Error> {
-        let file = File::open(path).map_err(Error::io(path, "open"))?;
-        let map = Map::new(file).map_err(Error::io(path, "map"))?;
+        let map = Map::new(path).map_err(Error::io(path, "open"))?;
         let page = 0..map.len().min(HEADER_BYTES as u64);
         let (header, checksum) = map
             .with(page, Header::from_page)

@@ -191,7 +191,12 @@ fn nested_folders_links_and_other_files_are_understood() {
     let counts = built[0].counts;
     assert_eq!((counts.packed, counts.rejected, counts.skipped), (13, 0, 5));
     let set = Dataset::open(&out).expect("opens");
-    assert_eq!(set.classes().len(), 3);
+    // An empty folder is a class of which images are still to come.
+    assert_eq!(set.classes().len(), 4);
+    assert_eq!(
+        (set.classes()[3].name.as_str(), set.classes()[3].images),
+        ("no-images", 0)
+    );
     assert!((0..set.len()).any(|i| source_of(&set, i) == "0-disc-plain/deep/er/photo"));
 }
 

@@ -83,10 +83,11 @@ fn line(built: &Built) -> String {
         kept => format!(" {kept} damaged ones kept,"),
     };
     let mut line = format!(
-        "{}: {} images of {} classes in {} shards{part}, {} rejected,{kept} {} other files",
+        "{}: {} images of {} ({}) in {} shards{part}, {} rejected,{kept} {} other files",
         escaped(&built.folder),
         counts.packed,
-        built.classes,
+        classes(built),
+        labels(built),
         built.shards,
         counts.rejected,
         counts.skipped
@@ -95,6 +96,22 @@ fn line(built: &Built) -> String {
         line.push_str(&format!(" (see {})", escaped(report)));
     }
     line
+}
+
+fn classes(built: &Built) -> String {
+    match built.classes {
+        1 => "1 class".into(),
+        count => format!("{count} classes"),
+    }
+}
+
+/// The first and the last class, by which a person sees whether the labels are the right ones.
+fn labels(built: &Built) -> String {
+    let first = format!("0 = {}", escaped(&built.first_class));
+    match built.classes {
+        1 => first,
+        count => format!("{first} … {} = {}", count - 1, escaped(&built.last_class)),
+    }
 }
 
 pub(crate) fn verify(dir: &Path, json: bool) -> Result<ExitCode> {

@@ -44,9 +44,11 @@ enum Command {
 ///
 /// SOURCE is recognised by looking at it:
 ///   - a folder of class folders, or of a tar archive a class, or both;
-///   - a tar archive of such (ILSVRC's train archive, the 22,000-class release), never unpacked;
-///   - flat images in a folder or archive, whose labels --truth tells;
-///   - a text file of path<TAB>label lines, paths relative to it;
+///   - a tar archive of such (ILSVRC's train archive, the 22,000-class release), never unpacked, or
+///     a folder in one: data.tar/train;
+///   - flat images in a folder or archive, whose labels --truth or their names' synsets tell;
+///   - images with their labels beside them, as WebDataset has them: KEY.jpg and KEY.cls;
+///   - a text file of path<TAB>label lines or another table, paths relative to it;
 ///   - a folder with the binary files of CIFAR-10 or CIFAR-100.
 ///
 /// Labels follow the byte order of the class names, unless --labels gives another. Each image is
@@ -62,7 +64,7 @@ enum Command {
     dataset-pack build --source photos --out packed --val-fraction 0.2"
 )]
 struct Build {
-    /// Folder, tar archive or list
+    /// Folder, tar archive, folder in a tar archive, or list
     #[arg(long, value_name = "PATH")]
     source: PathBuf,
     /// Folder for the set; must not hold another one
@@ -76,7 +78,7 @@ struct Build {
     #[arg(long, value_name = "FILE")]
     labels: Option<PathBuf>,
     /// Labels of flat images: a devkit's folder or ground truth (with its meta.mat beside it),
-    /// LOC_val_solution.csv, lines of `name label`, or of a synset for each image in order
+    /// a table of names and classes such as LOC_val_solution.csv, or a class a line for image 1, 2, …
     #[arg(long, value_name = "FILE")]
     truth: Option<PathBuf>,
     /// Width and height of the packed images

@@ -4,6 +4,7 @@
 mod turbo;
 #[cfg(not(feature = "turbojpeg-portable"))]
 mod turbo_rs;
+pub(crate) mod unread;
 mod zune;
 
 use std::cell::Cell;
@@ -48,6 +49,9 @@ pub enum Rejection {
     /// The content has the signature of no format that can be read.
     #[error("the content is no image that can be read")]
     NotAnImage,
+    /// The image is of a type that is not read.
+    #[error("{0} is a type that is not read; convert it to JPEG or PNG")]
+    Unread(&'static str),
     /// Width or height is zero.
     #[error("the image is {0}x{1} pixels")]
     ZeroSize(u32, u32),
@@ -105,9 +109,39 @@ fn spare(width: u32, height: u32) -> Vec<u8> {
 /// An image, and what is wrong with it if it is kept all the same.
 pub(crate) type Decoded<'a> = Result<(Pixels<'a>, Option<Rejection>), Rejection>;
 
-/// Whether these first bytes of a file are those of an image.
+/// Whether these first bytes of a file are those of an image that is read.
 pub(crate) fn is_image(start: &[u8]) -> bool {
-    image::guess_format(start).is_ok_and(|format| format.reading_enabled())
+    format_of(start).is_some()
+}
+
+/// The type of an image that is read.
+fn format_of(start: &[u8]) -> Option<ImageFormat> {
+    let big_tiff = [&b"II\x2b\0\x08\0\0\0"[..], b"MM\0\x2b\0\x08\0\0"];
+    if big_tiff
+        .iter()
+        .any(|signature| start.starts_with(signature))
+    {
+        return Some(ImageFormat::Tiff);
+    }
+    let format = image::guess_format(start).ok();
+    format.filter(|format| format.reading_enabled() && unread::by_content(start).is_none())
+}
+
+/// A name like an image's makes a file a candidate, so that a damaged one is not passed over.
+pub(crate) fn is_named_like_an_image(name: &str) -> bool {
+    let known = |name: &str| {
+        let other_names = ["jpe", "jif", "jfi", "mpo", "dib"];
+        ImageFormat::from_path(name).is_ok_and(|format| format.reading_enabled())
+            || name
+                .rsplit_once('.')
+                .is_some_and(|(_, end)| other_names.contains(&end.to_ascii_lowercase().as_str()))
+    };
+    // What a browser or a crawler has not finished.
+    let unfinished = [".part", ".partial", ".crdownload", ".download"];
+    known(name)
+        || unfinished
+            .iter()
+            .any(|end| name.strip_suffix(end).is_some_and(known))
 }
 
 /// Whether a file is called as if it were of another type than it is.
@@ -132,12 +166,10 @@ pub(crate) fn decode<'a>(
     if bytes.is_empty() {
         return Err(Rejection::Empty);
     }
-    match image::guess_format(bytes) {
-        Ok(ImageFormat::Jpeg) => caught(|| decode_jpeg(bytes, memory, damaged, columns)),
-        Ok(format) if format.reading_enabled() => {
-            caught(|| decode_other(bytes, format, memory)).map(|pixels| (pixels, None))
-        }
-        _ => Err(Rejection::NotAnImage),
+    match format_of(bytes) {
+        Some(ImageFormat::Jpeg) => caught(|| decode_jpeg(bytes, memory, damaged, columns)),
+        Some(format) => caught(|| decode_other(bytes, format, memory)).map(|p| (p, None)),
+        None => Err(unread::by_content(bytes).map_or(Rejection::NotAnImage, Rejection::Unread)),
     }
 }
 
@@ -280,6 +312,51 @@ mod tests {
             assert_eq!(memory.decoding.left(), all, "{path:?}");
         }
         assert!(decoded > 20, "{decoded}");
+    }
+
+    #[cfg(not(feature = "turbojpeg-portable"))]
+    #[test]
+    fn an_arithmetic_coded_jpeg_has_a_reason() {
+        use libjpeg_turbo_rs::{Encoder, PixelFormat};
+        for progressive in [false, true] {
+            let encoder = Encoder::new(&[7; 300], 10, 10, PixelFormat::Rgb);
+            let encoder = encoder.arithmetic(true).progressive(progressive);
+            let bytes = encoder.encode().expect("encodes");
+            let memory = Memory::new(1 << 30);
+            let decoded = decode(&bytes, &memory, Damaged::Keep, |width, _| 0..width).map(drop);
+            let reason = decoded.expect_err("not read").to_string();
+            assert!(
+                reason.contains("arithmetic-coded JPEG is a type that is not read"),
+                "{reason}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_tiff_with_long_offsets_is_read() {
+        // Two grey pixels: the header, the pixels, and a directory of eight fields.
+        let mut bytes = b"II\x2b\0\x08\0\0\0\x18\0\0\0\0\0\0\0\x10\xf0\0\0\0\0\0\0".to_vec();
+        let fields: [(u16, u16); 8] = [
+            (256, 2),
+            (257, 1),
+            (258, 8),
+            (259, 1),
+            (262, 1),
+            (273, 16),
+            (278, 1),
+            (279, 2),
+        ];
+        bytes.extend(8u64.to_le_bytes());
+        for (tag, value) in fields {
+            bytes.extend([tag.to_le_bytes(), 3u16.to_le_bytes()].concat());
+            bytes.extend(1u64.to_le_bytes());
+            bytes.extend(u64::from(value).to_le_bytes());
+        }
+        bytes.extend([0; 8]);
+        let memory = Memory::new(1 << 30);
+        let decoded = decode(&bytes, &memory, Damaged::Reject, |width, _| 0..width);
+        let (pixels, _) = decoded.map_err(|why| why.to_string()).expect("is read");
+        assert_eq!(pixels.rgb, [0x10, 0x10, 0x10, 0xf0, 0xf0, 0xf0]);
     }
 
     #[test]

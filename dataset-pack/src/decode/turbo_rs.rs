@@ -27,8 +27,12 @@ pub(super) fn decode<'a>(
         (ColorSpace::Rgb | ColorSpace::YCbCr, 3) => 0,
         _ => return Ok(None),
     };
-    if frame.precision != 8 || frame.is_lossless || decoder.is_arithmetic() {
+    if frame.precision != 8 || frame.is_lossless {
         return Ok(None);
+    }
+    if decoder.is_arithmetic() {
+        // The decoder gives Pillow's pixels, but does not notice where such an image is cut short.
+        return Err(Rejection::Unread("arithmetic-coded JPEG"));
     }
     let [width, height] = [frame.width, frame.height].map(u32::from);
     // Of a baseline image the samples are in memory, and the pixels.

@@ -9,30 +9,36 @@ mod tests;
 
 use std::fs::File;
 use std::io::{Error, ErrorKind, Result};
-use std::num::NonZeroU64;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
-use memmap2::{MmapOptions, MmapRaw};
-use rustix::fs::{Advice, fadvise};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 
 use self::bus_error::Watched;
 
 const TORN: &str = "the disk gave no data, or the file was shorter for a while";
 
-/// A file's bytes as it was opened.
+/// A file's bytes as it was opened. The file itself is closed, since a process may have thousands of
+/// maps, but not thousands of open files.
 pub(crate) struct Map {
-    file: File,
+    path: PathBuf,
+    /// Device and number of the file: another may take its name.
+    identity: (u64, u64),
     bytes: MmapRaw,
     watched: Watched,
 }
 
 impl Map {
-    pub(crate) fn new(file: File) -> Result<Map> {
-        let length = usize::try_from(file.metadata()?.len()).map_err(Error::other)?;
+    pub(crate) fn new(path: &Path) -> Result<Map> {
+        let file = File::open(path)?;
+        let meta = file.metadata()?;
+        let length = usize::try_from(meta.len()).map_err(Error::other)?;
         let bytes = MmapOptions::new().len(length).map_raw_read_only(&file)?;
         let start = bytes.as_ptr() as usize;
         Ok(Map {
-            file,
+            path: path.to_path_buf(),
+            identity: (meta.dev(), meta.ino()),
             bytes,
             watched: Watched::new(start..start + length)?,
         })
@@ -45,8 +51,11 @@ impl Map {
 
     /// Asks the system to fetch a part of the file. That it cannot is no matter.
     pub(crate) fn will_need(&self, part: Range<u64>) {
-        if let Some(bytes) = NonZeroU64::new(part.end - part.start) {
-            let _ = fadvise(&self.file, part.start, Some(bytes), Advice::WillNeed);
+        let length = (part.end - part.start) as usize;
+        if length > 0 && part.end <= self.len() {
+            let _ = self
+                .bytes
+                .advise_range(Advice::WillNeed, part.start as usize, length);
         }
     }
 
@@ -62,9 +71,15 @@ impl Map {
         // SAFETY: within the map, which lives as long as `self`.
         let bytes = unsafe { std::slice::from_raw_parts(self.bytes.as_ptr().add(start), length) };
         let result = self.watched.during(|| look(bytes));
-        if self.file.metadata()?.len() < self.len() {
+        if self.is_shorter() {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         result.ok_or_else(|| Error::other(TORN))
+    }
+
+    /// Whether the file has lost something. One that has lost its name cannot be asked any more.
+    fn is_shorter(&self) -> bool {
+        std::fs::metadata(&self.path)
+            .is_ok_and(|meta| (meta.dev(), meta.ino()) == self.identity && meta.len() < self.len())
     }
 }

@@ -1,14 +1,21 @@
 use std::ptr;
 
 use libc::{c_int, c_void, siginfo_t};
+use tempfile::NamedTempFile;
 
 use super::bus_error::check;
 use super::*;
 
-fn file_of(bytes: u64) -> File {
-    let file = tempfile::tempfile().expect("makes a file");
-    file.set_len(bytes).expect("has the length");
-    file
+/// A file and its map.
+fn mapped(bytes: u64) -> (NamedTempFile, Map) {
+    let file = NamedTempFile::new().expect("makes a file");
+    cut(&file, bytes);
+    let map = Map::new(file.path()).expect("maps");
+    (file, map)
+}
+
+fn cut(file: &NamedTempFile, bytes: u64) {
+    file.as_file().set_len(bytes).expect("has the length");
 }
 
 fn kind(map: &Map, part: Range<u64>) -> ErrorKind {
@@ -17,9 +24,9 @@ fn kind(map: &Map, part: Range<u64>) -> ErrorKind {
 
 #[test]
 fn a_file_that_shrinks_is_an_error_wherever_it_is_read() {
-    let map = Map::new(file_of(100_000)).expect("maps");
+    let (file, map) = mapped(100_000);
     assert_eq!(map.with(5..9, <[u8]>::len).expect("is there"), 4);
-    map.file.set_len(50_000).expect("cuts");
+    cut(&file, 50_000);
     // Beyond the last page, within it, and before it.
     for part in [90_000..90_010, 50_000..50_010, 0..10] {
         assert_eq!(kind(&map, part), ErrorKind::UnexpectedEof);
@@ -28,9 +35,9 @@ fn a_file_that_shrinks_is_an_error_wherever_it_is_read() {
 
 #[test]
 fn the_file_may_shrink_while_it_is_looked_at() {
-    let map = Map::new(file_of(100_000)).expect("maps");
+    let (file, map) = mapped(100_000);
     let seen = map.with(0..100_000, |bytes| {
-        map.file.set_len(0).expect("cuts");
+        cut(&file, 0);
         bytes.iter().all(|&byte| byte == 0)
     });
     assert_eq!(seen.expect_err("is gone").kind(), ErrorKind::UnexpectedEof);
@@ -38,19 +45,19 @@ fn the_file_may_shrink_while_it_is_looked_at() {
 
 #[test]
 fn what_was_lost_stays_lost_when_the_file_grows_again() {
-    let map = Map::new(file_of(100_000)).expect("maps");
-    map.file.set_len(0).expect("cuts");
+    let (file, map) = mapped(100_000);
+    cut(&file, 0);
     kind(&map, 0..10);
-    map.file.set_len(100_000).expect("grows");
+    cut(&file, 100_000);
     assert_eq!(kind(&map, 0..10), ErrorKind::Other);
 }
 
 #[test]
 fn nothing_lies_beyond_the_end() {
-    let map = Map::new(file_of(10)).expect("maps");
+    let (_file, map) = mapped(10);
     assert_eq!(kind(&map, 8..11), ErrorKind::UnexpectedEof);
     assert_eq!(kind(&map, 11..11), ErrorKind::UnexpectedEof);
-    let empty = Map::new(file_of(0)).expect("maps");
+    let (_file, empty) = mapped(0);
     assert_eq!(
         (empty.len(), kind(&empty, 0..1)),
         (0, ErrorKind::UnexpectedEof)
@@ -59,7 +66,7 @@ fn nothing_lies_beyond_the_end() {
 
 #[test]
 fn many_threads_may_read_a_map_that_is_cut() {
-    let map = Map::new(file_of(1 << 20)).expect("maps");
+    let (file, map) = mapped(1 << 20);
     std::thread::scope(|threads| {
         for _ in 0..4 {
             threads.spawn(|| {
@@ -70,7 +77,7 @@ fn many_threads_may_read_a_map_that_is_cut() {
             });
         }
         std::thread::sleep(std::time::Duration::from_millis(5));
-        map.file.set_len(12_345).expect("cuts");
+        cut(&file, 12_345);
     });
 }
 
@@ -137,14 +144,14 @@ fn touches_a_page_that_is_not_there() {
             check(libc::sigaction(libc::SIGBUS, &action, ptr::null_mut())).expect("installs");
         }
     }
-    let map = Map::new(file_of(10_000)).expect("maps");
-    map.file.set_len(0).expect("cuts");
+    let (file, map) = mapped(10_000);
+    cut(&file, 0);
     kind(&map, 0..10_000);
     let elsewhere = MmapOptions::new()
         .len(4096)
-        .map_raw_read_only(&map.file)
+        .map_raw_read_only(file.as_file())
         .expect("maps");
-    let whole = Map::new(file_of(10_000)).expect("maps");
+    let (_file, whole) = mapped(10_000);
     // SAFETY: not of the map that is read: it ends the program, as it should.
     let byte = whole.with(0..10, |_| unsafe { elsewhere.as_ptr().read_volatile() });
     panic!("read {byte:?}");

@@ -1,27 +1,51 @@
-//! A list of `path<TAB>label` lines.
+//! A list of images and their labels: `path<TAB>label` lines, and what else tables are written as.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::store::Store;
-use super::{Source, numbered};
+use super::table::{self, Known, Table};
+use super::{Source, classes, compressed, text};
+use crate::decode;
 use crate::description::ClassName;
 use crate::error::Error;
 use crate::items::{Items, Place, split};
 
 /// Opens a list; paths are relative to its folder. Labels are class names, or numbers if all are.
 pub(crate) fn open(path: &Path, labels: Option<Vec<ClassName>>) -> Result<Source, Error> {
-    let bytes = std::fs::read(path).map_err(Error::io(path, "read"))?;
-    let lines = std::str::from_utf8(&bytes).ok().and_then(parse);
-    let Some(lines) = lines else {
-        let cause = "neither a folder, nor a tar archive, nor a list of path<TAB>label lines";
-        return Err(Error::input(path, cause));
-    };
-    let (classes, numbers) = label(&lines, labels).map_err(|cause| Error::input(path, cause))?;
+    let wrong = |cause: String| Error::input(path, cause);
+    let bytes = text::bytes(path)?;
+    if let Some(what) = compressed::by_content(&bytes) {
+        return Err(wrong(what));
+    }
+    if decode::is_image(&bytes) {
+        return Err(wrong("an image; give the folder of class folders".into()));
+    }
     let root = path.parent().unwrap_or(Path::new(".")).to_path_buf();
+    let mut warnings = Vec::new();
+    let other = "neither a folder, nor a tar archive, nor a list of path<TAB>label lines";
+    let text = text::decode(bytes).map_err(|cause| wrong(format!("{other}: {cause}")))?;
+    let rows = {
+        let numbers = labels.as_deref().map(classes::Numbers::of);
+        let is_class = |name: &str| numbers.as_ref().is_some_and(|all| all.get(name).is_some());
+        let class = labels
+            .is_some()
+            .then_some(&is_class as &dyn Fn(&str) -> bool);
+        let image = &|name: &str| root.join(name).is_file();
+        let table = table::read(&text, &Known { image, class }, &mut warnings);
+        match table.map_err(|cause| wrong(format!("{cause}; paths are relative to the list")))? {
+            Table::Pairs(rows) => rows,
+            Table::Classes(lines) if lines[0].contains('/') => {
+                let cause = format!("there is no file of its first line, {:?}", lines[0]);
+                return Err(wrong(format!("{cause}; paths are relative to the list")));
+            }
+            Table::Classes(_) => return Err(wrong(other.into())),
+        }
+    };
+    let of_rows: Vec<&str> = rows.iter().map(|(_, class)| class.as_ref()).collect();
+    let (classes, numbers) = classes::of_labels(&of_rows, labels).map_err(wrong)?;
     let mut items = Items::default();
-    for (&(source, _), label) in lines.iter().zip(numbers) {
-        match std::fs::metadata(root.join(source)) {
+    for ((source, _), label) in rows.iter().zip(numbers) {
+        match std::fs::metadata(root.join(&**source)) {
             Ok(meta) if meta.is_file() => {
                 let (folder, name) = split(source);
                 let folder = items.folder(folder);
@@ -31,63 +55,19 @@ pub(crate) fn open(path: &Path, labels: Option<Vec<ClassName>>) -> Result<Source
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
                 items.push_bad(source, "in the list, but there is no such file")?;
             }
-            Err(cause) => return Err(Error::io(&root.join(source), "read")(cause)),
+            Err(cause) => return Err(Error::io(&root.join(&**source), "read")(cause)),
         }
     }
     let store = Store {
         root,
         containers: Vec::new(),
     };
-    let (kind, skipped, warnings) = ("a list", 0, Vec::new());
     Ok(Source {
-        kind,
+        kind: "a list",
         classes,
         items,
         store,
-        skipped,
+        skipped: 0,
         warnings,
     })
-}
-
-/// The paths and labels of a list, if it is one.
-pub(crate) fn parse(text: &str) -> Option<Vec<(&str, &str)>> {
-    let lines = text.lines().filter(|line| !line.trim().is_empty());
-    let pair = |line| -> Option<(&str, &str)> {
-        let (path, label) = str::rsplit_once(line, '\t')?;
-        let label = label.trim();
-        (!path.is_empty() && !label.is_empty()).then_some((path, label))
-    };
-    lines.map(pair).collect()
-}
-
-/// The classes, and the label of each line.
-fn label(
-    lines: &[(&str, &str)],
-    list: Option<Vec<ClassName>>,
-) -> Result<(Vec<ClassName>, Vec<u32>), String> {
-    let number = |text: &str| text.parse::<u32>().ok().filter(|&n| n < 1 << 20);
-    let numbers: Option<Vec<u32>> = lines.iter().map(|(_, label)| number(label)).collect();
-    if let Some(numbers) = numbers {
-        let count = numbers.iter().max().map_or(0, |&most| most + 1);
-        let classes = list.unwrap_or_else(|| {
-            (0..count)
-                .map(|number| number.to_string().as_str().into())
-                .collect()
-        });
-        if count as usize > classes.len() {
-            return Err(format!("the label {} is beyond the class list", count - 1));
-        }
-        return Ok((classes, numbers));
-    }
-    let classes = list.unwrap_or_else(|| {
-        let names: BTreeSet<&str> = lines.iter().map(|(_, label)| *label).collect();
-        names.into_iter().map(ClassName::from).collect()
-    });
-    let by_name = numbered(&classes);
-    let label = |&(_, name): &(&str, &str)| {
-        let found = by_name.get(name).copied();
-        found.ok_or_else(|| format!("the class {name:?} is not in the class list"))
-    };
-    let labels = lines.iter().map(label).collect::<Result<_, _>>()?;
-    Ok((classes, labels))
 }

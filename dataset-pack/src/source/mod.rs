@@ -1,24 +1,33 @@
 //! What there is to pack, recognised by looking at it: class folders, archives of them, flat
-//! images with a ground truth, lists, CIFAR's files.
+//! images with a ground truth, lists, WebDatasets, CIFAR's files.
 
 mod archive;
+mod beside;
 mod cifar;
 mod classes;
+mod compressed;
+mod layout;
 mod list;
+mod litter;
 mod mat;
+mod smells;
 mod store;
+mod table;
+mod text;
 mod tree;
 mod truth;
 
-use std::collections::{BTreeSet, HashMap};
-use std::path::Path;
+use std::fs::{Metadata, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
 
 pub(crate) use classes::read_labels;
 pub(crate) use store::{Content, Store};
 
 use crate::description::{ClassName, Split};
 use crate::error::Error;
-use crate::items::{Item, Items, NO_LABEL};
+use crate::items::{Items, NO_LABEL, Place};
 
 /// What was found in a source.
 #[derive(Debug)]
@@ -36,58 +45,117 @@ pub(crate) struct Source {
     pub(crate) warnings: Vec<String>,
 }
 
-/// Looks through a source. `labels` gives the classes and their order; `truth` the labels of
-/// images that lie in no class folders.
-pub(crate) fn open(
-    path: &Path,
-    split: Split,
-    labels: Option<Vec<ClassName>>,
-    truth: Option<&Path>,
-) -> Result<Source, Error> {
-    let meta = std::fs::metadata(path).map_err(Error::io(path, "open the source"))?;
-    let mut source = if meta.is_dir() {
-        match cifar::find(path, split)? {
-            Some(files) => cifar::open(path, files, labels)?,
-            None => labelled(tree::walk(path)?, path, split, labels, truth)?,
-        }
-    } else if archive::is_tar(path)? {
-        labelled(tree::of_archive(path)?, path, split, labels, truth)?
-    } else {
-        list::open(path, labels)?
-    };
-    let mut used = vec![false; source.classes.len()];
-    let labels = source.items.iter().map(|item| item.label);
-    labels
-        .filter(|&label| label != NO_LABEL)
-        .for_each(|label| used[label as usize] = true);
-    if !used.contains(&true) {
-        let skipped = source.skipped;
-        let cause = format!("no images in class folders ({skipped} other files)");
+/// What is to be looked through, and what is known of it.
+pub(crate) struct Request<'a> {
+    pub(crate) path: &'a Path,
+    pub(crate) split: Split,
+    /// The classes and their order.
+    pub(crate) labels: Option<Vec<ClassName>>,
+    /// The labels of images that lie in no class folders.
+    pub(crate) truth: Option<&'a Path>,
+    /// Where the set goes, which is no part of the source.
+    pub(crate) out: Option<&'a Path>,
+}
+
+/// Looks through a source.
+pub(crate) fn open(request: Request) -> Result<Source, Error> {
+    let order_is_given = request.labels.is_some();
+    let path = request.path;
+    let mut source = recognised(request)?;
+    if source.items.iter().all(|item| item.label == NO_LABEL) {
+        let item = source.items.get(0);
+        let why = match item.place {
+            Place::Nowhere(reason) => source.items.why(reason),
+            _ => "no label",
+        };
+        let (count, first) = (source.items.len(), item.source());
+        let cause = format!("none of {count} images can be packed; the first is {first}: {why}");
         return Err(Error::input(path, cause));
     }
-    for (class, _) in source.classes.iter().zip(used).filter(|(_, used)| !used) {
-        let warning = format!("the class {:?} has no images here", class.name);
-        source.warnings.push(warning);
-    }
+    source.warnings.extend(smells::of(&source, order_is_given));
     Ok(source)
 }
 
-/// Labels what was found in folders or an archive.
-fn labelled(
-    mut tree: tree::Tree,
-    path: &Path,
-    split: Split,
-    labels: Option<Vec<ClassName>>,
-    truth: Option<&Path>,
-) -> Result<Source, Error> {
-    let (kind, classes) = if let Some(truth) = truth {
-        let truth = truth::read(truth, split, labels)?;
-        truth.apply(&mut tree.items)?;
-        ("images with a ground truth", truth.classes)
+fn recognised(request: Request) -> Result<Source, Error> {
+    let Request { path, split, .. } = request;
+    let meta = match std::fs::metadata(path) {
+        Err(cause) if cause.kind() == ErrorKind::NotADirectory => {
+            let Some((archive, within)) = in_archive(path)? else {
+                return Err(Error::io(path, "open the source")(cause));
+            };
+            let tree = tree::of_archive(&archive, Some(within))?;
+            return labelled(tree, request);
+        }
+        meta => meta.map_err(Error::io(path, "open the source"))?,
+    };
+    if meta.is_dir() {
+        if let Some(files) = cifar::find(path, split)? {
+            return cifar::open(path, files, request.labels);
+        }
+        let tree = tree::walk(path, request.out)?;
+        return labelled(tree, request);
+    }
+    refuse_streams(path, &meta)?;
+    if archive::is_tar(path)? {
+        labelled(tree::of_archive(path, None)?, request)
     } else {
-        tree.strip_common_folders();
-        let class_of = by_folder_or_name(&tree.items, path)?;
-        (tree.kind, by_name(&mut tree.items, path, class_of, labels)?)
+        list::open(path, request.labels)
+    }
+}
+
+/// The archive of a path that leads into one, and the path in it.
+fn in_archive(path: &Path) -> Result<Option<(PathBuf, String)>, Error> {
+    let archive = path.ancestors().find(|ancestor| ancestor.is_file());
+    let Some(archive) = archive.filter(|archive| archive.is_file()) else {
+        return Ok(None);
+    };
+    let within = path.strip_prefix(archive).ok().and_then(Path::to_str);
+    match within {
+        Some(within) if archive::is_tar(archive)? => {
+            let within = within.trim_end_matches('/').to_string();
+            Ok(Some((archive.to_path_buf(), within)))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Images are read in any order, for which a stream would have to be kept somewhere.
+fn refuse_streams(path: &Path, meta: &Metadata) -> Result<(), Error> {
+    let kind = meta.file_type();
+    let cause = if kind.is_fifo() {
+        // Who waits to write into it shall learn that nobody reads.
+        let mut options = OpenOptions::new();
+        drop(options.read(true).custom_flags(libc::O_NONBLOCK).open(path));
+        "a pipe, but images are read in any order; write it to a file first"
+    } else if kind.is_socket() {
+        "a socket, not a folder, a tar archive or a list"
+    } else if kind.is_file() {
+        return Ok(());
+    } else {
+        "a device, not a folder, a tar archive or a list"
+    };
+    Err(Error::input(path, cause))
+}
+
+/// Labels what was found in folders or an archive.
+fn labelled(mut tree: tree::Tree, request: Request) -> Result<Source, Error> {
+    let Request {
+        path,
+        split,
+        mut labels,
+        truth,
+        ..
+    } = request;
+    if tree.items.len() == 0 {
+        return Err(Error::input(path, tree.no_images()));
+    }
+    let (kind, classes) = if let Some(truth) = truth {
+        let classes = truth::apply(truth, split, labels, &mut tree.items, &mut tree.warnings)?;
+        ("images with a ground truth", classes)
+    } else if let Some(classes) = beside::label(&mut tree, &mut labels)? {
+        ("images with labels beside them", classes)
+    } else {
+        (tree.kind.name(), layout::label(&mut tree, path, labels)?)
     };
     Ok(Source {
         kind,
@@ -99,60 +167,6 @@ fn labelled(
     })
 }
 
-type ClassOf = fn(Item<'_>) -> Option<&str>;
-
-/// Where the classes are to be seen: in folders if there are any, else in names like
-/// `n01440764_10026.JPEG`.
-fn by_folder_or_name(items: &Items, path: &Path) -> Result<ClassOf, Error> {
-    let folder: ClassOf = |item| item.folder.split_once('/').map(|(class, _)| class);
-    let name: ClassOf = |item| {
-        let synset = item.name.split_once('_')?.0;
-        classes::is_synset(synset).then_some(synset)
-    };
-    if items.len() == 0 || items.iter().any(|item| folder(item).is_some()) {
-        Ok(folder)
-    } else if items.iter().all(|item| name(item).is_some()) {
-        Ok(name)
-    } else {
-        let cause = "the images are in no class folders; give their labels with --truth";
-        Err(Error::input(path, cause))
-    }
-}
-
-/// Labels the images by class names; without a list, those that occur in byte order.
-fn by_name(
-    items: &mut Items,
-    path: &Path,
-    class_of: ClassOf,
-    labels: Option<Vec<ClassName>>,
-) -> Result<Vec<ClassName>, Error> {
-    let classes = labels.unwrap_or_else(|| {
-        let found: BTreeSet<&str> = items.iter().filter_map(class_of).collect();
-        found.into_iter().map(ClassName::from).collect()
-    });
-    let numbers = numbered(&classes);
-    let mut unknown = None;
-    items.label(|item| match class_of(item) {
-        None => Err("not in a class folder".into()),
-        Some(name) => Ok(numbers.get(name).copied().unwrap_or_else(|| {
-            unknown.get_or_insert_with(|| name.to_string());
-            NO_LABEL
-        })),
-    });
-    match unknown {
-        Some(name) => {
-            let cause = "this class folder is not in the class list";
-            Err(Error::input(&path.join(name), cause))
-        }
-        None => Ok(classes),
-    }
-}
-
-/// The label of each name.
-fn numbered(classes: &[ClassName]) -> HashMap<&str, u32> {
-    classes.iter().map(|c| c.name.as_str()).zip(0..).collect()
-}
-
 /// What the fuzz targets call.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) mod fuzz {
@@ -162,15 +176,20 @@ pub(crate) mod fuzz {
         let Ok(true) = archive::is_tar(path) else {
             return;
         };
-        let _ = tree::of_archive(path).map(|mut tree| tree.strip_common_folders());
+        let _ = tree::of_archive(path, None).map(|mut tree| tree.strip_common_folders());
     }
 
     pub(crate) fn labels(bytes: &[u8]) {
         let _ = mat::parse_synsets(bytes);
         let _ = cifar::parse(bytes, 1, 10);
-        if let Ok(text) = std::str::from_utf8(bytes) {
-            let _ = (classes::parse(text), list::parse(text));
-            let _ = truth::parse(text).map(|lines| truth::resolve(lines, None, None));
+        if let Ok(text) = text::decode(bytes.to_vec()) {
+            let _ = classes::parse(&text);
+            let known = table::Known {
+                image: &|name| name.len() % 2 == 0,
+                class: None,
+            };
+            let table = table::read(&text, &known, &mut Vec::new());
+            let _ = table.map(|table| truth::resolve(&table, None, None));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::items::{Item, MAX_ITEM_BYTES, Place};
@@ -55,10 +55,7 @@ impl Store {
             Place::File => Content::Encoded(self.read_file(item)?),
             Place::Within(container, offset) => {
                 let Container { path, planes } = &self.containers[container as usize];
-                let file = File::open(path).map_err(Error::io(path, "read"))?;
-                let mut bytes = vec![0; item.bytes as usize];
-                file.read_exact_at(&mut bytes, offset)
-                    .map_err(Error::io(path, "read"))?;
+                let bytes = read_part(path, offset, item.bytes)?;
                 if *planes {
                     Content::Planes(bytes)
                 } else {
@@ -67,6 +64,22 @@ impl Store {
             }
         };
         Ok((content, share))
+    }
+
+    /// Reads a file that is no image and is expected to be short.
+    pub(crate) fn read_small(&self, item: Item<'_>, limit: u32) -> Result<Vec<u8>, Error> {
+        if item.bytes > limit {
+            let cause = format!("{} is longer than {limit} bytes", item.source());
+            return Err(Error::input(&self.root, cause));
+        }
+        match item.place {
+            Place::Nowhere(_) => Ok(Vec::new()),
+            Place::File => self.read_file(item),
+            Place::Within(container, offset) => {
+                let path = &self.containers[container as usize].path;
+                read_part(path, offset, item.bytes)
+            }
+        }
     }
 
     fn read_file(&self, item: Item<'_>) -> Result<Vec<u8>, Error> {
@@ -83,6 +96,14 @@ impl Store {
         }
         Ok(bytes)
     }
+}
+
+fn read_part(path: &Path, offset: u64, length: u32) -> Result<Vec<u8>, Error> {
+    let file = File::open(path).map_err(Error::io(path, "read"))?;
+    let mut bytes = vec![0; length as usize];
+    file.read_exact_at(&mut bytes, offset)
+        .map_err(Error::io(path, "read"))?;
+    Ok(bytes)
 }
 
 #[cfg(test)]

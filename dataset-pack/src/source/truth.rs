@@ -1,63 +1,72 @@
 //! Ground truth: the labels of images that lie in no class folders.
 
-use std::collections::{BTreeSet, HashMap};
+use std::borrow::Cow;
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::{mat, numbered};
+use super::classes::{self, Numbers, composed, is_number, is_synset};
+use super::table::{self, Known, Table};
+use super::{mat, text};
 use crate::description::{ClassName, Split};
 use crate::error::Error;
-use crate::items::{Item, Items};
+use crate::items::{Item, Items, split};
 
-/// The labels of a flat set of images.
-#[derive(Debug)]
-pub(crate) struct Truth {
-    pub(crate) classes: Vec<ClassName>,
-    labels: Labels,
-    path: PathBuf,
-}
-
-#[derive(Debug)]
-pub(super) enum Labels {
-    /// Of image 1, 2, …, by the number that ends the file's stem.
-    Numbered(Vec<u32>),
-    /// By the file's stem.
-    Named(HashMap<String, u32>),
-}
-
-/// What lines say before their classes are known by label.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Lines<'a> {
-    /// A class a line.
-    Numbered(Vec<&'a str>),
-    /// The stem of a file and its class.
-    Named(Vec<(&'a str, &'a str)>),
-}
-
-/// Reads a ground truth; of a devkit's folder, the one for `split`.
-pub(crate) fn read(
+/// Labels images as a ground truth has it (of a devkit's folder, the one for `part`), and returns the
+/// classes. Images without a label cannot be packed, nor can labels without an image.
+pub(crate) fn apply(
     path: &Path,
-    split: Split,
+    part: Split,
     list: Option<Vec<ClassName>>,
-) -> Result<Truth, Error> {
+    items: &mut Items,
+    notes: &mut Vec<String>,
+) -> Result<Vec<ClassName>, Error> {
     let meta = std::fs::metadata(path).map_err(Error::io(path, "read"))?;
     let path = if meta.is_dir() {
-        in_devkit(path, split)?
+        in_devkit(path, part)?
     } else {
         path.to_path_buf()
     };
-    let text = std::fs::read_to_string(&path).map_err(Error::io(&path, "read"))?;
-    let lines = parse(&text).map_err(|cause| Error::input(&path, cause))?;
-    let ids = match &lines {
-        Lines::Numbered(all) if all.iter().all(|class| is_number(class)) => Some(beside(&path)?),
+    let text = text::read(&path)?;
+    let wrong = |cause| Error::input(&path, cause);
+    let images = Images::of(items);
+    let table = {
+        let numbers = list.as_deref().map(Numbers::of);
+        let is_class = |name: &str| numbers.as_ref().is_some_and(|all| all.get(name).is_some());
+        let class = list.is_some().then_some(&is_class as &dyn Fn(&str) -> bool);
+        let image = &|name: &str| images.find(name) != Found::None;
+        table::read(&text, &Known { image, class }, notes).map_err(wrong)?
+    };
+    let ids = match &table {
+        Table::Classes(all) if all.iter().all(|class| is_number(class)) => Some(beside(&path)?),
         _ => None,
     };
-    let (classes, labels) =
-        resolve(lines, ids, list).map_err(|cause| Error::input(&path, cause))?;
-    Ok(Truth {
-        classes,
-        labels,
-        path,
-    })
+    let (classes, labels) = resolve(&table, ids, list).map_err(wrong)?;
+    let found = match &table {
+        Table::Pairs(rows) => {
+            let names = rows.iter().map(|(name, _)| name.as_ref());
+            images.named(names).map_err(wrong)?
+        }
+        Table::Classes(all) => numbered(items, all.len()).map_err(wrong)?,
+    };
+    check_names(items, &found, &classes, &labels).map_err(wrong)?;
+    let mut of_image = vec![None; items.len()];
+    let mut missing = Vec::new();
+    for (row, (image, &label)) in found.iter().zip(&labels).enumerate() {
+        match image {
+            Some(image) => of_image[*image as usize] = Some(label),
+            None => missing.push(row),
+        }
+    }
+    items.label(|index, _| of_image[index].ok_or_else(|| "no label in the ground truth".into()));
+    for row in missing {
+        let name = match &table {
+            Table::Pairs(rows) if rows[row].0.contains('/') => rows[row].0.to_string(),
+            Table::Pairs(rows) => stem(&rows[row].0).into(),
+            Table::Classes(_) => (row + 1).to_string(),
+        };
+        items.push_bad(&name, "in the ground truth, but not in the source")?;
+    }
+    Ok(classes)
 }
 
 /// Finds the split's ground truth in a devkit.
@@ -91,193 +100,195 @@ fn beside(path: &Path) -> Result<mat::Synsets, Error> {
     mat::read_synsets(meta)
 }
 
-fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Tells the forms of ground truth apart.
-pub(crate) fn parse(text: &str) -> Result<Lines<'_>, String> {
-    let mut lines = (1..)
-        .zip(text.lines())
-        .filter(|(_, line)| !line.trim().is_empty());
-    let first = lines.clone().next().ok_or("there is nothing in it")?.1;
-    // The competition's table: name,"synset x y x y" with a header.
-    let table = first.starts_with("ImageId,");
-    if table {
-        lines.next();
-    }
-    let split = |line| -> Option<(&str, &str)> {
-        let line: &str = line;
-        if table {
-            let (name, boxes) = line.split_once(',')?;
-            return Some((name, boxes.split_whitespace().next()?));
-        }
-        let line = line.trim();
-        line.split_once('\t')
-            .or_else(|| line.rsplit_once(' '))
-            .map(|(a, b)| (a.trim(), b.trim()))
+/// The classes, and the label of each row.
+pub(super) fn resolve(
+    table: &Table,
+    ids: Option<mat::Synsets>,
+    list: Option<Vec<ClassName>>,
+) -> Result<(Vec<ClassName>, Vec<u32>), String> {
+    let all: Vec<&str> = match table {
+        Table::Classes(all) => all.clone(),
+        Table::Pairs(all) => all.iter().map(|(_, class)| class.as_ref()).collect(),
     };
-    if !table && split(first).is_none() {
-        return Ok(Lines::Numbered(
-            lines.map(|(_, line)| line.trim()).collect(),
-        ));
-    }
-    let mut named = Vec::new();
-    for (number, line) in lines {
-        let (name, class) = split(line).ok_or_else(|| format!("line {number}: no class in it"))?;
-        named.push((stem(name), class));
-    }
-    Ok(Lines::Named(named))
+    let Some(ids) = ids else {
+        if list.is_none() && all.iter().all(|class| is_number(class)) {
+            return Err("its labels are numbers; give the class list with --labels".into());
+        }
+        return classes::of_labels(&all, list);
+    };
+    // A devkit's number stands for a name.
+    let names = ids.classes.iter().map(|class| class.name.as_str());
+    let by_id: HashMap<u32, &str> = ids.ids.iter().copied().zip(names).collect();
+    let name = |id: &&str| {
+        let name = id.parse().ok().and_then(|id: u32| by_id.get(&id).copied());
+        name.ok_or_else(|| format!("the class {id:?} is not in the class list"))
+    };
+    let names: Vec<&str> = all.iter().map(name).collect::<Result<_, _>>()?;
+    let list = list.unwrap_or_else(|| ids.classes.clone());
+    classes::of_labels(&names, Some(list))
 }
 
-/// A file's name without folders and extension.
-fn stem(path: &str) -> &str {
-    let name = path.rsplit('/').next().unwrap_or(path);
+/// The images by their names.
+struct Images<'a> {
+    by_stem: HashMap<Cow<'a, str>, Vec<u32>>,
+    items: &'a Items,
+}
+
+/// Which image has a name.
+#[derive(Debug, PartialEq, Eq)]
+enum Found {
+    None,
+    One(u32),
+    Several,
+}
+
+impl<'a> Images<'a> {
+    fn of(items: &'a Items) -> Self {
+        let mut by_stem: HashMap<_, Vec<u32>> = HashMap::new();
+        for (index, item) in (0..).zip(items.iter()) {
+            let stem = stem(item.name);
+            by_stem.entry(composed(stem)).or_default().push(index);
+            if let Some((stem, _)) = synset_behind(stem) {
+                by_stem.entry(composed(stem)).or_default().push(index);
+            }
+        }
+        Images { by_stem, items }
+    }
+
+    /// Finds an image by its name, with folders and extension or without. What both have of folders
+    /// must agree.
+    fn find(&self, path: &str) -> Found {
+        let path = path.trim_start_matches("./").trim_start_matches('/');
+        let path = composed(path);
+        match self.find_here(&path) {
+            Found::None if path.contains('\\') => self.find_here(&path.replace('\\', "/")),
+            found => found,
+        }
+    }
+
+    fn find_here(&self, path: &str) -> Found {
+        let (folder, name) = split(path);
+        let of_stem = |stem: &str| self.by_stem.get(stem).map_or(&[][..], Vec::as_slice);
+        let item = |index: &u32| self.items.get(*index as usize);
+        let fits = |index: &&u32| agree(folder, item(index).folder);
+        let is_exact = |index: &&u32| composed(item(index).name) == name;
+        // A name with dots may have an extension or not.
+        let images = of_stem(stem(name)).iter().filter(fits);
+        let mut found: Vec<&u32> = images.clone().filter(is_exact).collect();
+        if found.is_empty() {
+            found = of_stem(name).iter().filter(fits).collect();
+        }
+        if found.is_empty() {
+            found = images.collect();
+        }
+        if found.len() > 1 {
+            let here = |index: &&&u32| composed(item(index).folder) == folder;
+            let here: Vec<&u32> = found.iter().filter(here).copied().collect();
+            if here.len() == 1 {
+                found = here;
+            }
+        }
+        match found[..] {
+            [] => Found::None,
+            [one] => Found::One(*one),
+            _ => Found::Several,
+        }
+    }
+
+    /// The image of each name.
+    fn named<'n>(&self, names: impl Iterator<Item = &'n str>) -> Result<Vec<Option<u32>>, String> {
+        let mut taken = vec![false; self.items.len()];
+        let image = |name: &'n str| match self.find(name) {
+            Found::None => Ok(None),
+            Found::Several => {
+                let cause = "in several folders or with several extensions";
+                Err(format!("{name:?} is there {cause}; give whole paths"))
+            }
+            Found::One(index) if std::mem::replace(&mut taken[index as usize], true) => {
+                Err(format!("{name:?} is there twice"))
+            }
+            Found::One(index) => Ok(Some(index)),
+        };
+        names.map(image).collect()
+    }
+}
+
+/// Whether of two folders one ends in the other.
+fn agree(a: &str, b: &str) -> bool {
+    let (b, a) = (composed(b), composed(a));
+    let ends = |long: &str, short: &str| {
+        let before = long.strip_suffix(short);
+        before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
+    };
+    a.is_empty() || b.is_empty() || ends(&a, &b) || ends(&b, &a)
+}
+
+/// The image of each line, by the number that ends the file's stem.
+fn numbered(items: &Items, lines: usize) -> Result<Vec<Option<u32>>, String> {
+    let mut found = vec![None; lines];
+    for (index, item) in (0..).zip(items.iter()) {
+        let stem = stem(item.name);
+        let stem = synset_behind(stem).map_or(stem, |(stem, _)| stem);
+        let digits = stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        let Ok(number) = stem[digits..].parse::<usize>() else {
+            continue;
+        };
+        let source = item.source();
+        let Some(line) = number.checked_sub(1) else {
+            let cause = "image 0, but the first line is that of image 1";
+            return Err(format!("{source}: {cause}; give lines of `name label`"));
+        };
+        if let Some(place) = found.get_mut(line)
+            && place.replace(index).is_some()
+        {
+            return Err(format!("{source}: another image has the same number"));
+        }
+    }
+    Ok(found)
+}
+
+/// A synset in an image's name must be that of its label.
+fn check_names(
+    items: &Items,
+    found: &[Option<u32>],
+    classes: &[ClassName],
+    labels: &[u32],
+) -> Result<(), String> {
+    for (image, &label) in found.iter().zip(labels) {
+        let Some(item) = image.map(|image| items.get(image as usize)) else {
+            continue;
+        };
+        let class = classes[label as usize].name.as_str();
+        let said = synset_in(item).filter(|said| is_synset(class) && *said != class);
+        if let Some(said) = said {
+            let source = item.source();
+            return Err(format!(
+                "{source} is of {said} by its name, but of {class} here"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A file's name without extension.
+fn stem(name: &str) -> &str {
     name.rsplit_once('.').map_or(name, |(stem, _)| stem)
 }
 
-/// Turns classes into labels.
-pub(super) fn resolve(
-    lines: Lines<'_>,
-    ids: Option<mat::Synsets>,
-    list: Option<Vec<ClassName>>,
-) -> Result<(Vec<ClassName>, Labels), String> {
-    let all: Vec<&str> = match &lines {
-        Lines::Numbered(all) => all.clone(),
-        Lines::Named(all) => all.iter().map(|(_, class)| *class).collect(),
-    };
-    // A devkit's number stands for a name, any other number for a place in the list.
-    let by_id: Option<HashMap<u32, String>> = ids.as_ref().map(|synsets| {
-        let names = synsets.classes.iter().map(|class| class.name.clone());
-        synsets.ids.iter().copied().zip(names).collect()
-    });
-    let places = by_id.is_none() && all.iter().all(|class| is_number(class));
-    let classes = match (list, ids) {
-        (Some(list), _) => list,
-        (None, Some(synsets)) => synsets.classes,
-        (None, None) if places => {
-            return Err("its labels are numbers; give the class list with --labels".into());
-        }
-        (None, None) => {
-            let names: BTreeSet<&str> = all.iter().copied().collect();
-            names.into_iter().map(ClassName::from).collect()
-        }
-    };
-    let numbers = numbered(&classes);
-    let label = |class: &str| -> Result<u32, String> {
-        let unknown = || format!("the class {class:?} is not in the class list");
-        if places {
-            let place = class
-                .parse()
-                .ok()
-                .filter(|&at: &u32| (at as usize) < classes.len());
-            return place.ok_or_else(unknown);
-        }
-        let name = match &by_id {
-            None => class,
-            Some(by_id) => {
-                let id = class.parse().ok();
-                id.and_then(|id: u32| by_id.get(&id)).ok_or_else(unknown)?
-            }
-        };
-        numbers.get(name).copied().ok_or_else(unknown)
-    };
-    let labels = match lines {
-        Lines::Numbered(all) => {
-            Labels::Numbered(all.into_iter().map(label).collect::<Result<_, _>>()?)
-        }
-        Lines::Named(all) => {
-            let mut labels = HashMap::new();
-            for (stem, class) in all {
-                if labels.insert(stem.to_string(), label(class)?).is_some() {
-                    return Err(format!("{stem:?} is there twice"));
-                }
-            }
-            Labels::Named(labels)
-        }
-    };
-    Ok((classes, labels))
+/// What is before a synset at the end of a stem, and the synset.
+fn synset_behind(stem: &str) -> Option<(&str, &str)> {
+    stem.rsplit_once('_')
+        .filter(|(_, synset)| is_synset(synset))
 }
 
-impl Truth {
-    /// Labels the images. Those without a label cannot be packed, nor can labels without image.
-    pub(crate) fn apply(&self, items: &mut Items) -> Result<(), Error> {
-        let mut missing: BTreeSet<String> = match &self.labels {
-            Labels::Numbered(labels) => (1..=labels.len()).map(|n| n.to_string()).collect(),
-            Labels::Named(labels) => labels.keys().cloned().collect(),
-        };
-        let mut twice = None;
-        items.label(|item| {
-            let (key, label) = self.label(item).ok_or("no label in the ground truth")?;
-            if !missing.remove(&key) {
-                twice.get_or_insert_with(|| item.source());
-            }
-            Ok(label)
-        });
-        if let Some(source) = twice {
-            let cause = format!("{source}: another image has the same label's place");
-            return Err(Error::input(&self.path, cause));
-        }
-        for key in missing {
-            items.push_bad(&key, "in the ground truth, but not in the source")?;
-        }
-        Ok(())
-    }
-
-    fn label(&self, item: Item<'_>) -> Option<(String, u32)> {
-        let stem = stem(item.name);
-        match &self.labels {
-            Labels::Named(labels) => Some((stem.to_string(), *labels.get(stem)?)),
-            Labels::Numbered(labels) => {
-                let digits = stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-                let number: usize = stem[digits..].parse().ok()?;
-                let label = *labels.get(number.checked_sub(1)?)?;
-                Some((number.to_string(), label))
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::source::{classes, list};
-    use proptest::prelude::*;
-
-    #[test]
-    fn the_forms_are_told_apart() {
-        let numbered = |lines: &[&'static str]| Ok(Lines::Numbered(lines.to_vec()));
-        let named = |lines: &[(&'static str, &'static str)]| Ok(Lines::Named(lines.to_vec()));
-        assert_eq!(
-            parse("490\r\n361\n\n171\n"),
-            numbered(&["490", "361", "171"])
-        );
-        assert_eq!(
-            parse("n01751748\nn09193705"),
-            numbered(&["n01751748", "n09193705"])
-        );
-        assert_eq!(
-            parse("a/x.JPEG 65\ny.z.JPEG 970\n"),
-            named(&[("x", "65"), ("y.z", "970")])
-        );
-        assert_eq!(parse("x y.png\tn0\n"), named(&[("x y", "n0")]));
-        let table = "ImageId,PredictionString\nval_1,n0 1 2 3 4 n0 5 6 7 8 \nval_2,n1 1 2 3 4 \n";
-        assert_eq!(parse(table), named(&[("val_1", "n0"), ("val_2", "n1")]));
-        for bad in [
-            "",
-            "\n\n",
-            "x.png 1\ny.png\n",
-            "ImageId,PredictionString\nval_1\n",
-        ] {
-            assert!(parse(bad).is_err(), "{bad:?}");
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_it_panic(text in "([ -~ä]{0,12}[\t ,\n]){0,20}") {
-            let _ = parse(&text).map(|lines| resolve(lines, None, None));
-            let _ = (classes::parse(&text), list::parse(&text));
-        }
+/// The synset that begins or ends an image's name; none if it has two.
+pub(super) fn synset_in(item: Item<'_>) -> Option<&str> {
+    let stem = stem(item.name);
+    let before = stem.split_once('_').map(|(before, _)| before);
+    let before = before.filter(|synset| is_synset(synset));
+    let behind = synset_behind(stem).map(|(_, synset)| synset);
+    match (before, behind) {
+        (Some(before), Some(behind)) if before != behind => None,
+        (before, behind) => before.or(behind),
     }
 }

@@ -1,11 +1,15 @@
 //! What the tests share: small sources, and the program itself.
 #![allow(dead_code)]
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+use std::sync::Mutex;
 
 use assert_cmd::Command;
-use dataset_pack::{BuildOptions, Built, Dataset, Error, SynthLayout, SynthOptions, build, synth};
+use dataset_pack::{
+    BuildOptions, Built, Dataset, Error, Event, SynthLayout, SynthOptions, build, synth,
+};
 use tempfile::TempDir;
 
 /// A folder that goes away with the test.
@@ -115,4 +119,59 @@ pub fn contents(folder: &Path) -> Vec<(String, Vec<u8>)> {
         (name, content)
     };
     files(folder).into_iter().map(read).collect()
+}
+
+/// Writes a small JPEG, different for each path, with its folders.
+pub fn picture(path: &Path) {
+    fs::create_dir_all(path.parent().expect("has a folder")).expect("makes folders");
+    let seed = path
+        .to_string_lossy()
+        .bytes()
+        .fold(7u8, |a, b| a.wrapping_mul(31) ^ b);
+    let pixel = |x: u32, y: u32| image::Rgb([seed, (x * 9) as u8 ^ seed, (y * 23) as u8]);
+    let picture = image::RgbImage::from_fn(16, 12, pixel);
+    picture
+        .save_with_format(path, image::ImageFormat::Jpeg)
+        .expect("saves");
+}
+
+/// Writes such pictures below a folder.
+pub fn pictures(folder: &Path, names: &[&str]) {
+    names.iter().for_each(|name| picture(&folder.join(name)));
+}
+
+/// Each image's class by its source.
+pub fn labels(set: &Dataset) -> BTreeMap<String, String> {
+    let class = |index| set.classes()[set.label(index) as usize].name.clone();
+    (0..set.len())
+        .map(|index| (source_of(set, index), class(index)))
+        .collect()
+}
+
+/// The names of the classes, in label order.
+pub fn class_names(set: &Dataset) -> Vec<&str> {
+    set.classes()
+        .iter()
+        .map(|class| class.name.as_str())
+        .collect()
+}
+
+/// Packs a source into a set of its own, and returns it with what was told on the way.
+pub fn told(
+    source: &Path,
+    change: impl FnOnce(&mut BuildOptions),
+) -> Result<(Dataset, Vec<String>), Error> {
+    let out = folder();
+    let mut options = BuildOptions::new(source, out.path().join("set"));
+    (options.size, options.jobs) = (16, 1);
+    change(&mut options);
+    let told = Mutex::new(Vec::new());
+    let observer = |event: Event<'_>| {
+        if let Event::Warning(text) = event {
+            told.lock().expect("is whole").push(text.to_string());
+        }
+    };
+    build(&options, &observer)?;
+    let set = Dataset::open(&options.out)?;
+    Ok((set, told.into_inner().expect("is whole")))
 }
