@@ -182,3 +182,67 @@ pub unsafe fn augment(
         unit += across * down;
     }
 }
+
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch {
+    //! Checked launches.
+
+    use super::View;
+    use crate::launch::{Call, Check, Error, In, Out, Target, keep, needs};
+    use crate::sizes::{batch, product};
+
+    /// `out`, a batch of crops of `crop` × `crop` from stored images of `size` ×
+    /// `size`, one for each of `views`. `pixels` has the whole images (`side` = `size`)
+    /// or their crops (`side` = `crop`).
+    pub fn augment<'a>(
+        [size, side, crop]: [u32; 3],
+        pixels: In<'a, u8>,
+        views: In<'a, View>,
+        mean: In<'a, f32>,
+        out: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::augment, target);
+        let images = check.size(batch(views.len()))?;
+        check.size(keep(
+            crop <= size && size < 1 << 15,
+            "pixels of a crop's side must be at most those of an image, fewer than 2¹⁵",
+            crop.into(),
+        ))?;
+        check.size(keep(
+            side == size || side == crop,
+            "pixels of a side must be those of the stored images or of the crops",
+            side.into(),
+        ))?;
+        check.buffers(&needs![
+            pixels: product(&[3, side, side, images]),
+            views: views.len(),
+            mean: product(&[3, size, size]),
+            out: product(&[3, crop, crop, images]),
+        ])?;
+        for (number, view) in views.slice().unwrap_or_default().iter().enumerate() {
+            let last = size - crop;
+            if view.y > last || view.x > last {
+                return Err(Error::View {
+                    kernel: "augment",
+                    view: number,
+                    y: view.y,
+                    x: view.x,
+                });
+            }
+        }
+        let arguments = (
+            size,
+            side,
+            crop,
+            images,
+            pixels.pointer(),
+            views.pointer(),
+            mean.pointer(),
+            out.pointer(),
+        );
+        let launch = super::augment_launch(crop, images, target);
+        // SAFETY: the buffers fit the sizes, and the views the images.
+        unsafe { check.call(launch, arguments) }
+    }
+}

@@ -143,3 +143,73 @@ pub unsafe fn scale(len: u32, factor: f32, x: *const f32, y: *mut f32) {
         walk.i += walk.step;
     }
 }
+
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch {
+    //! Checked launches.
+
+    use super::Mask;
+    use crate::launch::{Call, Check, Error, In, Out, Target, needs};
+
+    /// `y = x` without the elements that `mask` drops; y may be x.
+    pub fn dropout_forward<'a>(
+        mask: Mask,
+        x: In<'a, f32>,
+        y: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::dropout_forward, target);
+        let len = check.sixteens(x.len())?;
+        check.in_place(&needs![x: x.len(), y: x.len()])?;
+        let arguments = masked(len, mask, x, y);
+        // SAFETY: all buffers have `len` elements.
+        unsafe { check.call(super::dropout_launch(len, target), arguments) }
+    }
+
+    /// `dx = dy` without the elements that `mask` drops; dx may be dy.
+    pub fn dropout_backward<'a>(
+        mask: Mask,
+        dy: In<'a, f32>,
+        dx: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::dropout_backward, target);
+        let len = check.sixteens(dy.len())?;
+        check.in_place(&needs![dy: dy.len(), dx: dy.len()])?;
+        let arguments = masked(len, mask, dy, dx);
+        // SAFETY: all buffers have `len` elements.
+        unsafe { check.call(super::dropout_launch(len, target), arguments) }
+    }
+
+    /// `y = factor · x`; y may be x.
+    pub fn scale<'a>(
+        factor: f32,
+        x: In<'a, f32>,
+        y: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::scale, target);
+        let len = check.sixteens(x.len())?;
+        check.in_place(&needs![x: x.len(), y: x.len()])?;
+        let arguments = (len, factor, x.pointer(), y.pointer());
+        // SAFETY: all buffers have `len` elements.
+        unsafe { check.call(super::dropout_launch(len, target), arguments) }
+    }
+
+    /// The arguments of either dropout kernel.
+    fn masked(
+        len: u32,
+        mask: Mask,
+        x: In<f32>,
+        y: Out<f32>,
+    ) -> (u32, f32, [u32; 2], u32, u32, *const f32, *mut f32) {
+        let Mask {
+            probability,
+            seed,
+            stream,
+            step,
+        } = mask;
+        let (x, y) = (x.pointer(), y.pointer());
+        (len, probability, seed, stream, step, x, y)
+    }
+}

@@ -115,3 +115,76 @@ pub unsafe fn constant_fill(len: u32, valid: u32, value: f32, out: *mut f32) {
         walk.i += walk.step;
     }
 }
+
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch {
+    //! Checked launches.
+
+    use crate::launch::{Call, Check, Error, Out, Target, keep, needs};
+    use crate::sizes::product;
+
+    /// A matrix of normal numbers.
+    #[derive(Clone, Copy, Debug, PartialEq)]
+    pub struct Gaussian {
+        /// Its rows.
+        pub rows: u32,
+        /// Elements from row to row, a multiple of 16.
+        pub stride: u32,
+        /// Elements of a row that are not 0.
+        pub valid: u32,
+        /// Their standard deviation.
+        pub sigma: f32,
+        /// The run's seed.
+        pub seed: [u32; 2],
+        /// The tensor's number.
+        pub stream: u32,
+    }
+
+    /// Fills `out` with normal numbers.
+    pub fn gaussian_fill<'a>(
+        matrix: Gaussian,
+        out: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::gaussian_fill, target);
+        let Gaussian {
+            rows,
+            stride,
+            valid,
+            sigma,
+            seed,
+            stream,
+        } = matrix;
+        check.sixteens(stride as usize)?;
+        check.size(keep(
+            valid <= stride,
+            "valid elements must be at most the stride",
+            valid.into(),
+        ))?;
+        check.buffers(&needs![out: product(&[rows, stride])])?;
+        let arguments = (rows, stride, valid, sigma, seed, stream, out.pointer());
+        let launch = super::gaussian_fill_launch(rows, stride, target);
+        // SAFETY: the buffer fits the checked sizes.
+        unsafe { check.call(launch, arguments) }
+    }
+
+    /// Sets the first `valid` elements of `out` to `value`, the rest to 0.
+    pub fn constant_fill<'a>(
+        valid: u32,
+        value: f32,
+        out: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::constant_fill, target);
+        let len = check.sixteens(out.len())?;
+        check.size(keep(
+            valid <= len,
+            "valid elements must be at most all",
+            valid.into(),
+        ))?;
+        check.buffers(&needs![out: out.len()])?;
+        let arguments = (len, valid, value, out.pointer());
+        // SAFETY: the buffer has `len` elements.
+        unsafe { check.call(super::constant_fill_launch(len, target), arguments) }
+    }
+}

@@ -44,6 +44,13 @@
 use crate::device::*;
 use crate::gemm::{Matrix, NativeTile};
 
+#[cfg(not(target_arch = "nvptx64"))]
+use {
+    crate::sizes::{BadSize, LIMIT, keep, product},
+    crate::target::Target,
+    cuda_std::simt::Launch,
+};
+
 /// Terms of one part of a sum. Part of the result's bits.
 pub const CHUNK: u32 = 1024;
 
@@ -65,65 +72,54 @@ pub struct Shape {
 }
 
 #[cfg(not(target_arch = "nvptx64"))]
-mod launch {
-    use super::{Shape, parts};
-    use crate::sizes::{BadSize, LIMIT, keep, product};
-    use crate::target::Target;
-    use cuda_std::simt::Launch;
-
-    impl Shape {
-        /// Length of `x` and `dx`.
-        pub const fn input_len(&self) -> usize {
-            product(&[self.inputs, self.images])
-        }
-
-        /// Length of `y` and `dy`.
-        pub const fn output_len(&self) -> usize {
-            product(&[self.outputs, self.images])
-        }
-
-        /// Length of the weights and of `dw`.
-        pub const fn weights_len(&self) -> usize {
-            product(&[self.inputs, self.outputs])
-        }
-
-        /// An error if no layer has this shape.
-        pub fn check(&self) -> Result<(), BadSize> {
-            const FEW: &str = "numbers of input, output and weights must each be fewer than 2³¹";
-            let (images, outputs) = (self.images, self.outputs);
-            let most = self
-                .input_len()
-                .max(self.output_len())
-                .max(self.weights_len());
-            keep(
-                images.is_multiple_of(32),
-                "images must be a multiple of 32",
-                images.into(),
-            )?;
-            keep(
-                outputs.is_multiple_of(16),
-                "outputs must be a multiple of 16",
-                outputs.into(),
-            )?;
-            keep((most as u64) < LIMIT, FEW, most as u64)
-        }
+impl Shape {
+    /// Length of `x` and `dx`.
+    pub const fn input_len(&self) -> usize {
+        product(&[self.inputs, self.images])
     }
 
-    impl Shape {
-        /// Launch of [`fully_connected_forward`](super::fully_connected_forward).
-        pub const fn forward(&self, target: Target) -> Launch {
-            target.product(self.outputs, self.images, parts(self.inputs))
-        }
+    /// Length of `y` and `dy`.
+    pub const fn output_len(&self) -> usize {
+        product(&[self.outputs, self.images])
+    }
 
-        /// Launch of [`fully_connected_input_gradient`](super::fully_connected_input_gradient).
-        pub const fn input_gradient(&self, target: Target) -> Launch {
-            target.product(self.inputs, self.images, parts(self.outputs))
-        }
+    /// Length of the weights and of `dw`.
+    pub const fn weights_len(&self) -> usize {
+        product(&[self.inputs, self.outputs])
+    }
 
-        /// Launch of [`fully_connected_weight_gradient`](super::fully_connected_weight_gradient).
-        pub const fn weight_gradient(&self, target: Target) -> Launch {
-            target.product(self.inputs, self.outputs, 1)
-        }
+    /// An error if no layer has this shape.
+    pub fn check(&self) -> Result<(), BadSize> {
+        const FEW: &str = "numbers of input, output and weights must each be fewer than 2³¹";
+        let (images, outputs) = (self.images, self.outputs);
+        let lengths = [self.input_len(), self.output_len(), self.weights_len()];
+        let most = lengths.into_iter().fold(0, usize::max) as u64;
+        keep(
+            images.is_multiple_of(32),
+            "images must be a multiple of 32",
+            images.into(),
+        )?;
+        keep(
+            outputs.is_multiple_of(16),
+            "outputs must be a multiple of 16",
+            outputs.into(),
+        )?;
+        keep(most < LIMIT, FEW, most)
+    }
+
+    /// Launch of [`fully_connected_forward`].
+    pub const fn forward(&self, target: Target) -> Launch {
+        target.product(self.outputs, self.images, parts(self.inputs))
+    }
+
+    /// Launch of [`fully_connected_input_gradient`].
+    pub const fn input_gradient(&self, target: Target) -> Launch {
+        target.product(self.inputs, self.images, parts(self.outputs))
+    }
+
+    /// Launch of [`fully_connected_weight_gradient`].
+    pub const fn weight_gradient(&self, target: Target) -> Launch {
+        target.product(self.inputs, self.outputs, 1)
     }
 }
 
@@ -255,4 +251,76 @@ pub unsafe fn fully_connected_weight_gradient(
         [inputs, outputs],
         |i, o, sum: V| dw.store_vector(i as usize * outputs as usize + o as usize, sum),
     );
+}
+
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch {
+    //! Checked launches.
+
+    use super::{Shape, parts};
+    use crate::launch::{Call, Check, Error, In, Out, Target, needs};
+
+    /// `y` without the bias in [`parts`]`(inputs)` parts, which
+    /// [`sum_parts_with_bias`](crate::launch::sum_parts_with_bias) adds.
+    pub fn fully_connected_forward<'a>(
+        shape: Shape,
+        x: In<'a, f32>,
+        weights: In<'a, f32>,
+        y_parts: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::fully_connected_forward, target);
+        check.size(shape.check())?;
+        let parts = parts(shape.inputs) as usize;
+        check.buffers(&needs![
+            x: shape.input_len(),
+            weights: shape.weights_len(),
+            y_parts: shape.output_len().saturating_mul(parts),
+        ])?;
+        let arguments = (shape, x.pointer(), weights.pointer(), y_parts.pointer());
+        // SAFETY: the shape was checked, the buffers fit it.
+        unsafe { check.call(shape.forward(target), arguments) }
+    }
+
+    /// The gradient to the input in [`parts`]`(outputs)` parts, which
+    /// [`sum_parts`](crate::launch::sum_parts) adds.
+    pub fn fully_connected_input_gradient<'a>(
+        shape: Shape,
+        weights: In<'a, f32>,
+        dy: In<'a, f32>,
+        dx_parts: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::fully_connected_input_gradient, target);
+        check.size(shape.check())?;
+        let parts = parts(shape.outputs) as usize;
+        check.buffers(&needs![
+            weights: shape.weights_len(),
+            dy: shape.output_len(),
+            dx_parts: shape.input_len().saturating_mul(parts),
+        ])?;
+        let arguments = (shape, weights.pointer(), dy.pointer(), dx_parts.pointer());
+        // SAFETY: the shape was checked, the buffers fit it.
+        unsafe { check.call(shape.input_gradient(target), arguments) }
+    }
+
+    /// `dw`, the gradient to a fully connected layer's weights.
+    pub fn fully_connected_weight_gradient<'a>(
+        shape: Shape,
+        x: In<'a, f32>,
+        dy: In<'a, f32>,
+        dw: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::fully_connected_weight_gradient, target);
+        check.size(shape.check())?;
+        check.buffers(&needs![
+            x: shape.input_len(),
+            dy: shape.output_len(),
+            dw: shape.weights_len(),
+        ])?;
+        let arguments = (shape, x.pointer(), dy.pointer(), dw.pointer());
+        // SAFETY: the shape was checked, the buffers fit it.
+        unsafe { check.call(shape.weight_gradient(target), arguments) }
+    }
 }

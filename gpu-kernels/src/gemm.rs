@@ -25,11 +25,13 @@
 use crate::device::*;
 
 mod ahead;
+mod cpu;
+mod gpu;
+mod multiply;
 mod slab;
 mod source;
 
-use ahead::Ahead;
-use slab::{Layout, Staged, bring};
+use slab::Layout;
 pub use source::{Matrix, Source};
 
 /// k is padded with zeros to a multiple of this, on every device alike.
@@ -144,150 +146,6 @@ impl<
         }
     }
 
-    /// Slab by slab of A, and for each, panel by panel of B: a panel stays in the
-    /// nearest cache until it is multiplied by all rows.
-    #[inline(always)]
-    unsafe fn walk<V: Vector, A: Source<V>, B: Source<V>>(
-        a: A,
-        b: B,
-        [begin, end]: [u32; 2],
-        [row, col]: [u32; 2],
-        [rows, cols]: [u32; 2],
-        sums: &mut [[[[V; THREAD_VECTORS]; THREAD_ROWS]; PASSES]; PANELS],
-    ) {
-        let layout = Self::layout_a::<V, A>();
-        let high = if rows - row < ROWS as u32 {
-            (rows - row) as usize
-        } else {
-            ROWS
-        };
-        let shared = Shared::dynamic();
-        let mut ahead = [Ahead::<V, B, DEPTH>::new(&b, begin, col); PANELS];
-        let mut panel = 1;
-        while panel < PANELS {
-            let col = col + (panel * COLS / PANELS) as u32;
-            *ahead.as_mut_ptr().add(panel) = Ahead::new(&b, begin, col);
-            panel += 1;
-        }
-        let mut k = begin;
-        while k < end {
-            let depth = Self::depth(k, end);
-            let extent = [depth, high.next_multiple_of(32)];
-            bring(&a, shared, layout, [k, row], extent);
-            let mut panel = 0;
-            while panel < PANELS {
-                let col = col + (panel * COLS / PANELS) as u32;
-                if col < cols {
-                    let ahead = &mut *ahead.as_mut_ptr().add(panel);
-                    let sums = &mut *sums.as_mut_ptr().add(panel);
-                    let left = (cols - col) as usize;
-                    Self::panel(&b, ahead, [k, col], [depth, high, left], layout, sums);
-                }
-                panel += 1;
-            }
-            k += DEPTH as u32;
-        }
-    }
-
-    /// A slab of A by the panel of B at (k, col), beyond which C goes on for
-    /// `left` columns. Unless B is turned, the panel is brought while it is first
-    /// multiplied.
-    #[inline(always)]
-    unsafe fn panel<V: Vector, B: Source<V>>(
-        b: &B,
-        ahead: &mut Ahead<V, B, DEPTH>,
-        [k, col]: [u32; 2],
-        [depth, high, left]: [usize; 3],
-        layout_a: Layout,
-        sums: &mut [[[V; THREAD_VECTORS]; THREAD_ROWS]; PASSES],
-    ) {
-        let shared = Shared::dynamic();
-        let (slab, layout) = (shared.from(Self::SLAB_A), Self::layout_b());
-        if B::TURNED {
-            bring(b, slab, layout, [k, col], [depth, COLS / PANELS]);
-        }
-        let mut pass = 0;
-        while pass * THREAD_ROWS < high {
-            let share = Share {
-                row: pass * THREAD_ROWS,
-                ..Self::share(0, V::LANES)
-            };
-            let sums = &mut *sums.as_mut_ptr().add(pass);
-            if B::TURNED && left <= V::LANES {
-                let across = |step: usize| Self::across::<V, 1>(shared, share, step);
-                Self::multiply(shared, layout_a, share, depth, sums, across);
-            } else if !B::TURNED && pass == 0 {
-                let mut cursor = ahead.cursor();
-                let across = |step: usize| {
-                    let vectors = ahead.take(b, step, &mut cursor);
-                    let at = layout.at(step, 0, V::LANES);
-                    slab::store::<V, THREAD_VECTORS>(slab, at, vectors);
-                    vectors
-                };
-                Self::multiply(shared, layout_a, share, depth, sums, across);
-                ahead.set_cursor(cursor);
-            } else {
-                let across = |step: usize| {
-                    ahead.hint(pass, step);
-                    Self::across::<V, THREAD_VECTORS>(shared, share, step)
-                };
-                Self::multiply(shared, layout_a, share, depth, sums, across);
-            }
-            pass += 1;
-        }
-    }
-
-    /// Slab by slab, the next one on its way while one is multiplied.
-    #[inline(always)]
-    unsafe fn walk_staged<V: Vector, A: Source<V>, B: Source<V>>(
-        a: A,
-        b: B,
-        [begin, end]: [u32; 2],
-        [row, col]: [u32; 2],
-        share: Share,
-        sums: &mut [[V; THREAD_VECTORS]; THREAD_ROWS],
-    ) {
-        let (layout_a, layout_b) = (Self::layout_a::<V, A>(), Self::layout_b());
-        let thread = [thread::thread_idx_x() as usize, Self::threads(V::LANES)];
-        let mut staged_a = Staged::<V, A, STAGE>::new(&a, layout_a, thread, row, ROWS);
-        let mut staged_b = Staged::<V, B, STAGE>::new(&b, layout_b, thread, col, COLS);
-        let shared = Shared::dynamic();
-        let (mut now, mut then) = (shared, shared.from(Self::SLABS));
-        staged_a.fetch(&a, begin);
-        staged_b.fetch(&b, begin);
-        staged_a.put(now, layout_a);
-        staged_b.put(now.from(Self::SLAB_A), layout_b);
-        thread::sync_threads();
-        let mut k = begin;
-        while k < end {
-            let next = k + DEPTH as u32;
-            if next < end {
-                staged_a.fetch(&a, next);
-                staged_b.fetch(&b, next);
-            }
-            let across = |step: usize| Self::across(now, share, step);
-            Self::multiply::<V, THREAD_VECTORS>(now, layout_a, share, DEPTH, sums, across);
-            if next < end {
-                staged_a.put(then, layout_a);
-                staged_b.put(then.from(Self::SLAB_A), layout_b);
-            }
-            thread::sync_threads();
-            (now, then) = (then, now);
-            k = next;
-        }
-    }
-
-    /// How deep the slab at `k` is: the last one of a CPU may be shallower.
-    #[inline(always)]
-    fn depth(k: u32, end: u32) -> usize {
-        let left = (end - k) as usize;
-        if DEPTH <= K_STEP as usize || left > DEPTH {
-            DEPTH
-        } else {
-            left
-        }
-    }
-
     /// A CPU takes single floats of A from wherever they are, so it need not
     /// turn them; a GPU takes four at a time.
     #[inline(always)]
@@ -332,54 +190,6 @@ impl<
         }
     }
 
-    /// Row `k` of this thread's columns of a slab of B.
-    #[inline(always)]
-    unsafe fn across<V: Vector, const N: usize>(slabs: Shared, share: Share, k: usize) -> [V; N] {
-        let layout = Self::layout_b();
-        let b = slabs.from(Self::SLAB_A + layout.at(0, share.col, V::LANES));
-        let mut across = [V::splat(0.0); N];
-        let mut j = 0;
-        while j < N {
-            across[j] = b.load_vector(k * layout.step(V::LANES) + j * share.vector_step);
-            j += 1;
-        }
-        across
-    }
-
-    /// One slab's worth of this thread's sums, of `N` vectors across, whose row k
-    /// of B is `across(k)`.
-    #[inline(always)]
-    unsafe fn multiply<V: Vector, const N: usize>(
-        slab: Shared,
-        layout_a: Layout,
-        share: Share,
-        depth: usize,
-        sums: &mut [[V; THREAD_VECTORS]; THREAD_ROWS],
-        mut across: impl FnMut(usize) -> [V; N],
-    ) {
-        let mut acc = [[V::splat(0.0); N]; THREAD_ROWS];
-        copy(&*sums, &mut acc);
-        let mut k = 0;
-        while k < depth {
-            // A few steps at once, for loads to run ahead of their use.
-            let mut step = 0;
-            while step < Self::UNROLL {
-                let across = across(k + step);
-                let mut g = 0;
-                while g < THREAD_ROWS / GROUP {
-                    let first = share.row + g * share.group_step;
-                    let down = layout_a.load_down(slab, k + step, first, V::LANES);
-                    let rows = &mut *acc.as_mut_ptr().add(g * GROUP).cast();
-                    outer_product::<V, GROUP, N>(down, across, rows);
-                    g += 1;
-                }
-                step += 1;
-            }
-            k += Self::UNROLL;
-        }
-        copy(&acc, sums);
-    }
-
     #[inline(always)]
     unsafe fn finish<V: Vector>(
         share: Share,
@@ -412,39 +222,4 @@ struct Share {
     col: usize,
     group_step: usize,
     vector_step: usize,
-}
-
-/// `sums[i][j] += down[i] · across[j]`.
-#[inline(always)]
-unsafe fn outer_product<V: Vector, const ROWS: usize, const VECTORS: usize>(
-    down: [f32; ROWS],
-    across: [V; VECTORS],
-    sums: &mut [[V; VECTORS]; ROWS],
-) {
-    let mut i = 0;
-    while i < ROWS {
-        let mut j = 0;
-        while j < VECTORS {
-            sums[i][j] = V::splat(down[i]).fma(across[j], sums[i][j]);
-            j += 1;
-        }
-        i += 1;
-    }
-}
-
-/// The columns that both have.
-#[inline(always)]
-unsafe fn copy<V: Copy, const ROWS: usize, const FROM: usize, const TO: usize>(
-    from: &[[V; FROM]; ROWS],
-    to: &mut [[V; TO]; ROWS],
-) {
-    let mut i = 0;
-    while i < ROWS {
-        let mut j = 0;
-        while j < FROM && j < TO {
-            to[i][j] = from[i][j];
-            j += 1;
-        }
-        i += 1;
-    }
 }

@@ -49,14 +49,10 @@
 //!
 //! A kernel of one's own gets the same by [`Check`].
 
-mod batch;
 mod buffer;
 mod call;
-mod elementwise;
 mod error;
 mod floats;
-mod layers;
-mod sums;
 
 pub use buffer::{In, Need, Out};
 pub use call::{Call, Check};
@@ -68,7 +64,17 @@ pub use crate::sizes::{BadSize, keep};
 pub use crate::target::Target;
 pub use cuda_std::simt::Launch;
 
-pub use batch::*;
-pub use elementwise::*;
-pub use layers::*;
-pub use sums::*;
+// The launches stand beside their kernels.
+pub use crate::augment::launch::*;
+pub use crate::convolution::launch::*;
+pub use crate::dropout::launch::*;
+pub use crate::fill::launch::*;
+pub use crate::fully_connected::launch::*;
+pub use crate::lrn::launch::*;
+pub use crate::pool::launch::*;
+pub use crate::relu::launch::*;
+pub use crate::sgd::launch::*;
+pub use crate::softmax::launch::*;
+pub use crate::sum::launch::*;
+pub use crate::tanh::launch::*;
+pub use crate::transpose::launch::*;

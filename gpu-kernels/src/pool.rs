@@ -338,3 +338,51 @@ pub unsafe fn max_pool_backward(shape: Pool, winner: *const f32, dy: *const f32,
         ix += down;
     }
 }
+
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch {
+    //! Checked launches.
+
+    use super::Pool;
+    use crate::launch::{Call, Check, Error, In, Out, Target, needs};
+
+    /// `y`, the maxima of `x`'s windows, and where in its window each stands.
+    pub fn max_pool_forward<'a>(
+        shape: Pool,
+        x: In<'a, f32>,
+        y: Out<'a, f32>,
+        winner: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::max_pool_forward, target);
+        check.size(shape.check())?;
+        check.buffers(&needs![
+            x: shape.input_len(),
+            y: shape.output_len(),
+            winner: shape.output_len(),
+        ])?;
+        let arguments = (shape, x.pointer(), y.pointer(), winner.pointer());
+        // SAFETY: the shape was checked, the buffers fit it.
+        unsafe { check.call(super::max_pool_forward_launch(shape, target), arguments) }
+    }
+
+    /// `dx`, the gradient to a pooling's input.
+    pub fn max_pool_backward<'a>(
+        shape: Pool,
+        winner: In<'a, f32>,
+        dy: In<'a, f32>,
+        dx: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::max_pool_backward, target);
+        check.size(shape.check())?;
+        check.buffers(&needs![
+            winner: shape.output_len(),
+            dy: shape.output_len(),
+            dx: shape.input_len(),
+        ])?;
+        let arguments = (shape, winner.pointer(), dy.pointer(), dx.pointer());
+        // SAFETY: the shape was checked, the buffers fit it.
+        unsafe { check.call(super::max_pool_backward_launch(shape, target), arguments) }
+    }
+}

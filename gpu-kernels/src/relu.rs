@@ -79,3 +79,32 @@ pub unsafe fn relu_backward(len: u32, y: *const f32, dy: *const f32, dx: *mut f3
         walk.i += walk.step;
     }
 }
+
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch {
+    //! Checked launches.
+
+    use crate::launch::{Call, Check, Error, In, Out, Target};
+
+    /// `y = relu(x)`; y may be x.
+    pub fn relu_forward<'a>(
+        x: In<'a, f32>,
+        y: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        // SAFETY: the kernel reads `len` elements of x and writes as many of y.
+        unsafe { Check::new(&super::relu_forward, target).unary(x, y) }
+    }
+
+    /// The gradient `dx` of ReLU to its input from its output and the gradient to it;
+    /// dx may be dy.
+    pub fn relu_backward<'a>(
+        y: In<'a, f32>,
+        dy: In<'a, f32>,
+        dx: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        // SAFETY: the kernel reads `len` elements of y and dy and writes as many of dx.
+        unsafe { Check::new(&super::relu_backward, target).binary([y, dy], dx) }
+    }
+}

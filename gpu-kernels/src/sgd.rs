@@ -77,3 +77,35 @@ pub unsafe fn sgd_update(
         walk.i += walk.step;
     }
 }
+
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch {
+    //! Checked launches.
+
+    use crate::launch::{Call, Check, Error, In, Out, Target, needs};
+
+    /// A step of gradient descent on `weights`, by learning rate, momentum and decay.
+    pub fn sgd_update<'a>(
+        [rate, momentum, decay]: [f32; 3],
+        gradient: In<'a, f32>,
+        velocity: Out<'a, f32>,
+        weights: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::sgd_update, target);
+        let count = weights.len();
+        let len = check.sixteens(count)?;
+        check.buffers(&needs![gradient: count, velocity: count, weights: count])?;
+        let arguments = (
+            len,
+            rate,
+            momentum,
+            decay,
+            gradient.pointer(),
+            velocity.pointer(),
+            weights.pointer(),
+        );
+        // SAFETY: all buffers have `len` elements.
+        unsafe { check.call(super::sgd_launch(len, target), arguments) }
+    }
+}

@@ -41,3 +41,11 @@ pub(crate) const fn product(factors: &[u32]) -> usize {
 
 /// Every buffer of a kernel that counts in 32 bits is shorter than this.
 pub(crate) const LIMIT: u64 = 1 << 31;
+
+/// The images of a batch that is counted in floats: 2²⁴ of them are no longer told apart.
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub(crate) fn batch(images: usize) -> Result<u32, BadSize> {
+    let rule = "images must be a multiple of 32 and fewer than 2²⁴";
+    let fits = images.is_multiple_of(32) && images < 1 << 24;
+    keep(fits, rule, images as u64).map(|()| images as u32)
+}

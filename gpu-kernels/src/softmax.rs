@@ -274,3 +274,130 @@ pub unsafe fn softmax_gradient(
         walk.i += walk.step;
     }
 }
+
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch {
+    //! Checked launches.
+
+    use crate::launch::{BadSize, Call, Check, Error, In, Out, Target, keep, needs};
+    use crate::sizes::{self, LIMIT, product};
+
+    /// The probabilities of the `classes` of each of `images`.
+    pub fn softmax<'a>(
+        [classes, images]: [u32; 2],
+        logits: In<'a, f32>,
+        probabilities: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::softmax, target);
+        check.size(fits(classes, images))?;
+        let len = product(&[classes, images]);
+        check.buffers(&needs![logits: len, probabilities: len])?;
+        let arguments = (classes, images, logits.pointer(), probabilities.pointer());
+        // SAFETY: the buffers fit the checked sizes.
+        unsafe { check.call(super::softmax_launch(images, target), arguments) }
+    }
+
+    /// Each image's loss, and how many of the `classes` stand before its label.
+    pub fn cross_entropy<'a>(
+        classes: u32,
+        logits: In<'a, f32>,
+        labels: In<'a, u32>,
+        loss: Out<'a, f32>,
+        better: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::cross_entropy, target);
+        let count = labels.len();
+        let images = check.size(sizes::batch(count))?;
+        check.size(fits(classes, images))?;
+        let len = product(&[classes, images]);
+        check.buffers(&needs![logits: len, labels: count, loss: count, better: count])?;
+        let arguments = (
+            classes,
+            images,
+            logits.pointer(),
+            labels.pointer(),
+            loss.pointer(),
+            better.pointer(),
+        );
+        let launch = super::cross_entropy_launch(images, target);
+        // SAFETY: the buffers fit the checked sizes.
+        unsafe { check.call(launch, arguments) }
+    }
+
+    /// Which part of a loss' gradient is wanted.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct LossGradient {
+        /// All classes.
+        pub classes: u32,
+        /// The first class that is wanted.
+        pub first: u32,
+        /// How many are wanted.
+        pub rows: u32,
+        /// Rows of the output, those beyond `rows` zeros.
+        pub rows_padded: u32,
+        /// Images that count; the others get zeros.
+        pub valid: u32,
+    }
+
+    /// The mean loss' gradient to the logits.
+    pub fn softmax_gradient<'a>(
+        wanted: LossGradient,
+        probabilities: In<'a, f32>,
+        labels: In<'a, u32>,
+        out: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::softmax_gradient, target);
+        let images = check.size(sizes::batch(labels.len()))?;
+        let LossGradient {
+            classes,
+            first,
+            rows,
+            rows_padded,
+            valid,
+        } = wanted;
+        check.size(fits(classes.max(rows_padded), images))?;
+        check.size(keep(
+            first as u64 + rows as u64 <= classes as u64 && rows <= rows_padded,
+            "rows must end within the classes and the padded rows",
+            rows.into(),
+        ))?;
+        check.size(keep(
+            valid <= images,
+            "valid images must be at most all",
+            valid.into(),
+        ))?;
+        check.buffers(&needs![
+            probabilities: product(&[classes, images]),
+            labels: labels.len(),
+            out: product(&[rows_padded, images]),
+        ])?;
+        let arguments = (
+            classes,
+            images,
+            first,
+            rows,
+            rows_padded,
+            valid,
+            probabilities.pointer(),
+            labels.pointer(),
+            out.pointer(),
+        );
+        let launch = super::softmax_gradient_launch(rows_padded, images, target);
+        // SAFETY: the buffers fit the checked sizes.
+        unsafe { check.call(launch, arguments) }
+    }
+
+    fn fits(classes: u32, images: u32) -> Result<(), BadSize> {
+        sizes::batch(images as usize)?;
+        keep(
+            classes < 1 << 24,
+            "classes must be fewer than 2²⁴",
+            classes.into(),
+        )?;
+        let len = product(&[classes, images]) as u64;
+        keep(len < LIMIT, "logits must be fewer than 2³¹", len)
+    }
+}

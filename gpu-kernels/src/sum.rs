@@ -148,3 +148,91 @@ unsafe fn halves(sums: Shared, mut half: usize) -> f32 {
     }
     sums.load(0)
 }
+
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch {
+    //! Checked launches.
+
+    use crate::divisor::Divisor;
+    use crate::launch::{BadSize, Call, Check, Error, In, Out, Target, keep, needs};
+    use crate::sizes::{LIMIT, product};
+
+    /// `y`, the sum of `count` parts of y's length; y may be the first of them.
+    pub fn sum_parts<'a>(
+        count: u32,
+        parts: In<'a, f32>,
+        y: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::sum_parts, target);
+        let len = check.sixteens(y.len())?;
+        check.size(at_least_one(count))?;
+        check.in_place(&needs![parts: product(&[len, count]), y: y.len()])?;
+        let arguments = (len, count, parts.pointer(), y.pointer());
+        // SAFETY: the buffers fit the checked sizes.
+        unsafe { check.call(super::sum_parts_launch(len, target), arguments) }
+    }
+
+    /// The same, and an element of `bias` added for every so many `images`.
+    pub fn sum_parts_with_bias<'a>(
+        images: u32,
+        count: u32,
+        parts: In<'a, f32>,
+        bias: In<'a, f32>,
+        y: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::sum_parts_with_bias, target);
+        let len = check.sixteens(y.len())?;
+        check.size(at_least_one(count))?;
+        check.size(keep(
+            images > 0 && images.is_multiple_of(16) && len.is_multiple_of(images),
+            "images must be a multiple of 16 and divide the sums",
+            images.into(),
+        ))?;
+        check.in_place(&needs![
+            parts: product(&[len, count]),
+            bias: (len / images) as usize,
+            y: y.len(),
+        ])?;
+        let arguments = (
+            len,
+            Divisor::new(images),
+            count,
+            parts.pointer(),
+            bias.pointer(),
+            y.pointer(),
+        );
+        // SAFETY: the buffers fit the checked sizes.
+        unsafe { check.call(super::sum_parts_launch(len, target), arguments) }
+    }
+
+    /// `y`, the sum of each map of `columns` floats: the gradient to a bias.
+    pub fn sum_maps<'a>(
+        columns: u32,
+        x: In<'a, f32>,
+        y: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::sum_maps, target);
+        check.size(keep(
+            columns.is_multiple_of(16) && (columns as u64) < LIMIT,
+            "columns must be a multiple of 16 and fewer than 2³¹",
+            columns.into(),
+        ))?;
+        let maps = check.size(count(y.len()))?;
+        check.buffers(&needs![x: product(&[maps, columns]), y: y.len()])?;
+        let arguments = (columns, x.pointer(), y.pointer());
+        // SAFETY: the buffers fit the checked sizes.
+        unsafe { check.call(super::sum_maps_launch(maps, target), arguments) }
+    }
+
+    fn at_least_one(parts: u32) -> Result<(), BadSize> {
+        keep(parts > 0, "parts must be at least 1", parts.into())
+    }
+
+    fn count(maps: usize) -> Result<u32, BadSize> {
+        let rule = "maps must be fewer than 2³¹";
+        keep((maps as u64) < LIMIT, rule, maps as u64).map(|()| maps as u32)
+    }
+}

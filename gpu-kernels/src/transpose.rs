@@ -118,3 +118,34 @@ unsafe fn ragged_tile([rows, cols]: [u32; 2], [i0, j0]: [u32; 2], x: *const f32,
         unit += threads;
     }
 }
+
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch {
+    //! Checked launches.
+
+    use crate::launch::{Call, Check, Error, In, Out, Target, keep, needs};
+    use crate::sizes::{LIMIT, product};
+
+    /// `y`, the `rows` × `cols` matrix `x` with rows and columns exchanged.
+    pub fn transpose<'a>(
+        [rows, cols]: [u32; 2],
+        x: In<'a, f32>,
+        y: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::transpose, target);
+        let sides = rows.max(cols);
+        check.size(keep(
+            (sides as u64) < LIMIT,
+            "rows and columns must each be fewer than 2³¹",
+            sides.into(),
+        ))?;
+        let len = product(&[rows, cols]);
+        let by_vectors = rows.is_multiple_of(4) && cols.is_multiple_of(4);
+        let align = if by_vectors { 16 } else { align_of::<f32>() };
+        check.buffers(&needs![x: len, y: len].map(|need| need.aligned(align)))?;
+        let arguments = (rows, cols, x.pointer(), y.pointer());
+        // SAFETY: the buffers have so many elements.
+        unsafe { check.call(super::transpose_launch(rows, cols, target), arguments) }
+    }
+}

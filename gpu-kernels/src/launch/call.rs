@@ -5,7 +5,8 @@ use core::fmt;
 use core::marker::PhantomData;
 use std::vec::Vec;
 
-use super::{BadSize, Error, Need};
+use super::{BadSize, Error, In, Need, Out, needs};
+use crate::elementwise;
 use crate::target::Target;
 use simt_executor::{Arguments, Dim3, Kernel, Launch, Pool};
 
@@ -195,5 +196,44 @@ impl<A: Arguments + 'static> Check<'_, A> {
             target: self.target,
             buffers: PhantomData,
         })
+    }
+}
+
+impl Check<'_, (u32, *const f32, *mut f32)> {
+    /// The call of a kernel that goes over `x` and `y` by [`elementwise::Walk`]; y may be x.
+    ///
+    /// # Safety
+    /// The kernel reads as many elements of its first buffer as its first argument
+    /// says, and writes as many of the second.
+    pub(crate) unsafe fn unary<'a>(
+        self,
+        x: In<'a, f32>,
+        y: Out<'a, f32>,
+    ) -> Result<Call<'a>, Error> {
+        let len = self.sixteens(x.len())?;
+        self.in_place(&needs![x: x.len(), y: x.len()])?;
+        let launch = elementwise::launch(len, self.target);
+        // SAFETY: both buffers have `len` elements.
+        unsafe { self.call(launch, (len, x.pointer(), y.pointer())) }
+    }
+}
+
+impl Check<'_, (u32, *const f32, *const f32, *mut f32)> {
+    /// The same for a kernel that reads two buffers; dx may be either.
+    ///
+    /// # Safety
+    /// The kernel reads as many elements of its first two buffers as its first
+    /// argument says, and writes as many of the third.
+    pub(crate) unsafe fn binary<'a>(
+        self,
+        [y, dy]: [In<'a, f32>; 2],
+        dx: Out<'a, f32>,
+    ) -> Result<Call<'a>, Error> {
+        let len = self.sixteens(y.len())?;
+        self.in_place(&needs![y: y.len(), dy: y.len(), dx: y.len()])?;
+        let launch = elementwise::launch(len, self.target);
+        let arguments = (len, y.pointer(), dy.pointer(), dx.pointer());
+        // SAFETY: all buffers have `len` elements.
+        unsafe { self.call(launch, arguments) }
     }
 }

@@ -1,6 +1,9 @@
 //! Checked launches: the right call for the right arguments, one line for wrong ones.
 mod cases;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use cases::*;
 use gpu_kernels::augment::View;
 use gpu_kernels::convolution::{Shape, Sizes};
@@ -17,35 +20,56 @@ fn refused(made: Made) -> String {
     }
 }
 
-/// The kernels in the sources: what follows `#[kernel]`.
-fn kernels() -> Vec<(String, Vec<String>)> {
-    let mut found = Vec::new();
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
-    for file in std::fs::read_dir(folder).unwrap() {
-        let path = file.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(path).unwrap();
-            let heads = text.split("\n#[kernel]\npub unsafe fn ").skip(1);
-            found.extend(heads.map(|head| {
-                let (name, rest) = head.split_once('(').unwrap();
-                let (parameters, _) = rest.split_once(") {").unwrap();
-                let pointers = parameters.split(',').filter(|p| p.contains('*'));
-                let names = pointers.map(|p| p.split(':').next().unwrap().trim().to_owned());
-                (name.to_owned(), names.collect())
-            }));
+/// The texts of the sources, from all folders.
+fn sources() -> Vec<String> {
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    let mut texts = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for file in std::fs::read_dir(folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                texts.push(std::fs::read_to_string(path).unwrap());
+            }
         }
     }
-    found.sort();
+    texts
+}
+
+/// The kernels in the sources, by name: what follows `#[kernel]`, and its parameters.
+fn kernels() -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    for text in sources() {
+        for head in text.split("\n#[kernel]\npub unsafe fn ").skip(1) {
+            let (name, rest) = head.split_once('(').unwrap();
+            let (parameters, _) = rest.split_once(") {").unwrap();
+            found.insert(name.to_owned(), parameters.to_owned());
+        }
+    }
     found
+}
+
+/// The names of those parameters that are chosen by their declaration.
+fn names(parameters: &str, chosen: impl Fn(&str) -> bool) -> Vec<&str> {
+    let parameters = parameters.split(',').filter(|one| one.contains(':'));
+    let parameters = parameters.filter(|one| chosen(one));
+    let names = parameters.filter_map(|one| one.split(':').next());
+    names.map(str::trim).collect()
 }
 
 #[test]
 fn every_kernel_has_a_checked_launch() {
-    let here = CASES.iter().map(|(name, pointers, _)| {
-        let pointers = pointers.iter().map(|&name| name.to_owned()).collect();
-        (name.to_string(), pointers)
-    });
-    assert_eq!(here.collect::<Vec<_>>(), kernels());
+    let kernels = kernels();
+    let found: Vec<_> = kernels
+        .iter()
+        .map(|(name, parameters)| (name.as_str(), names(parameters, |one| one.contains('*'))))
+        .collect();
+    let here = CASES.iter();
+    let here: Vec<_> = here
+        .map(|(name, pointers, _)| (*name, pointers.to_vec()))
+        .collect();
+    assert_eq!(here, found);
 }
 
 #[test]
@@ -344,24 +368,10 @@ fn a_view_that_leaves_its_image_is_refused() {
 }
 
 /// A kernel's parameters as the documentation lists them: what is read → what is written.
-fn signature(name: &str) -> String {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");
-    let files = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|file| file.unwrap().path());
-    let head = format!("\n#[kernel]\npub unsafe fn {name}(");
-    let texts = files.filter_map(|path| std::fs::read_to_string(path).ok());
-    let parameters = texts
-        .filter_map(|text| Some(text.split_once(&head)?.1.split_once(") {")?.0.to_owned()))
-        .next()
-        .unwrap();
-    let names = |written: bool| {
-        let parameters = parameters.split(',').filter(|p| p.contains(':'));
-        let names = parameters.filter(|p| p.contains("*mut") == written);
-        let names = names.map(|p| p.split(':').next().unwrap().trim());
-        names.collect::<Vec<_>>().join(", ")
-    };
-    format!("{} → {}", names(false), names(true))
+fn signature(parameters: &str) -> String {
+    let [read, written] = [false, true]
+        .map(|written| names(parameters, |one| one.contains("*mut") == written).join(", "));
+    format!("{read} → {written}")
 }
 
 /// Name, parameters, threads and shared memory: what the table has from here.
@@ -372,8 +382,9 @@ fn the_documentations_table_is_complete_and_true() {
         eprintln!("no documentation beside this crate: it stands alone");
         return;
     };
+    let kernels = kernels();
     for (name, _, call) in CASES {
-        let begin = format!("| `{name}` | {} |", signature(name));
+        let begin = format!("| `{name}` | {} |", signature(&kernels[*name]));
         let row = text.lines().find(|line| line.starts_with(&begin));
         let row = row.unwrap_or_else(|| panic!("docs/kernels.md lacks: {begin}"));
         let cells: Vec<&str> = row.split('|').map(str::trim).collect();

@@ -1,0 +1,217 @@
+//! Images and gradients as operands of the matrix product.
+
+use super::Shape;
+use crate::device::*;
+use crate::gemm::Source;
+
+/// Far outside of every image, and still when added to a place in one.
+const OUTSIDE: u32 = 1 << 30;
+
+/// A place in the images: floats before it, row and column; or how far it is
+/// from one to another. Numbers wrap around where it lies outside.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    offset: u32,
+    y: u32,
+    x: u32,
+    /// How many more are in a row like this one.
+    left: u32,
+}
+
+/// Images under the moving window: element (weight, column) is what filter weight
+/// `weight` = (channel, r, q) meets at output `column` = (pixel, image).
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    pub shape: Shape,
+    pub x: *const f32,
+}
+
+impl Window {
+    /// From the window's corner to what weight `weight` meets.
+    #[inline(always)]
+    fn weight(&self, weight: u32) -> Place {
+        let s = &self.shape;
+        let (channel, offset) = s.window.div_rem(weight);
+        let (r, q) = s.kernel.div_rem(offset);
+        let pixel = (channel * s.height + r) * s.width.get() + q;
+        let y = if weight < s.depth() { r } else { OUTSIDE };
+        let offset = pixel.wrapping_mul(s.images.get());
+        Place {
+            offset,
+            y,
+            x: q,
+            left: s.kernel.get() - 1 - q,
+        }
+    }
+
+    /// The corner of the window of output `column`.
+    #[inline(always)]
+    fn column(&self, column: u32) -> Place {
+        let s = &self.shape;
+        let (pixel, image) = s.images.div_rem(column);
+        let (i, j) = s.out_width.div_rem(pixel);
+        let x = (j * s.stride.get()).wrapping_sub(s.pad);
+        let y = (i * s.stride.get()).wrapping_sub(s.pad);
+        let pixel = y.wrapping_mul(s.width.get()).wrapping_add(x);
+        let y = if column < s.out_columns() { y } else { OUTSIDE };
+        let offset = pixel.wrapping_mul(s.images.get()).wrapping_add(image);
+        Place {
+            offset,
+            y,
+            x,
+            left: 0,
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn find(&self, weight: Place, column: Place) -> Option<*const f32> {
+        let s = &self.shape;
+        let (y, x) = (
+            column.y.wrapping_add(weight.y),
+            column.x.wrapping_add(weight.x),
+        );
+        let at = column.offset.wrapping_add(weight.offset);
+        (y < s.height && x < s.width.get()).then(|| self.x.add(at as usize))
+    }
+}
+
+/// The window with k down: operand B of the forward product.
+pub(super) struct WindowDown(pub Window);
+/// The window with k across: operand A of the weights' gradient.
+pub(super) struct WindowAcross(pub Window);
+
+impl<V: Vector> Source<V> for WindowDown {
+    const TURNED: bool = false;
+    type AtK = Place;
+    type AtI = Place;
+
+    #[inline(always)]
+    unsafe fn at_k(&self, k: u32) -> Place {
+        self.0.weight(k)
+    }
+
+    #[inline(always)]
+    unsafe fn next(&self, before: Place, k: u32) -> Place {
+        if before.left == 0 {
+            return self.0.weight(k);
+        }
+        Place {
+            offset: before.offset.wrapping_add(self.0.shape.images.get()),
+            x: before.x + 1,
+            left: before.left - 1,
+            ..before
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn at_i(&self, i: u32) -> Place {
+        self.0.column(i)
+    }
+
+    #[inline(always)]
+    unsafe fn find(&self, k: Place, i: Place) -> Option<*const f32> {
+        self.0.find(k, i)
+    }
+}
+
+impl<V: Vector> Source<V> for WindowAcross {
+    const TURNED: bool = true;
+    type AtK = Place;
+    type AtI = Place;
+
+    #[inline(always)]
+    unsafe fn at_k(&self, k: u32) -> Place {
+        self.0.column(k)
+    }
+
+    #[inline(always)]
+    unsafe fn at_i(&self, i: u32) -> Place {
+        self.0.weight(i)
+    }
+
+    #[inline(always)]
+    unsafe fn find(&self, k: Place, i: Place) -> Option<*const f32> {
+        self.0.find(i, k)
+    }
+}
+
+/// Output gradients as the input pixels see them: element (k, column) is the
+/// gradient that reaches input `column` = (pixel, image) through weight
+/// `k` = (r, q, filter).
+#[derive(Clone, Copy)]
+pub(super) struct Reach {
+    pub shape: Shape,
+    pub dy: *const f32,
+}
+
+impl<V: Vector> Source<V> for Reach {
+    const TURNED: bool = false;
+    type AtK = Place;
+    type AtI = Place;
+
+    /// Row and column in the window, and the filter's first pixel.
+    #[inline(always)]
+    unsafe fn at_k(&self, k: u32) -> Place {
+        let s = &self.shape;
+        let (offset, filter) = s.filters.div_rem(k);
+        let (r, q) = s.kernel.div_rem(offset);
+        let x = if offset < s.window.get() { q } else { OUTSIDE };
+        Place {
+            offset: filter.wrapping_mul(s.out_columns()),
+            y: r,
+            x,
+            left: s.filters.get() - 1 - filter,
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn next(&self, before: Place, k: u32) -> Place {
+        if before.left == 0 {
+            return Source::<V>::at_k(self, k);
+        }
+        Place {
+            offset: before.offset.wrapping_add(self.shape.out_columns()),
+            left: before.left - 1,
+            ..before
+        }
+    }
+
+    /// Row and column in the padded image.
+    #[inline(always)]
+    unsafe fn at_i(&self, column: u32) -> Place {
+        let s = &self.shape;
+        let (pixel, image) = s.images.div_rem(column);
+        let (y, x) = s.width.div_rem(pixel);
+        let y = if column < s.in_columns() {
+            y + s.pad
+        } else {
+            OUTSIDE
+        };
+        Place {
+            offset: image,
+            y,
+            x: x + s.pad,
+            left: 0,
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn find(&self, k: Place, i: Place) -> Option<*const f32> {
+        let s = &self.shape;
+        // Above and left of the first window the subtraction wraps, to beyond any
+        // output; a divisor takes 31 bits.
+        const WRAPPED: u32 = u32::MAX >> 1;
+        let (down, across) = (i.y.wrapping_sub(k.y), i.x.wrapping_sub(k.x));
+        let (mut y, mut x, mut whole) = (down, across, true);
+        if s.stride.get() > 1 {
+            let (quotient_y, rest_y) = s.stride.div_rem(down & WRAPPED);
+            let (quotient_x, rest_x) = s.stride.div_rem(across & WRAPPED);
+            (y, x, whole) = (quotient_y, quotient_x, rest_y == 0 && rest_x == 0);
+        }
+        let pixel = y.wrapping_mul(s.out_width.get()).wrapping_add(x);
+        let offset = pixel.wrapping_mul(s.images.get());
+        let at = offset.wrapping_add(k.offset).wrapping_add(i.offset) as usize;
+        let inside = whole && y < s.out_height && x < s.out_width.get();
+        inside.then(|| self.dy.add(at))
+    }
+}

@@ -1,0 +1,117 @@
+//! The sizes of a normalisation, and its formula for one element.
+
+use crate::device::*;
+
+#[cfg(not(target_arch = "nvptx64"))]
+use crate::sizes::{self, BadSize, keep};
+
+/// Sizes and constants of a normalisation.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[repr(C)]
+pub struct Lrn {
+    /// Maps of the tower.
+    pub maps: u32,
+    /// Height · width · images.
+    pub columns: u32,
+    /// n, the maps of a window.
+    pub size: u32,
+    /// k.
+    pub k: f32,
+    /// α, divided by n where that is wanted.
+    pub alpha: f32,
+    /// β.
+    pub beta: f32,
+}
+
+#[cfg(not(target_arch = "nvptx64"))]
+impl Lrn {
+    /// Length of each tensor.
+    pub const fn len(&self) -> usize {
+        sizes::product(&[self.maps, self.columns])
+    }
+
+    /// Whether they are empty.
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// An error if no normalisation has this shape.
+    pub fn check(&self) -> Result<(), BadSize> {
+        let (maps, columns, size) = (self.maps, self.columns, self.size);
+        keep(maps < 1 << 16, "maps must be fewer than 2¹⁶", maps.into())?;
+        keep(
+            columns.is_multiple_of(16) && columns < 1 << 31,
+            "columns must be a multiple of 16 and fewer than 2³¹",
+            columns.into(),
+        )?;
+        keep(
+            0 < size && size < 1 << 16,
+            "maps of a window must be at least 1 and fewer than 2¹⁶",
+            size.into(),
+        )
+    }
+}
+
+impl Lrn {
+    /// Row `map` of a tensor at `column`; zeros beyond the tower.
+    #[inline(always)]
+    pub(super) unsafe fn row<V: Vector>(&self, x: *const f32, map: u32, column: usize) -> V {
+        self.or_zero(map, |map| x.load_vector(self.at(map, column)))
+    }
+
+    /// What `x` gives for a map of the tower, zeros for others.
+    #[inline(always)]
+    pub(super) unsafe fn or_zero<V: Vector>(&self, map: u32, x: impl Fn(u32) -> V) -> V {
+        if map >= self.maps {
+            return V::splat(0.0);
+        }
+        x(map)
+    }
+
+    /// Where `map` has `column`.
+    #[inline(always)]
+    pub(super) fn at(&self, map: u32, column: usize) -> usize {
+        map as usize * self.columns as usize + column
+    }
+
+    /// s from the sum of squares.
+    #[inline(always)]
+    pub(super) unsafe fn scale<V: Vector>(&self, squares: V) -> V {
+        V::splat(self.alpha).fma(squares, V::splat(self.k))
+    }
+
+    /// `x · s^(−β)`.
+    #[inline(always)]
+    pub(super) unsafe fn normalised<V: Vector>(&self, x: V, s: V) -> V {
+        if self.beta == 0.75 {
+            return x / three_quarters(s);
+        }
+        x * s.map(|s| libm::powf(s, -self.beta))
+    }
+
+    /// `dy · s^(−β)` and `dy · x · s^(−β−1)`.
+    #[inline(always)]
+    pub(super) unsafe fn parts<V: Vector>(&self, x: V, dy: V, s: V) -> [V; 2] {
+        let (power, over_s) = if self.beta == 0.75 {
+            let over_s = V::splat(1.0) / (three_quarters(s) * s);
+            (over_s * s, over_s)
+        } else {
+            let power = s.map(|s| libm::powf(s, -self.beta));
+            (power, power / s)
+        };
+        [dy * power, dy * x * over_s]
+    }
+
+    /// dx of one element from its own part and the sum over its window.
+    #[inline(always)]
+    pub(super) unsafe fn gradient<V: Vector>(&self, own: V, x: V, sum: V) -> V {
+        (V::splat(-2.0 * self.alpha * self.beta) * x).fma(sum, own)
+    }
+}
+
+/// `s^¾`.
+#[inline(always)]
+unsafe fn three_quarters<V: Vector>(s: V) -> V {
+    let root = s.sqrt();
+    root * root.sqrt()
+}
