@@ -112,6 +112,10 @@ impl Row {
     }
 
     /// Red, green and blue at column `x` of the view.
+    ///
+    /// # Safety
+    /// The view lies inside its image; `image` and `mean` are valid for the sizes,
+    /// `x` is below the crop.
     #[inline(always)]
     unsafe fn pixel(&self, x: u32, image: *const u8, mean: *const f32) -> [f32; 3] {
         let along = self.step.wrapping_mul(x as usize);

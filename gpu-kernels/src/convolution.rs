@@ -76,7 +76,7 @@ pub const CHUNK: u32 = 8192;
 /// The tile of C that this block computes: its first row and column.
 #[inline(always)]
 fn tile_origin() -> [u32; 2] {
-    let [rows, cols] = [NativeTile::ROWS as u32, NativeTile::COLS as u32];
+    let [rows, cols] = [NativeTile::BM as u32, NativeTile::BN as u32];
     [thread::block_idx_y() * rows, thread::block_idx_x() * cols]
 }
 

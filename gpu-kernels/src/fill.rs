@@ -66,6 +66,9 @@ pub unsafe fn normals<V: Vector>(r: u32, c: usize, seed: [u32; 2], stream: u32) 
 }
 
 /// `x` where the element's index is below `valid`, else 0.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
 #[inline(always)]
 unsafe fn below<V: Vector>(valid: u32, i: usize, x: V) -> V {
     if i + V::LANES <= valid as usize {

@@ -127,7 +127,7 @@ impl Shape {
 /// its part of a result of `len`.
 #[inline(always)]
 fn place(terms: u32, len: usize) -> ([u32; 2], [u32; 2], usize) {
-    let [rows, cols] = [NativeTile::ROWS as u32, NativeTile::COLS as u32];
+    let [rows, cols] = [NativeTile::BM as u32, NativeTile::BN as u32];
     let part = thread::block_idx_z();
     let begin = part * CHUNK;
     let end = if begin + CHUNK < terms {

@@ -108,7 +108,7 @@
 #![cfg_attr(target_arch = "nvptx64", feature(abi_ptx, asm_experimental_arch))]
 // Rust-CUDA's #[kernel] makes an `extern "C"` function; arrays are passed as CUDA passes them.
 #![cfg_attr(feature = "rust-cuda", allow(improper_ctypes_definitions))]
-#![allow(clippy::missing_safety_doc, clippy::too_many_arguments)]
+#![allow(clippy::too_many_arguments)]
 
 // For those who launch.
 #[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]

@@ -286,6 +286,10 @@ pub unsafe fn max_pool_forward(shape: Pool, x: *const f32, y: *mut f32, winner: 
 
 /// The sum of the gradients that pixel (`iy`, `ix`) won, for the images from
 /// `image` on.
+///
+/// # Safety
+/// The processor has `V`'s instructions, `winner` and `dy` are valid for the shape,
+/// the windows lie in the output and the vector at `image` within the images.
 #[inline(always)]
 unsafe fn gathered<V: Vector>(
     shape: &Pool,

@@ -115,6 +115,8 @@ impl<V: Vector> Part<V> {
         class as usize * self.images + self.image
     }
 
+    /// # Safety
+    /// The logits are valid for the classes and images, `class` is one of them.
     #[inline(always)]
     unsafe fn logit(&self, class: u32) -> V {
         self.logits.load_vector(self.at(class))
@@ -122,6 +124,9 @@ impl<V: Vector> Part<V> {
 
     /// The parts of all threads, combined in order. Every thread of the block
     /// calls this.
+    ///
+    /// # Safety
+    /// Launched as [`softmax_launch`] says.
     #[inline(always)]
     unsafe fn combine(&self, part: V, with: impl Fn(V, V) -> V) -> V {
         let column = Shared::dynamic().from(thread::thread_idx_x() as usize * V::LANES);
@@ -140,6 +145,10 @@ impl<V: Vector> Part<V> {
     }
 
     /// The greatest logit, NaNs left out.
+    ///
+    /// # Safety
+    /// The logits are valid for the classes and images; launched as
+    /// [`softmax_launch`] says.
     #[inline(always)]
     unsafe fn maximum(&self) -> V {
         let mut part = V::splat(f32::NEG_INFINITY);
@@ -153,6 +162,9 @@ impl<V: Vector> Part<V> {
     }
 
     /// `Σ exp(z − maximum)`.
+    ///
+    /// # Safety
+    /// As of [`maximum`](Self::maximum).
     #[inline(always)]
     unsafe fn sum(&self, maximum: V) -> V {
         let mut part = V::splat(0.0);
@@ -165,6 +177,9 @@ impl<V: Vector> Part<V> {
     }
 
     /// How many classes stand before the label's, whose logit is `own`.
+    ///
+    /// # Safety
+    /// As of [`maximum`](Self::maximum).
     #[inline(always)]
     unsafe fn better(&self, label: V, own: V) -> V {
         let (zero, one) = (V::splat(0.0), V::splat(1.0));

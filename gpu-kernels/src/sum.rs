@@ -136,6 +136,10 @@ pub unsafe fn sum_maps(columns: u32, x: *const f32, y: *mut f32) {
 }
 
 /// The sum of the first `2 · half` floats, by halves.
+///
+/// # Safety
+/// The first `2 · half` floats were written before the last barrier, and no other
+/// thread uses them.
 #[inline(always)]
 unsafe fn halves(sums: Shared, mut half: usize) -> f32 {
     while half > 0 {

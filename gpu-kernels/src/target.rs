@@ -33,12 +33,12 @@ impl Target {
     pub const fn product(self, rows: u32, cols: u32, parts: u32) -> cuda_std::simt::Launch {
         let (tile, threads, shared) = match self {
             Target::Cpu => (
-                [CpuTile::ROWS, CpuTile::COLS],
+                [CpuTile::BM, CpuTile::BN],
                 CpuTile::threads(16),
                 CpuTile::SHARED,
             ),
             Target::Gpu => (
-                [GpuTile::ROWS, GpuTile::COLS],
+                [GpuTile::BM, GpuTile::BN],
                 GpuTile::threads(4),
                 GpuTile::SHARED,
             ),

@@ -62,6 +62,10 @@ pub unsafe fn transpose(rows: u32, cols: u32, x: *const f32, y: *mut f32) {
 }
 
 /// The tile whose first element is x's; every thread of the block calls this.
+///
+/// # Safety
+/// x and y are valid for that tile, at multiples of 16 bytes; launched as
+/// [`transpose_launch`] says.
 #[inline(always)]
 unsafe fn whole_tile<V: Vector>(rows: usize, cols: usize, x: *const f32, y: *mut f32) {
     let tile = Shared::dynamic();
@@ -92,6 +96,10 @@ unsafe fn whole_tile<V: Vector>(rows: usize, cols: usize, x: *const f32, y: *mut
 }
 
 /// The same for what there is of a tile whose first element is (`i0`, `j0`).
+///
+/// # Safety
+/// x and y are valid for what there is of it; launched as [`transpose_launch`]
+/// says.
 #[inline(always)]
 unsafe fn ragged_tile([rows, cols]: [u32; 2], [i0, j0]: [u32; 2], x: *const f32, y: *mut f32) {
     let tile = Shared::dynamic();

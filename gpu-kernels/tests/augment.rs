@@ -65,6 +65,7 @@ impl Batch {
         let arguments = (
             size, side, crop, n, pointers.0, pointers.1, pointers.2, pointers.3,
         );
+        // SAFETY: the buffers have these sizes, and the views lie inside the images.
         unsafe { run(&augment, launch, arguments) };
         out.to_vec()
     }

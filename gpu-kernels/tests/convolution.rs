@@ -78,6 +78,7 @@ fn check(s: Sizes, seed: u32) {
 
     let mut y = Buffer::unwritten(outputs);
     let arguments = (shape, x.ptr(), w.ptr(), b.ptr(), y.mut_ptr());
+    // SAFETY: the buffers have the lengths that the shape asks for.
     unsafe { run(&convolution_forward, shape.forward(Cpu), arguments) };
     let terms: Vec<Terms> = readings
         .iter()
@@ -105,6 +106,7 @@ fn check(s: Sizes, seed: u32) {
 
     let mut dx = Buffer::unwritten(inputs);
     let arguments = (shape, w.ptr(), dy.ptr(), dx.mut_ptr());
+    // SAFETY: the buffers have the lengths that the shape asks for.
     unsafe {
         run(
             &convolution_input_gradient,
@@ -139,6 +141,7 @@ fn check(s: Sizes, seed: u32) {
 
     let mut dw = Buffer::unwritten(weights * shape.parts() as usize);
     let arguments = (shape, x.ptr(), dy.ptr(), dw.mut_ptr());
+    // SAFETY: the buffers have the lengths that the shape asks for.
     unsafe {
         run(
             &convolution_weight_gradient,
@@ -148,6 +151,7 @@ fn check(s: Sizes, seed: u32) {
     };
     let (len, parts) = (weights as u32, dw.mut_ptr());
     let launch = sum_parts_launch(len, Cpu);
+    // SAFETY: so many parts were just written; the first may be the sum.
     unsafe {
         run(
             &sum_parts,

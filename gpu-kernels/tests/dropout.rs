@@ -15,6 +15,7 @@ fn forward(x: &[f32], p: f32, stream: u32, step: u32, target: Target) -> Vec<f32
     let len = x.len() as u32;
     let (x, mut y) = (Buffer::new(x), Buffer::unwritten(x.len()));
     let arguments = (len, p, SEED, stream, step, x.ptr(), y.mut_ptr());
+    // SAFETY: all buffers have `len` elements.
     unsafe { run(&dropout_forward, dropout_launch(len, target), arguments) };
     y.to_vec()
 }
@@ -34,6 +35,7 @@ proptest! {
         let mut dx = Buffer::new(&x);
         let len = x.len() as u32;
         let arguments = (len, p, SEED, stream, step, dx.ptr(), dx.mut_ptr());
+        // SAFETY: all buffers have `len` elements.
         unsafe { run(&dropout_backward, dropout_launch(len, Target::Cpu), arguments) };
         prop_assert_eq!(bits(&dx), bits(&want));
     }
@@ -43,6 +45,7 @@ proptest! {
         let mut x = Buffer::new(&random(seed, 16 * len));
         let want: Vec<f32> = x.iter().map(|x| factor * x).collect();
         let arguments = (x.len() as u32, factor, x.ptr(), x.mut_ptr());
+        // SAFETY: all buffers have `len` elements.
         unsafe { run(&scale, scale_launch(x.len() as u32, Target::Cpu), arguments) };
         prop_assert_eq!(bits(&x), bits(&want));
     }

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 fn gaussian(rows: u32, stride: u32, valid: u32, sigma: f32, stream: u32, to: Target) -> Vec<f32> {
     let mut out = Buffer::unwritten((rows * stride) as usize);
     let arguments = (rows, stride, valid, sigma, [5, 6], stream, out.mut_ptr());
+    // SAFETY: the buffer has so many rows and columns.
     unsafe {
         run(
             &gaussian_fill,
@@ -50,6 +51,7 @@ proptest! {
         let valid = len - beyond;
         let mut out = Buffer::unwritten(len as usize);
         let launch = constant_fill_launch(len, Target::Cpu);
+        // SAFETY: the buffer has `len` elements.
         unsafe { run(&constant_fill, launch, (len, valid, value, out.mut_ptr())) };
         let want = |i: u32| if i < valid { value.to_bits() } else { 0 };
         prop_assert_eq!(bits(&out), (0..len).map(want).collect::<Vec<_>>());

@@ -43,6 +43,7 @@ fn check(s: Shape, seed: u32) {
 
     let count = parts(s.inputs);
     let mut y = Buffer::unwritten(outputs * n * count as usize);
+    // SAFETY: the buffers have the lengths that the shape asks for. The first part may be the sum.
     unsafe {
         run(
             &fully_connected_forward,
@@ -73,6 +74,7 @@ fn check(s: Shape, seed: u32) {
 
     let count = parts(s.outputs);
     let mut dx = Buffer::unwritten(inputs * n * count as usize);
+    // SAFETY: the buffers have the lengths that the shape asks for. The first part may be the sum.
     unsafe {
         run(
             &fully_connected_input_gradient,
@@ -90,6 +92,7 @@ fn check(s: Shape, seed: u32) {
     assert_close("dx", &dx[..inputs * n], &want);
 
     let mut dw = Buffer::unwritten(inputs * outputs);
+    // SAFETY: the buffers have the lengths that the shape asks for.
     unsafe {
         run(
             &fully_connected_weight_gradient,

@@ -18,7 +18,7 @@ struct Product {
     cols: u32,
     depth: u32,
     range: [u32; 2],
-    turned: [bool; 2],
+    transposed: [bool; 2],
 }
 
 macro_rules! product {
@@ -33,15 +33,15 @@ macro_rules! product {
                         matrix::<$b>(b, p.depth, p.cols),
                         p.range,
                         [
-                            thread::block_idx_y() * Cut::ROWS as u32,
-                            thread::block_idx_x() * Cut::COLS as u32,
+                            thread::block_idx_y() * Cut::BM as u32,
+                            thread::block_idx_x() * Cut::BN as u32,
                         ],
                         [p.rows, p.cols],
                         |row, col, sum| c.store_vector((row * p.cols + col) as usize, sum),
                     )
                 };
             }
-            match p.turned {
+            match p.transposed {
                 [false, false] => product!(false, false),
                 [false, true] => product!(false, true),
                 [true, false] => product!(true, false),
@@ -61,8 +61,8 @@ product!(gpu, GpuTile, Lanes<4>);
 
 type ProductKernel = Kernel<(Product, *const f32, *const f32, *mut f32)>;
 
-fn matrix<const TURNED: bool>(data: *const f32, depth: u32, width: u32) -> Matrix<TURNED> {
-    let stride = if TURNED { depth } else { width };
+fn matrix<const TRANSPOSED: bool>(data: *const f32, depth: u32, width: u32) -> Matrix<TRANSPOSED> {
+    let stride = if TRANSPOSED { depth } else { width };
     Matrix {
         data,
         stride,
@@ -75,8 +75,8 @@ macro_rules! launch {
     ($tile:ty, $lanes:literal, $p:ident) => {
         Launch {
             grid: [
-                $p.cols.div_ceil(<$tile>::COLS as u32),
-                $p.rows.div_ceil(<$tile>::ROWS as u32),
+                $p.cols.div_ceil(<$tile>::BN as u32),
+                $p.rows.div_ceil(<$tile>::BM as u32),
                 1,
             ],
             block: [<$tile>::threads($lanes) as u32, 1, 1],
@@ -88,13 +88,14 @@ macro_rules! launch {
 fn compute(p: Product, kernel: &ProductKernel, launch: Launch, a: &[f32], b: &[f32]) -> Vec<f32> {
     let (a, b) = (Buffer::new(a), Buffer::new(b));
     let mut c = Buffer::unwritten((p.rows * p.cols) as usize);
+    // SAFETY: the buffers have the extents of the product.
     unsafe { run(kernel, launch, (p, a.ptr(), b.ptr(), c.mut_ptr())) };
     c.to_vec()
 }
 
 /// The definition, with k padded as the kernels do.
 fn expected(p: Product, a: &[f32], b: &[f32]) -> Vec<f32> {
-    let at = |x: &[f32], turned, width: u32, k: u32, i: u32| match turned {
+    let at = |x: &[f32], transposed, width: u32, k: u32, i: u32| match transposed {
         _ if k >= p.depth => 0.0,
         true => x[(i * p.depth + k) as usize],
         false => x[(k * width + i) as usize],
@@ -103,8 +104,8 @@ fn expected(p: Product, a: &[f32], b: &[f32]) -> Vec<f32> {
     let sum = |row, col| {
         (p.range[0]..end).fold(0.0f32, |sum, k| {
             let (a, b) = (
-                at(a, p.turned[0], p.rows, k, row),
-                at(b, p.turned[1], p.cols, k, col),
+                at(a, p.transposed[0], p.rows, k, row),
+                at(b, p.transposed[1], p.cols, k, col),
             );
             a.mul_add(b, sum)
         })
@@ -121,13 +122,13 @@ prop_compose! {
         cols in 1..20u32,
         depth in 1..300u32,
         begin in 0..3u32,
-        turned: [bool; 2],
+        transposed: [bool; 2],
     ) -> Product {
-        let rows = if turned[0] { rows } else { rows.next_multiple_of(16) };
-        let depth = if turned[0] || turned[1] { depth.next_multiple_of(16) } else { depth };
+        let rows = if transposed[0] { rows } else { rows.next_multiple_of(16) };
+        let depth = if transposed[0] || transposed[1] { depth.next_multiple_of(16) } else { depth };
         let begin = if begin * K_STEP < depth { begin * K_STEP } else { 0 };
-        let cols = if turned[1] { 16 } else { 32 } * cols;
-        Product { rows, cols, depth, range: [begin, depth], turned }
+        let cols = if transposed[1] { 16 } else { 32 } * cols;
+        Product { rows, cols, depth, range: [begin, depth], transposed }
     }
 }
 

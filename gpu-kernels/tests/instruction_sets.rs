@@ -62,6 +62,7 @@ fn print(name: &str, result: &[f32]) {
 #[test]
 #[ignore = "run by same_bits_on_every_instruction_set"]
 fn print_hashes() {
+    // SAFETY: each makes buffers of the lengths that its kernels ask for.
     unsafe {
         elementwise();
         normalisation();

@@ -26,6 +26,7 @@ fn reference(s: &Lrn, x: &[f64]) -> Vec<f64> {
 
 fn forward(s: Lrn, x: &[f32], target: Target) -> Vec<f32> {
     let (x, mut y) = (Buffer::new(x), Buffer::unwritten(x.len()));
+    // SAFETY: the buffers have the lengths that the shape asks for.
     unsafe {
         run(
             &lrn_forward,
@@ -39,6 +40,7 @@ fn forward(s: Lrn, x: &[f32], target: Target) -> Vec<f32> {
 fn backward(s: Lrn, x: &[f32], dy: &[f32], target: Target) -> Vec<f32> {
     let (x, dy, mut dx) = (Buffer::new(x), Buffer::new(dy), Buffer::unwritten(x.len()));
     let arguments = (s, x.ptr(), dy.ptr(), dx.mut_ptr());
+    // SAFETY: the buffers have the lengths that the shape asks for.
     unsafe { run(&lrn_backward, lrn_backward_launch(s, target), arguments) };
     dx.to_vec()
 }

@@ -64,6 +64,7 @@ fn forward(s: &Shape, x: &[f32], target: Target) -> (Vec<f32>, Vec<f32>) {
         Buffer::unwritten(s.outputs()),
     );
     let launch = max_pool_forward_launch(s.pool(), target);
+    // SAFETY: the buffers have the lengths that the shape asks for.
     unsafe {
         run(
             &max_pool_forward,
@@ -78,6 +79,7 @@ fn backward(s: &Shape, winner: &[f32], dy: &[f32], target: Target) -> Vec<f32> {
     let (winner, dy) = (Buffer::new(winner), Buffer::new(dy));
     let mut dx = Buffer::unwritten(s.inputs());
     let launch = max_pool_backward_launch(s.pool(), target);
+    // SAFETY: the buffers have the lengths that the shape asks for.
     unsafe {
         run(
             &max_pool_backward,

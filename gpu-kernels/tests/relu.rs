@@ -9,6 +9,7 @@ use proptest::prelude::*;
 fn forward(x: &[f32], target: Target) -> Vec<f32> {
     let len = x.len() as u32;
     let (x, mut y) = (Buffer::new(x), Buffer::unwritten(x.len()));
+    // SAFETY: all buffers have `len` elements.
     unsafe {
         run(
             &relu_forward,
@@ -23,6 +24,7 @@ fn backward(y: &[f32], dy: &[f32]) -> Vec<f32> {
     let len = y.len() as u32;
     let (y, mut dx) = (Buffer::new(y), Buffer::new(dy));
     let launch = relu_launch(len, Target::Cpu);
+    // SAFETY: all buffers have `len` elements. The output may be the input.
     unsafe {
         run(
             &relu_backward,

@@ -20,6 +20,7 @@ fn update([rate, momentum, decay]: [f32; 3], g: &[f32], (v, w): &State, target: 
         v.mut_ptr(),
         w.mut_ptr(),
     );
+    // SAFETY: all buffers have `len` elements.
     unsafe { run(&sgd_update, sgd_launch(len, target), arguments) };
     (v.to_vec(), w.to_vec())
 }

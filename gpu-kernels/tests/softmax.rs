@@ -13,6 +13,7 @@ fn probabilities(logits: &[f32], images: u32) -> Vec<f32> {
     let classes = logits.len() as u32 / images;
     let (z, mut p) = (Buffer::new(logits), Buffer::unwritten(logits.len()));
     let launch = softmax_launch(images, Target::Cpu);
+    // SAFETY: the buffers have `classes` · `images` elements.
     unsafe { run(&softmax, launch, (classes, images, z.ptr(), p.mut_ptr())) };
     p.to_vec()
 }
@@ -32,6 +33,7 @@ fn loss_and_place(logits: &[f32], labels: &[u32]) -> (Vec<f32>, Vec<f32>) {
         loss.mut_ptr(),
         better.mut_ptr(),
     );
+    // SAFETY: the logits are `classes` · `images`, the others `images` elements.
     unsafe { run(&cross_entropy, launch, arguments) };
     (loss.to_vec(), better.to_vec())
 }
@@ -114,6 +116,7 @@ proptest! {
             let arguments = (
                 classes, images, first, rows, padded, valid, p.ptr(), labels.ptr(), out.mut_ptr(),
             );
+            // SAFETY: the buffers have these rows, classes and images.
             unsafe { run(&softmax_gradient, launch, arguments) };
             outs.push(out.to_vec());
         }

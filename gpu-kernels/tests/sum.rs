@@ -25,10 +25,12 @@ proptest! {
         for target in [Target::Cpu, Target::Gpu] {
             let launch = sum_parts_launch(len, target);
             let mut y = Buffer::unwritten(len as usize);
+            // SAFETY: there are `count` parts as long as the sum.
             unsafe { run(&sum_parts, launch, (len, count, parts.ptr(), y.mut_ptr())) };
             prop_assert_eq!(bits(&y), bits(&sums));
             let divisor = Divisor::new(images);
             let arguments = (len, divisor, count, parts.ptr(), bias.ptr(), y.mut_ptr());
+            // SAFETY: there are `count` parts as long as the sum, and a bias for every `images` of it.
             unsafe { run(&sum_parts_with_bias, launch, arguments) };
             prop_assert_eq!(bits(&y), bits(&with_bias));
         }
@@ -53,6 +55,7 @@ proptest! {
         let x = Buffer::new(&x);
         let mut y = Buffer::unwritten(maps as usize);
         let launch = sum_maps_launch(maps, Target::Cpu);
+        // SAFETY: there are so many maps of `columns` elements.
         unsafe { run(&sum_maps, launch, (columns, x.ptr(), y.mut_ptr())) };
         prop_assert_eq!(bits(&y), bits(&want));
         // Terms of both signs may cancel, so the error is held against their sizes.

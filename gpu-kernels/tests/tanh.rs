@@ -11,6 +11,7 @@ fn forward(x: &[f32]) -> Vec<f32> {
     let len = x.len() as u32;
     let mut y = Buffer::new(x);
     let launch = tanh_launch(len, Target::Cpu);
+    // SAFETY: all buffers have `len` elements. The output may be the input.
     unsafe { run(&tanh_forward, launch, (len, y.ptr(), y.mut_ptr())) };
     y.to_vec()
 }
@@ -28,6 +29,7 @@ proptest! {
         let mut dx = Buffer::unwritten(len);
         let launch = tanh_launch(len as u32, Target::Gpu);
         let arguments = (len as u32, y.ptr(), dy.ptr(), dx.mut_ptr());
+        // SAFETY: all buffers have `len` elements.
         unsafe { run(&tanh_backward, launch, arguments) };
         let dy = wide(&dy);
         let want = differences(&wide(&x), |x| dot(&tanh(x), &dy));

@@ -17,6 +17,7 @@ proptest! {
         for target in [Target::Cpu, Target::Gpu] {
             let mut y = Buffer::unwritten(x.len());
             let launch = transpose_launch(rows, cols, target);
+            // SAFETY: both buffers have `rows` · `cols` elements.
             unsafe { run(&transpose, launch, (rows, cols, x.ptr(), y.mut_ptr())) };
             prop_assert_eq!(bits(&y), bits(&want));
         }

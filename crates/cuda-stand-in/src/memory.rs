@@ -47,6 +47,7 @@ unsafe extern "C" fn cuMemHostAlloc(memory: *mut *mut c_void, bytes: usize, flag
         note(fields, "portable", flags & 1 == 1);
         let made = state.allocate(None, bytes);
         note(fields, "address", made);
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *memory = std::ptr::with_exposed_provenance_mut(made as usize) };
         Ok(())
     })
@@ -71,6 +72,7 @@ extern "C" fn cuMemFreeHost(memory: *mut c_void) -> Code {
 unsafe extern "C" fn cuMemGetInfo_v2(free: *mut usize, total: *mut usize) -> Code {
     call("cuMemGetInfo_v2", |state, _| {
         let used = state.used(current()?);
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe {
             *free = SETTINGS.memory - used;
             *total = SETTINGS.memory;
@@ -93,6 +95,7 @@ unsafe extern "C" fn cuMemsetD8Async(
         note(fields, "bytes", bytes);
         let device = state.own_stream(stream)?;
         state.owned(device, to, bytes)?;
+        // SAFETY: the range was found to be owned: memory that this library allocated.
         unsafe { pointer(to).write_bytes(value, bytes) };
         Ok(())
     })
@@ -118,6 +121,7 @@ unsafe extern "C" fn cuMemsetD8_v2(to: u64, value: c_uchar, bytes: usize) -> Cod
         note(fields, "to", to);
         note(fields, "bytes", bytes);
         state.owned(current()?, to, bytes)?;
+        // SAFETY: the range was found to be owned: memory that this library allocated.
         unsafe { pointer(to).write_bytes(value, bytes) };
         Ok(())
     })

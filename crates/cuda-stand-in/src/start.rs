@@ -27,6 +27,7 @@ unsafe extern "C" fn cuDriverGetVersion(version: *mut c_int) -> Code {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuDeviceGetCount(count: *mut c_int) -> Code {
     call("cuDeviceGetCount", |_, _| {
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *count = SETTINGS.devices as c_int };
         Ok(())
     })
@@ -35,6 +36,7 @@ unsafe extern "C" fn cuDeviceGetCount(count: *mut c_int) -> Code {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuDeviceGet(device: *mut c_int, ordinal: c_int) -> Code {
     call("cuDeviceGet", |_, _| {
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *device = known(ordinal)? as c_int };
         Ok(())
     })
@@ -53,6 +55,7 @@ unsafe extern "C" fn cuDeviceGetName(name: *mut c_char, len: c_int, device: c_in
         known(device)?;
         let text = b"Stand-in GPU\0";
         let len = text.len().min(len as usize);
+        // SAFETY: the caller gives `len` bytes, of which no more are written.
         unsafe {
             name.cast::<u8>()
                 .copy_from_nonoverlapping(text.as_ptr(), len)
@@ -74,6 +77,7 @@ unsafe extern "C" fn cuDeviceGetAttribute(
             76 => SETTINGS.capability.1,
             _ => return Err(INVALID_VALUE),
         };
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *value = answer };
         Ok(())
     })
@@ -83,6 +87,7 @@ unsafe extern "C" fn cuDeviceGetAttribute(
 unsafe extern "C" fn cuDeviceTotalMem_v2(bytes: *mut usize, device: c_int) -> Code {
     call("cuDeviceTotalMem_v2", |_, _| {
         known(device)?;
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *bytes = SETTINGS.memory };
         Ok(())
     })
@@ -108,6 +113,7 @@ unsafe extern "C" fn cuDevicePrimaryCtxRetain(made: *mut *mut c_void, device: c_
         let device = known(device)?;
         *state.retained.entry(device).or_default() += 1;
         note(fields, "device", device);
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *made = context(device) };
         Ok(())
     })
@@ -140,6 +146,7 @@ extern "C" fn cuCtxSetCurrent(context: *mut c_void) -> Code {
 unsafe extern "C" fn cuDeviceCanAccessPeer(can: *mut c_int, device: c_int, peer: c_int) -> Code {
     call("cuDeviceCanAccessPeer", |_, _| {
         let (device, peer) = (known(device)?, known(peer)?);
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *can = c_int::from(SETTINGS.peers && device != peer) };
         Ok(())
     })
@@ -172,6 +179,7 @@ unsafe extern "C" fn cuModuleLoadDataEx(
 ) -> Code {
     call("cuModuleLoadDataEx", |state, fields| {
         let device = current()?;
+        // SAFETY: the caller gives a text that ends with a zero.
         let text = unsafe { CStr::from_ptr(image) }
             .to_str()
             .map_err(|_| INVALID_VALUE)?;
@@ -179,9 +187,12 @@ unsafe extern "C" fn cuModuleLoadDataEx(
         let newest = (SETTINGS.driver / 1000 - 4) * 10 + SETTINGS.driver % 1000 / 10;
         if ptx::version(text).ok_or(INVALID_VALUE)? as i32 > newest {
             for i in 0..count as usize {
+                // SAFETY: the caller gives `count` options and as many values.
                 if unsafe { *options.add(i) } == ERROR_LOG {
                     let text = b"ptxas fatal : Unsupported .version\0";
+                    // SAFETY: as for the options.
                     let log = unsafe { *values.add(i) }.cast::<u8>();
+                    // SAFETY: the log that the host gives is longer than this line.
                     unsafe { log.copy_from_nonoverlapping(text.as_ptr(), text.len()) };
                 }
             }
@@ -196,6 +207,7 @@ unsafe extern "C" fn cuModuleLoadDataEx(
         note(fields, "module", handle);
         note(fields, "kernels", entries.len());
         state.modules.insert(handle, (device, entries));
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *module = std::ptr::without_provenance_mut(handle as usize) };
         Ok(())
     })
@@ -224,6 +236,7 @@ unsafe extern "C" fn cuModuleGetFunction(
 ) -> Code {
     call("cuModuleGetFunction", |state, fields| {
         let module = module.addr() as u64;
+        // SAFETY: the caller gives a name that ends with a zero.
         let name = unsafe { CStr::from_ptr(name) }
             .to_string_lossy()
             .into_owned();
@@ -241,6 +254,7 @@ unsafe extern "C" fn cuModuleGetFunction(
         };
         let handle = state.handle();
         state.functions.insert(handle, found);
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *function = std::ptr::without_provenance_mut(handle as usize) };
         Ok(())
     })
@@ -276,16 +290,19 @@ unsafe fn text(
     of: fn(&(Code, &'static CStr, &'static CStr)) -> &'static CStr,
 ) -> Code {
     let found = ERRORS.iter().find(|error| error.0 == code);
+    // SAFETY: the caller gives room for the answer, as CUDA asks.
     unsafe { *text = found.map_or(std::ptr::null(), |error| of(error).as_ptr()) };
     if found.is_some() { 0 } else { INVALID_VALUE }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuGetErrorName(code: Code, name: *mut *const c_char) -> Code {
+    // SAFETY: the caller's promise, passed on.
     unsafe { text(code, name, |error| error.1) }
 }
 
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuGetErrorString(code: Code, string: *mut *const c_char) -> Code {
+    // SAFETY: the caller's promise, passed on.
     unsafe { text(code, string, |error| error.2) }
 }

@@ -25,6 +25,7 @@ unsafe extern "C" fn cuStreamCreateWithPriority(
     flags: c_uint,
     _priority: c_int,
 ) -> Code {
+    // SAFETY: the caller's promise, passed on.
     unsafe { cuStreamCreate(stream, flags) }
 }
 
@@ -63,6 +64,7 @@ unsafe extern "C" fn cuEventCreate(event: *mut *mut c_void, flags: c_uint) -> Co
         state.events.insert(handle, device);
         note(fields, "event", handle);
         note(fields, "timing", flags & 2 == 0);
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *event = std::ptr::without_provenance_mut(handle as usize) };
         Ok(())
     })
@@ -148,6 +150,7 @@ unsafe extern "C" fn cuLaunchKernel(
         let device = state.own_stream(stream.addr() as u64)?;
         let given = match SETTINGS.terminated {
             true => (0..)
+                // SAFETY: the caller ends its arguments with a null where the settings say so.
                 .take_while(|&i| !unsafe { *arguments.add(i) }.is_null())
                 .count(),
             false => found.entry.sizes.len(),
@@ -158,6 +161,7 @@ unsafe extern "C" fn cuLaunchKernel(
             return Err(INVALID_VALUE);
         }
         let value = |(i, &size): (usize, &usize)| {
+            // SAFETY: as many arguments were counted as the kernel has parameters, of these sizes.
             let bytes = unsafe { std::slice::from_raw_parts(*arguments.add(i), size) };
             let hex: String = bytes
                 .iter()

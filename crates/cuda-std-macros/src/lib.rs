@@ -86,6 +86,7 @@ fn both(item: &ItemFn, in_ptx: &Tokens) -> syn::Result<Tokens> {
             unsafe fn baseline(arguments: *const ()) {
                 #[allow(dead_code)]
                 type V = ::cuda_std::simt::vector::Lanes<16>;
+                // SAFETY: an entry gets its kernel's tuple of arguments.
                 let (#(#names,)*) = unsafe { *arguments.cast::<(#(#types,)*)>() };
                 #(#body)*
             }
@@ -94,6 +95,7 @@ fn both(item: &ItemFn, in_ptx: &Tokens) -> syn::Result<Tokens> {
             unsafe fn avx2(arguments: *const ()) {
                 #[allow(dead_code)]
                 type V = ::cuda_std::simt::vector::Avx2;
+                // SAFETY: an entry gets its kernel's tuple of arguments.
                 let (#(#names,)*) = unsafe { *arguments.cast::<(#(#types,)*)>() };
                 #(#body)*
             }
@@ -102,6 +104,7 @@ fn both(item: &ItemFn, in_ptx: &Tokens) -> syn::Result<Tokens> {
             unsafe fn avx512(arguments: *const ()) {
                 #[allow(dead_code)]
                 type V = ::cuda_std::simt::vector::Avx512;
+                // SAFETY: an entry gets its kernel's tuple of arguments.
                 let (#(#names,)*) = unsafe { *arguments.cast::<(#(#types,)*)>() };
                 #(#body)*
             }

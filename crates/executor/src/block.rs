@@ -225,6 +225,7 @@ extern "C" fn fiber_main() -> ! {
 /// # Safety
 /// On the running fiber's stack.
 unsafe fn leave(this: *mut Block, to: Target) {
+    // SAFETY: the caller runs on the fiber that is left, so `this` is its block.
     unsafe {
         let from = (*this).running;
         (*this).resume_as(to);
@@ -304,32 +305,35 @@ pub(crate) fn fail(cause: String) -> ! {
 /// Index of the running thread in its block.
 #[inline(always)]
 pub fn thread_idx() -> Dim3 {
-    // SAFETY (here and below): `current` is this worker's block, which no
-    // reference borrows while a kernel runs.
+    // SAFETY: `current` is this worker's block, which no reference borrows while a kernel runs.
     unsafe { (*current()).thread }
 }
 
 /// Index of the running thread's block in the grid.
 #[inline(always)]
 pub fn block_idx() -> Dim3 {
+    // SAFETY: `current` is this worker's block, which no reference borrows while a kernel runs.
     unsafe { (*current()).block }
 }
 
 /// Threads in a block.
 #[inline(always)]
 pub fn block_dim() -> Dim3 {
+    // SAFETY: `current` is this worker's block, which no reference borrows while a kernel runs.
     unsafe { (*current()).launch.block }
 }
 
 /// Blocks in the grid.
 #[inline(always)]
 pub fn grid_dim() -> Dim3 {
+    // SAFETY: `current` is this worker's block, which no reference borrows while a kernel runs.
     unsafe { (*current()).launch.grid }
 }
 
 /// The block's shared memory: the same for all its threads, aligned to 64 bytes.
 #[inline(always)]
 pub fn shared_memory() -> *mut u8 {
+    // SAFETY: `current` is this worker's block, which no reference borrows while a kernel runs. The reference ends here.
     let shared = unsafe { &mut (*current()).shared };
     shared.as_mut_ptr().cast()
 }
@@ -337,6 +341,7 @@ pub fn shared_memory() -> *mut u8 {
 /// Bytes of the block's shared memory.
 #[inline(always)]
 pub fn shared_len() -> usize {
+    // SAFETY: `current` is this worker's block, which no reference borrows while a kernel runs.
     unsafe { (*current()).launch.shared as usize }
 }
 

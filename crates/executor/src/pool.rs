@@ -32,6 +32,7 @@ pub struct Pool {
 struct Pointer(*const ());
 // SAFETY: the workers only read what it points at, and `Pool::run` outlives them.
 unsafe impl Send for Pointer {}
+// SAFETY: the same.
 unsafe impl Sync for Pointer {}
 
 impl Pool {

@@ -8,9 +8,11 @@ use simt_executor::{Launch, Pool, block_dim, sync_threads, thread_idx};
 /// Sums 1 … n over the threads before and including one, doubling the reach at
 /// each step: two barriers a step, and a wrong order at any of them shows.
 unsafe fn running_sum(arguments: *const ()) {
+    // SAFETY: the kernel is declared with this argument.
     let (out,) = unsafe { *arguments.cast::<(*mut u32,)>() };
     let threads = block_dim().iter().product::<u32>() as usize;
     let (i, values) = (linear_thread(), shared());
+    // SAFETY: shared memory has an element for every thread, and the barriers order who uses it.
     unsafe {
         *values.add(i) = i as u32 + 1;
         let mut reach = 1;
@@ -74,6 +76,7 @@ fn any_number_of_cores_gives_the_same() {
 
 /// The thread's index and block's index, as it sees them, after a barrier.
 unsafe fn places(arguments: *const ()) {
+    // SAFETY: the kernel is declared with this argument.
     let (out,) = unsafe { *arguments.cast::<(*mut [u32; 6],)>() };
     let threads = block_dim().iter().product::<u32>() as usize;
     sync_threads();
@@ -105,6 +108,7 @@ fn indices([x, y, z]: [u32; 3]) -> impl Iterator<Item = [u32; 3]> {
 
 /// Registers that a switch must keep: floats and whole numbers across barriers.
 unsafe fn kept(arguments: *const ()) {
+    // SAFETY: the kernel is declared with this argument.
     let (out,) = unsafe { *arguments.cast::<(*mut f64,)>() };
     let i = linear_thread();
     let (mut a, mut b, mut c, mut n) = (i as f64, 1.5, -2.0, i as u64);

@@ -6,6 +6,7 @@ use simt_executor::{Fault, Pool, sync_threads};
 
 /// Block 2's thread `thread` panics after `barriers` barriers.
 unsafe fn panics(arguments: *const ()) {
+    // SAFETY: the kernel is declared with these arguments.
     let (thread, barriers) = unsafe { *arguments.cast::<(usize, usize)>() };
     for done in 0..3 {
         if linear_block() == 2 && linear_thread() == thread && done == barriers {

@@ -71,10 +71,9 @@ impl<const N: usize> Vector for Lanes<N> {
     }
 
     #[inline(always)]
-    fn lane(self, i: usize) -> f32 {
-        // SAFETY of PTX: an index check would bring a panic into the kernel;
-        // every caller counts to LANES.
+    unsafe fn lane(self, i: usize) -> f32 {
         debug_assert!(i < N);
+        // SAFETY: `i` is below `N`, as the caller promises.
         unsafe { *self.0.as_ptr().add(i) }
     }
 

@@ -52,7 +52,7 @@ pub trait Vector:
     /// The processor has this type's instructions.
     unsafe fn splat(x: f32) -> Self;
 
-    /// Lane `i` is `f(i)`.
+    /// Lane `i` is `f(i)`, for `i` below [`LANES`](Self::LANES).
     ///
     /// # Safety
     /// The processor has this type's instructions.
@@ -72,7 +72,17 @@ pub trait Vector:
     unsafe fn write(self, to: *mut f32);
 
     /// Lane `i`.
-    fn lane(self, i: usize) -> f32;
+    ///
+    /// ```compile_fail,E0133
+    /// use simt_vector::{Lanes, Vector};
+    /// fn beyond(x: Lanes<4>) -> f32 {
+    ///     x.lane(4)
+    /// }
+    /// ```
+    ///
+    /// # Safety
+    /// `i` is below [`LANES`](Self::LANES): a check would bring a panic into kernels.
+    unsafe fn lane(self, i: usize) -> f32;
 
     /// `self · b + c`, rounded once.
     fn fma(self, b: Self, c: Self) -> Self;
@@ -96,7 +106,7 @@ pub trait Vector:
     /// vector form, such as `exp`.
     #[inline(always)]
     fn map(self, mut f: impl FnMut(f32) -> f32) -> Self {
-        // SAFETY: `self` exists, so the processor has the instructions.
+        // SAFETY: `self` exists, so the processor has the instructions; `from_fn` counts to LANES.
         unsafe { Self::from_fn(|i| f(self.lane(i))) }
     }
 }

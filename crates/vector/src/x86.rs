@@ -15,15 +15,13 @@ pub struct Avx2([__m256; 2]);
 #[repr(transparent)]
 pub struct Avx512(__m512);
 
-// SAFETY, for every intrinsic below: a value exists, or the caller of a
-// constructor vouched, that the processor has the instructions.
-
 macro_rules! operator {
     ($trait:ident, $method:ident, $mm256:ident, $mm512:ident) => {
         impl $trait for Avx2 {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: Self) -> Self {
+                // SAFETY: a value exists, so the processor has AVX2 and FMA.
                 unsafe { Avx2([$mm256(self.0[0], other.0[0]), $mm256(self.0[1], other.0[1])]) }
             }
         }
@@ -31,6 +29,7 @@ macro_rules! operator {
             type Output = Self;
             #[inline(always)]
             fn $method(self, other: Self) -> Self {
+                // SAFETY: a value exists, so the processor has AVX-512F.
                 unsafe { Avx512($mm512(self.0, other.0)) }
             }
         }
@@ -53,12 +52,14 @@ macro_rules! sixteen_lanes {
             for (i, lane) in lanes.iter_mut().enumerate() {
                 *lane = f(i);
             }
+            // SAFETY: the processor has the instructions, as the caller promises; `lanes` has sixteen floats.
             unsafe { Self::read(lanes.as_ptr()) }
         }
 
         #[inline(always)]
-        fn lane(self, i: usize) -> f32 {
+        unsafe fn lane(self, i: usize) -> f32 {
             let mut lanes = [0.0; 16];
+            // SAFETY: sixteen floats have room in `lanes`.
             unsafe { self.write(lanes.as_mut_ptr()) };
             lanes[i]
         }
@@ -94,16 +95,19 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the processor has AVX2 and FMA, as the caller promises.
         unsafe { Avx2([_mm256_set1_ps(x); 2]) }
     }
 
     #[inline(always)]
     unsafe fn read(from: *const f32) -> Self {
+        // SAFETY: the processor has AVX2 and FMA and `from` so many floats, as the caller promises.
         unsafe { Avx2([_mm256_loadu_ps(from), _mm256_loadu_ps(from.add(8))]) }
     }
 
     #[inline(always)]
     unsafe fn write(self, to: *mut f32) {
+        // SAFETY: a value exists, so the processor has the instructions; `to` has room, as the caller promises.
         unsafe {
             _mm256_storeu_ps(to, self.0[0]);
             _mm256_storeu_ps(to.add(8), self.0[1]);
@@ -112,6 +116,7 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     fn fma(self, b: Self, c: Self) -> Self {
+        // SAFETY: a value exists, so the processor has AVX2 and FMA.
         unsafe {
             Avx2([
                 _mm256_fmadd_ps(self.0[0], b.0[0], c.0[0]),
@@ -122,11 +127,13 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     fn sqrt(self) -> Self {
+        // SAFETY: a value exists, so the processor has AVX2 and FMA.
         unsafe { Avx2([_mm256_sqrt_ps(self.0[0]), _mm256_sqrt_ps(self.0[1])]) }
     }
 
     #[inline(always)]
     fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: a value exists, so the processor has AVX2 and FMA.
         unsafe {
             let half = |i: usize| {
                 let mask = _mm256_cmp_ps::<_CMP_GT_OQ>(self.0[i], other.0[i]);
@@ -138,6 +145,7 @@ impl Vector for Avx2 {
 
     #[inline(always)]
     fn select_eq(self, other: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: a value exists, so the processor has AVX2 and FMA.
         unsafe {
             let half = |i: usize| {
                 let mask = _mm256_cmp_ps::<_CMP_EQ_OQ>(self.0[i], other.0[i]);
@@ -156,6 +164,7 @@ impl Vector for Avx2 {
                 for (i, row) in rows.iter_mut().enumerate() {
                     *row = square[8 * quarter + i].0[half];
                 }
+                // SAFETY: a value exists, so the processor has AVX2 and FMA.
                 let columns = unsafe { transpose8(rows) };
                 for (i, column) in columns.into_iter().enumerate() {
                     out[8 * half + i].0[quarter] = column;
@@ -170,6 +179,7 @@ impl Vector for Avx2 {
 /// The processor has AVX2.
 #[inline(always)]
 unsafe fn transpose8(r: [__m256; 8]) -> [__m256; 8] {
+    // SAFETY: the processor has AVX2, as the caller promises.
     unsafe {
         // Pairs of rows, then fours, then the two halves.
         let lo = |i: usize| _mm256_unpacklo_ps(r[i], r[i + 1]);
@@ -199,31 +209,37 @@ impl Vector for Avx512 {
 
     #[inline(always)]
     unsafe fn splat(x: f32) -> Self {
+        // SAFETY: the processor has AVX-512F, as the caller promises.
         unsafe { Avx512(_mm512_set1_ps(x)) }
     }
 
     #[inline(always)]
     unsafe fn read(from: *const f32) -> Self {
+        // SAFETY: the processor has AVX-512F and `from` so many floats, as the caller promises.
         unsafe { Avx512(_mm512_loadu_ps(from)) }
     }
 
     #[inline(always)]
     unsafe fn write(self, to: *mut f32) {
+        // SAFETY: a value exists, so the processor has the instructions; `to` has room, as the caller promises.
         unsafe { _mm512_storeu_ps(to, self.0) }
     }
 
     #[inline(always)]
     fn fma(self, b: Self, c: Self) -> Self {
+        // SAFETY: a value exists, so the processor has AVX-512F.
         unsafe { Avx512(_mm512_fmadd_ps(self.0, b.0, c.0)) }
     }
 
     #[inline(always)]
     fn sqrt(self) -> Self {
+        // SAFETY: a value exists, so the processor has AVX-512F.
         unsafe { Avx512(_mm512_sqrt_ps(self.0)) }
     }
 
     #[inline(always)]
     fn select_gt(self, other: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: a value exists, so the processor has AVX-512F.
         unsafe {
             let mask = _mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0);
             Avx512(_mm512_mask_blend_ps(mask, no.0, yes.0))
@@ -232,6 +248,7 @@ impl Vector for Avx512 {
 
     #[inline(always)]
     fn select_eq(self, other: Self, yes: Self, no: Self) -> Self {
+        // SAFETY: a value exists, so the processor has AVX-512F.
         unsafe {
             let mask = _mm512_cmp_ps_mask::<_CMP_EQ_OQ>(self.0, other.0);
             Avx512(_mm512_mask_blend_ps(mask, no.0, yes.0))
@@ -240,7 +257,7 @@ impl Vector for Avx512 {
 
     #[inline(always)]
     fn transpose(square: [Self; 16]) -> [Self; 16] {
-        // SAFETY: `Avx512` is a struct of nothing but an `__m512`.
+        // SAFETY: `Avx512` is a struct of nothing but an `__m512`, and exists, so the processor has AVX-512F.
         unsafe { transmute(transpose16(transmute::<[Self; 16], [__m512; 16]>(square))) }
     }
 }
@@ -249,6 +266,7 @@ impl Vector for Avx512 {
 /// The processor has AVX-512F.
 #[inline(always)]
 unsafe fn transpose16(r: [__m512; 16]) -> [__m512; 16] {
+    // SAFETY: the processor has AVX-512F, as the caller promises.
     unsafe {
         // 2×2 within each 128-bit quarter, then 4×4, then the quarters themselves.
         let (mut pairs, mut fours, mut out) = (r, r, r);

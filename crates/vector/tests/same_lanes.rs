@@ -52,8 +52,10 @@ fn bits(lanes: impl IntoIterator<Item = f32>) -> Vec<u32> {
 /// The processor has `V`'s instructions.
 #[inline(always)]
 unsafe fn check<V: Vector>() {
+    // SAFETY: the processor has `V`'s instructions, as the caller promises.
     let load = |x: &[f32; 16]| unsafe { V::from_fn(|i| x[i]) };
-    let lanes = |v: V| bits((0..V::LANES).map(|i| v.lane(i)));
+    // SAFETY: `i` is below LANES.
+    let lanes = |v: V| bits((0..V::LANES).map(|i| unsafe { v.lane(i) }));
     let expect = |f: &dyn Fn(f32, f32) -> f32| bits((0..V::LANES).map(|i| f(A[i], B[i])));
     let (a, b) = (load(&A), load(&B));
     assert_eq!(lanes(a + b), expect(&|x, y| x + y));
@@ -73,13 +75,16 @@ unsafe fn check<V: Vector>() {
     assert_eq!(lanes(a.map(|x| x + 1.0)), expect(&|x, _| x + 1.0));
 
     let cell = |row: usize, column: usize| (100 * row + column) as f32;
+    // SAFETY: the processor has `V`'s instructions, as the caller promises.
     let square = V::square(|row| unsafe { V::from_fn(|column| cell(row, column)) });
     for (column, v) in V::transpose(square).as_ref().iter().enumerate() {
         assert_eq!(lanes(*v), bits((0..V::LANES).map(|row| cell(row, column))));
     }
 
+    // SAFETY: plain arrays need no particular processor.
     let mut memory = Lanes::<16>::square(|_| unsafe { Lanes::splat(0.0) });
     let p = memory.as_mut_ptr().cast::<f32>();
+    // SAFETY: the memory has 256 floats at a multiple of 16 bytes.
     unsafe {
         a.write(p.add(4));
         assert_eq!(lanes(V::read(p.add(4))), lanes(a));
@@ -88,11 +93,13 @@ unsafe fn check<V: Vector>() {
 
 #[test]
 fn four_lanes() {
+    // SAFETY: plain arrays need no particular processor.
     unsafe { check::<Lanes<4>>() }
 }
 
 #[test]
 fn sixteen_lanes() {
+    // SAFETY: plain arrays need no particular processor.
     unsafe { check::<Lanes<16>>() }
 }
 
@@ -101,9 +108,11 @@ fn sixteen_lanes() {
 fn avx2() {
     #[target_feature(enable = "avx2,fma")]
     unsafe fn run() {
+        // SAFETY: `run` is called where the processor has them.
         unsafe { check::<simt_vector::Avx2>() }
     }
     if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+        // SAFETY: just found.
         unsafe { run() }
     } else {
         eprintln!("not tested: this processor has no AVX2 with FMA");
@@ -115,9 +124,11 @@ fn avx2() {
 fn avx512() {
     #[target_feature(enable = "avx512f")]
     unsafe fn run() {
+        // SAFETY: `run` is called where the processor has them.
         unsafe { check::<simt_vector::Avx512>() }
     }
     if is_x86_feature_detected!("avx512f") {
+        // SAFETY: just found.
         unsafe { run() }
     } else {
         eprintln!("not tested: this processor has no AVX-512");

@@ -63,8 +63,10 @@ impl Window {
         }
     }
 
+    /// # Safety
+    /// `x` is valid for the shape.
     #[inline(always)]
-    unsafe fn find(&self, weight: Place, column: Place) -> Option<*const f32> {
+    unsafe fn address(&self, weight: Place, column: Place) -> Option<*const f32> {
         let s = &self.shape;
         let (y, x) = (
             column.y.wrapping_add(weight.y),
@@ -80,18 +82,20 @@ pub(super) struct WindowDown(pub Window);
 /// The window with k across: operand A of the weights' gradient.
 pub(super) struct WindowAcross(pub Window);
 
-impl<V: Vector> Source<V> for WindowDown {
-    const TURNED: bool = false;
+// SAFETY: an address is given for pixels inside of the image, whose images lie side by
+// side; they are a multiple of 32, as its shape has them.
+unsafe impl<V: Vector> Source<V> for WindowDown {
+    const TRANSPOSED: bool = false;
     type AtK = Place;
     type AtI = Place;
 
     #[inline(always)]
-    unsafe fn at_k(&self, k: u32) -> Place {
+    fn at_k(&self, k: u32) -> Place {
         self.0.weight(k)
     }
 
     #[inline(always)]
-    unsafe fn next(&self, before: Place, k: u32) -> Place {
+    fn next(&self, before: Place, k: u32) -> Place {
         if before.left == 0 {
             return self.0.weight(k);
         }
@@ -104,34 +108,35 @@ impl<V: Vector> Source<V> for WindowDown {
     }
 
     #[inline(always)]
-    unsafe fn at_i(&self, i: u32) -> Place {
+    fn at_i(&self, i: u32) -> Place {
         self.0.column(i)
     }
 
     #[inline(always)]
-    unsafe fn find(&self, k: Place, i: Place) -> Option<*const f32> {
-        self.0.find(k, i)
+    unsafe fn address(&self, k: Place, i: Place) -> Option<*const f32> {
+        self.0.address(k, i)
     }
 }
 
-impl<V: Vector> Source<V> for WindowAcross {
-    const TURNED: bool = true;
+// SAFETY: as of `WindowDown`.
+unsafe impl<V: Vector> Source<V> for WindowAcross {
+    const TRANSPOSED: bool = true;
     type AtK = Place;
     type AtI = Place;
 
     #[inline(always)]
-    unsafe fn at_k(&self, k: u32) -> Place {
+    fn at_k(&self, k: u32) -> Place {
         self.0.column(k)
     }
 
     #[inline(always)]
-    unsafe fn at_i(&self, i: u32) -> Place {
+    fn at_i(&self, i: u32) -> Place {
         self.0.weight(i)
     }
 
     #[inline(always)]
-    unsafe fn find(&self, k: Place, i: Place) -> Option<*const f32> {
-        self.0.find(i, k)
+    unsafe fn address(&self, k: Place, i: Place) -> Option<*const f32> {
+        self.0.address(i, k)
     }
 }
 
@@ -144,14 +149,16 @@ pub(super) struct Reach {
     pub dy: *const f32,
 }
 
-impl<V: Vector> Source<V> for Reach {
-    const TURNED: bool = false;
+// SAFETY: an address is given for pixels inside of the output, whose images lie side by
+// side; they are a multiple of 32, as its shape has them.
+unsafe impl<V: Vector> Source<V> for Reach {
+    const TRANSPOSED: bool = false;
     type AtK = Place;
     type AtI = Place;
 
     /// Row and column in the window, and the filter's first pixel.
     #[inline(always)]
-    unsafe fn at_k(&self, k: u32) -> Place {
+    fn at_k(&self, k: u32) -> Place {
         let s = &self.shape;
         let (offset, filter) = s.filters.div_rem(k);
         let (r, q) = s.kernel.div_rem(offset);
@@ -165,7 +172,7 @@ impl<V: Vector> Source<V> for Reach {
     }
 
     #[inline(always)]
-    unsafe fn next(&self, before: Place, k: u32) -> Place {
+    fn next(&self, before: Place, k: u32) -> Place {
         if before.left == 0 {
             return Source::<V>::at_k(self, k);
         }
@@ -178,7 +185,7 @@ impl<V: Vector> Source<V> for Reach {
 
     /// Row and column in the padded image.
     #[inline(always)]
-    unsafe fn at_i(&self, column: u32) -> Place {
+    fn at_i(&self, column: u32) -> Place {
         let s = &self.shape;
         let (pixel, image) = s.images.div_rem(column);
         let (y, x) = s.width.div_rem(pixel);
@@ -196,7 +203,7 @@ impl<V: Vector> Source<V> for Reach {
     }
 
     #[inline(always)]
-    unsafe fn find(&self, k: Place, i: Place) -> Option<*const f32> {
+    unsafe fn address(&self, k: Place, i: Place) -> Option<*const f32> {
         let s = &self.shape;
         // Above and left of the first window the subtraction wraps, to beyond any
         // output; a divisor takes 31 bits.

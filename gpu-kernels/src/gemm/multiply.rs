@@ -1,64 +1,72 @@
-//! The innermost loop: a slab of A by a slab of B, into one thread's registers.
+//! The innermost loop: a slab of A times a slab of B, into the MR × NR accumulators of one thread.
 
 use super::slab::Layout;
-use super::{Share, Tile};
+use super::{ThreadTile, Tile};
 use crate::device::*;
 
 impl<
-    const ROWS: usize,
-    const COLS: usize,
-    const DEPTH: usize,
-    const THREAD_ROWS: usize,
+    const BM: usize,
+    const BN: usize,
+    const BK: usize,
+    const MR: usize,
     const GROUP: usize,
-    const THREAD_VECTORS: usize,
+    const NR: usize,
     const PASSES: usize,
     const PANELS: usize,
     const STAGE: usize,
-> Tile<ROWS, COLS, DEPTH, THREAD_ROWS, GROUP, THREAD_VECTORS, PASSES, PANELS, STAGE>
+> Tile<BM, BN, BK, MR, GROUP, NR, PASSES, PANELS, STAGE>
 {
-    /// Row `k` of this thread's columns of a slab of B.
+    /// Row `k` of this thread's first `N` vectors of a slab of B.
+    ///
+    /// # Safety
+    /// `slabs` holds a slab of A and behind it one of B of more than `k` rows, both
+    /// written before the last barrier.
     #[inline(always)]
-    pub(super) unsafe fn across<V: Vector, const N: usize>(
+    pub(super) unsafe fn load_b<V: Vector, const N: usize>(
         slabs: Shared,
-        share: Share,
+        tile: ThreadTile,
         k: usize,
     ) -> [V; N] {
         let layout = Self::layout_b();
-        let b = slabs.from(Self::SLAB_A + layout.at(0, share.col, V::LANES));
-        let mut across = [V::splat(0.0); N];
+        let b = slabs.from(Self::SLAB_A + layout.at(0, tile.col, V::LANES));
+        let mut vectors = [V::splat(0.0); N];
         let mut j = 0;
         while j < N {
-            across[j] = b.load_vector(k * layout.step(V::LANES) + j * share.vector_step);
+            vectors[j] = b.load_vector(k * layout.step(V::LANES) + j * tile.vector_step);
             j += 1;
         }
-        across
+        vectors
     }
 
-    /// One slab's worth of this thread's sums, of `N` vectors across, whose row k
-    /// of B is `across(k)`.
+    /// Adds a slab of A times a slab of B to this thread's sums, the first `N`
+    /// vectors of each row. `load_b(k)` is row k of B.
+    ///
+    /// # Safety
+    /// `slab` holds a slab of A of `depth` rows, a multiple of the unrolled steps,
+    /// written before the last barrier; the rows of `tile` lie in it.
     #[inline(always)]
     pub(super) unsafe fn multiply<V: Vector, const N: usize>(
         slab: Shared,
         layout_a: Layout,
-        share: Share,
+        tile: ThreadTile,
         depth: usize,
-        sums: &mut [[V; THREAD_VECTORS]; THREAD_ROWS],
-        mut across: impl FnMut(usize) -> [V; N],
+        sums: &mut [[V; NR]; MR],
+        mut load_b: impl FnMut(usize) -> [V; N],
     ) {
-        let mut acc = [[V::splat(0.0); N]; THREAD_ROWS];
+        let mut acc = [[V::splat(0.0); N]; MR];
         copy(&*sums, &mut acc);
         let mut k = 0;
         while k < depth {
             // A few steps at once, for loads to run ahead of their use.
             let mut step = 0;
             while step < Self::UNROLL {
-                let across = across(k + step);
+                let b = load_b(k + step);
                 let mut g = 0;
-                while g < THREAD_ROWS / GROUP {
-                    let first = share.row + g * share.group_step;
-                    let down = layout_a.load_down(slab, k + step, first, V::LANES);
+                while g < MR / GROUP {
+                    let first = tile.row + g * tile.group_step;
+                    let a = layout_a.load_a(slab, k + step, first, V::LANES);
                     let rows = &mut *acc.as_mut_ptr().add(g * GROUP).cast();
-                    outer_product::<V, GROUP, N>(down, across, rows);
+                    outer_product::<V, GROUP, N>(a, b, rows);
                     g += 1;
                 }
                 step += 1;
@@ -69,32 +77,35 @@ impl<
     }
 }
 
-/// `sums[i][j] += down[i] · across[j]`.
+/// `sums[i][j] += a[i] · b[j]`.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
 #[inline(always)]
-unsafe fn outer_product<V: Vector, const ROWS: usize, const VECTORS: usize>(
-    down: [f32; ROWS],
-    across: [V; VECTORS],
-    sums: &mut [[V; VECTORS]; ROWS],
+unsafe fn outer_product<V: Vector, const MR: usize, const NR: usize>(
+    a: [f32; MR],
+    b: [V; NR],
+    sums: &mut [[V; NR]; MR],
 ) {
     let mut i = 0;
-    while i < ROWS {
+    while i < MR {
         let mut j = 0;
-        while j < VECTORS {
-            sums[i][j] = V::splat(down[i]).fma(across[j], sums[i][j]);
+        while j < NR {
+            sums[i][j] = V::splat(a[i]).fma(b[j], sums[i][j]);
             j += 1;
         }
         i += 1;
     }
 }
 
-/// The columns that both have.
+/// Copies the columns that both have.
 #[inline(always)]
-unsafe fn copy<V: Copy, const ROWS: usize, const FROM: usize, const TO: usize>(
-    from: &[[V; FROM]; ROWS],
-    to: &mut [[V; TO]; ROWS],
+fn copy<V: Copy, const MR: usize, const FROM: usize, const TO: usize>(
+    from: &[[V; FROM]; MR],
+    to: &mut [[V; TO]; MR],
 ) {
     let mut i = 0;
-    while i < ROWS {
+    while i < MR {
         let mut j = 0;
         while j < FROM && j < TO {
             to[i][j] = from[i][j];

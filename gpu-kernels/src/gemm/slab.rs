@@ -1,15 +1,15 @@
-//! A slab of an operand: how it lies in shared memory and how it gets there.
+//! A slab of an operand: its layout in shared memory, and how it is loaded there.
 
 use super::Source;
 use crate::device::*;
 
-/// Vectors that a CPU brings at a time.
+/// Vectors that a CPU loads at a time: NR.
 pub const PAIR: usize = 2;
 
-/// Pairs of vectors in a line at most.
-const LINE: usize = 8;
+/// Pairs of vectors in BK at most.
+const MOST_PAIRS: usize = 8;
 
-/// Floats between the rows of a GPU's slab, so that a column's floats are in
+/// Floats between the rows of a GPU's slab, so that a column's floats lie in
 /// different banks.
 pub const fn pad(gpu: bool) -> usize {
     if gpu { 4 } else { 0 }
@@ -23,21 +23,20 @@ pub enum Layout {
         /// Floats from one row to the next.
         stride: usize,
     },
-    /// Cut along i into panels as wide as two vectors, each row by row: what a
-    /// thread reads is in one place.
+    /// Packed: cut along i into panels as wide as two vectors, each row by row.
     Panels {
         /// Rows.
         depth: usize,
     },
-    /// Line by line of i: as a turned operand lies in memory.
-    Lines {
-        /// Floats of a line.
+    /// Column by column of i, as a transposed operand lies in memory.
+    Transposed {
+        /// Floats of a column.
         depth: usize,
     },
 }
 
 impl Layout {
-    /// The place of (k, i).
+    /// Where element (k, i) lies, in floats.
     #[inline(always)]
     pub fn at(self, k: usize, i: usize, lanes: usize) -> usize {
         match self {
@@ -46,7 +45,7 @@ impl Layout {
                 let panel = PAIR * lanes;
                 i / panel * panel * depth + k * panel + i % panel
             }
-            Layout::Lines { depth } => i * depth + k,
+            Layout::Transposed { depth } => i * depth + k,
         }
     }
 
@@ -57,8 +56,12 @@ impl Layout {
     }
 
     /// Elements (k, i) to (k, i + N − 1), of which `i` is a multiple of `N`.
+    ///
+    /// # Safety
+    /// They lie in a slab of A of this layout at `slab`, written before the last
+    /// barrier.
     #[inline(always)]
-    pub unsafe fn load_down<const N: usize>(
+    pub unsafe fn load_a<const N: usize>(
         self,
         slab: Shared,
         k: usize,
@@ -66,7 +69,7 @@ impl Layout {
         lanes: usize,
     ) -> [f32; N] {
         let slab = slab.from(self.at(0, i, lanes));
-        let Layout::Lines { depth } = self else {
+        let Layout::Transposed { depth } = self else {
             return slab.load_array(k * self.step(lanes));
         };
         let mut out = [0.0; N];
@@ -79,9 +82,17 @@ impl Layout {
     }
 }
 
-/// Brings the slab at (k, i) to shared memory, and announces the next one.
+/// Loads the slab at (k, i), of `extent` rows of k and columns of i, to shared
+/// memory, and prefetches the next one.
+///
+/// # Safety
+/// The processor has `V`'s instructions, the memory of `source` can be read, `slab`
+/// has room for the extent in this layout, and no other thread uses it meanwhile.
+/// The extent is a multiple of two vectors in the direction in which the operand's
+/// elements are neighbours, and of a vector in both where it is transposed on its
+/// way.
 #[inline(always)]
-pub unsafe fn bring<V: Vector, S: Source<V>>(
+pub unsafe fn load_slab<V: Vector, S: Source<V>>(
     source: &S,
     slab: Shared,
     layout: Layout,
@@ -89,15 +100,18 @@ pub unsafe fn bring<V: Vector, S: Source<V>>(
     extent: [usize; 2],
 ) {
     match layout {
-        _ if !S::TURNED => bring_rows(source, slab, layout, at, extent),
-        Layout::Lines { .. } => bring_lines(source, slab, layout, at, extent),
-        _ => bring_squares(source, slab, layout, at, extent),
+        _ if !S::TRANSPOSED => load_rows(source, slab, layout, at, extent),
+        Layout::Transposed { .. } => load_transposed(source, slab, layout, at, extent),
+        _ => load_and_transpose(source, slab, layout, at, extent),
     }
 }
 
-/// Rows of k.
+/// Loads rows of k.
+///
+/// # Safety
+/// As of [`load_slab`].
 #[inline(always)]
-unsafe fn bring_rows<V: Vector, S: Source<V>>(
+unsafe fn load_rows<V: Vector, S: Source<V>>(
     source: &S,
     slab: Shared,
     layout: Layout,
@@ -111,26 +125,29 @@ unsafe fn bring_rows<V: Vector, S: Source<V>>(
         let mut col = 0;
         while col < width {
             let at_i = source.at_i(i + col as u32);
-            let pair: [V; PAIR] = source.vectors(at_k, at_i);
+            let pair: [V; PAIR] = source.load(at_k, at_i);
             store(slab, layout.at(row, col, V::LANES), pair);
-            announce(source, later, at_i);
+            prefetch_element(source, later, at_i);
             col += PAIR * V::LANES;
         }
         row += 1;
     }
 }
 
-/// Lines of i, as they are.
+/// Loads columns of i, as they lie.
+///
+/// # Safety
+/// As of [`load_slab`].
 #[inline(always)]
-unsafe fn bring_lines<V: Vector, S: Source<V>>(
+unsafe fn load_transposed<V: Vector, S: Source<V>>(
     source: &S,
     slab: Shared,
     layout: Layout,
     [k, i]: [u32; 2],
     [depth, width]: [usize; 2],
 ) {
-    // What is known of k serves all lines.
-    let mut at_k = [source.at_k(k); LINE];
+    // What is known of k serves all columns.
+    let mut at_k = [source.at_k(k); MOST_PAIRS];
     let mut later = at_k;
     let mut n = 0;
     while n * PAIR * V::LANES < depth {
@@ -139,23 +156,26 @@ unsafe fn bring_lines<V: Vector, S: Source<V>>(
         *later.as_mut_ptr().add(n) = source.at_k(row + depth as u32);
         n += 1;
     }
-    let mut line = 0;
-    while line < width {
-        let at_i = source.at_i(i + line as u32);
+    let mut col = 0;
+    while col < width {
+        let at_i = source.at_i(i + col as u32);
         let mut n = 0;
         while n * PAIR * V::LANES < depth {
-            let pair: [V; PAIR] = source.vectors(*at_k.as_ptr().add(n), at_i);
-            store(slab, layout.at(n * PAIR * V::LANES, line, V::LANES), pair);
-            announce(source, *later.as_ptr().add(n), at_i);
+            let pair: [V; PAIR] = source.load(*at_k.as_ptr().add(n), at_i);
+            store(slab, layout.at(n * PAIR * V::LANES, col, V::LANES), pair);
+            prefetch_element(source, *later.as_ptr().add(n), at_i);
             n += 1;
         }
-        line += 1;
+        col += 1;
     }
 }
 
-/// Squares of lines, each turned on its way.
+/// Loads squares of columns, each transposed on its way.
+///
+/// # Safety
+/// As of [`load_slab`].
 #[inline(always)]
-unsafe fn bring_squares<V: Vector, S: Source<V>>(
+unsafe fn load_and_transpose<V: Vector, S: Source<V>>(
     source: &S,
     slab: Shared,
     layout: Layout,
@@ -171,9 +191,9 @@ unsafe fn bring_squares<V: Vector, S: Source<V>>(
         let lines = V::square(|line| {
             let at_i = source.at_i(i + (col + line) as u32);
             if (row / V::LANES).is_multiple_of(PAIR) {
-                announce(source, later, at_i);
+                prefetch_element(source, later, at_i);
             }
-            let [vector] = source.vectors(at_k, at_i);
+            let [vector] = source.load(at_k, at_i);
             vector
         });
         let rows = V::transpose(lines);
@@ -187,15 +207,21 @@ unsafe fn bring_squares<V: Vector, S: Source<V>>(
     }
 }
 
-/// Tells the cache of an element and its neighbours.
+/// Prefetches an element and its neighbours.
+///
+/// # Safety
+/// Those of the source's methods.
 #[inline(always)]
-unsafe fn announce<V: Vector, S: Source<V>>(source: &S, k: S::AtK, i: S::AtI) {
-    if let Some(place) = source.find(k, i) {
-        prefetch(place);
+unsafe fn prefetch_element<V: Vector, S: Source<V>>(source: &S, k: S::AtK, i: S::AtI) {
+    if let Some(address) = source.address(k, i) {
+        prefetch(address);
     }
 }
 
-/// Puts vectors side by side.
+/// Stores vectors side by side.
+///
+/// # Safety
+/// `slab` has room for them from float `at` on, and no other thread uses it there.
 #[inline(always)]
 pub unsafe fn store<V: Vector, const N: usize>(slab: Shared, at: usize, vectors: [V; N]) {
     let mut n = 0;
@@ -211,14 +237,17 @@ pub struct Staged<V: Vector, S: Source<V>, const N: usize> {
     k: u32,
     step: u32,
     at_i: S::AtI,
-    /// The first one's place in the slab.
+    /// Where in the slab the first one goes.
     place: usize,
     held: [V; N],
 }
 
 impl<V: Vector, S: Source<V>, const N: usize> Staged<V, S, N> {
-    /// Thread `t`'s of slabs that begin at `i` and are `width` wide, of which
-    /// all `threads` together take everything.
+    /// Thread `t`'s part of slabs that begin at `i` and are `width` wide, all of
+    /// which the `threads` take together.
+    ///
+    /// # Safety
+    /// The processor has `V`'s instructions; those of the source's methods.
     #[inline(always)]
     pub unsafe fn new(
         source: &S,
@@ -229,7 +258,7 @@ impl<V: Vector, S: Source<V>, const N: usize> Staged<V, S, N> {
     ) -> Self {
         let (k, step, own) = if N == 0 {
             (0, 0, 0)
-        } else if S::TURNED {
+        } else if S::TRANSPOSED {
             let across = threads / width;
             (t % across * V::LANES, across * V::LANES, t / across)
         } else {
@@ -245,27 +274,34 @@ impl<V: Vector, S: Source<V>, const N: usize> Staged<V, S, N> {
         }
     }
 
-    /// Takes the vectors of the slab at `k`.
+    /// Loads the vectors of the slab at `k`.
+    ///
+    /// # Safety
+    /// The memory of `source`, that of [`new`](Self::new), can be read.
     #[inline(always)]
-    pub unsafe fn fetch(&mut self, source: &S, k: u32) {
+    pub unsafe fn load(&mut self, source: &S, k: u32) {
         let mut n = 0;
         while n < N {
             let at_k = source.at_k(k + self.k + n as u32 * self.step);
-            let [vector] = source.vectors(at_k, self.at_i);
+            let [vector] = source.load(at_k, self.at_i);
             // Lane by lane: LLVM would copy halves, and load some lanes twice.
             self.held[n] = V::from_fn(|lane| vector.lane(lane));
             n += 1;
         }
     }
 
-    /// Puts them into the slab.
+    /// Stores them into the slab.
+    ///
+    /// # Safety
+    /// `slab` has room for a slab in `layout`, that of [`new`](Self::new), and no
+    /// thread reads it before the next barrier.
     #[inline(always)]
-    pub unsafe fn put(&self, slab: Shared, layout: Layout) {
+    pub unsafe fn store(&self, slab: Shared, layout: Layout) {
         let row = layout.step(V::LANES);
         let mut n = 0;
         while n < N {
             let at = self.place + n * self.step as usize * row;
-            if S::TURNED {
+            if S::TRANSPOSED {
                 let mut lane = 0;
                 while lane < V::LANES {
                     slab.store(at + lane * row, self.held[n].lane(lane));

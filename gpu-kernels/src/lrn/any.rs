@@ -4,6 +4,10 @@ use super::Lrn;
 use crate::device::*;
 
 /// s of one map for any n.
+///
+/// # Safety
+/// As of [`lrn_forward`](super::lrn_forward); the vector at `column` lies within
+/// the columns.
 #[inline(always)]
 unsafe fn scale_at<V: Vector>(shape: &Lrn, map: u32, column: usize, x: *const f32) -> V {
     let half = shape.size / 2;

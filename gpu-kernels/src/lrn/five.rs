@@ -15,12 +15,16 @@ impl<V: Vector> Five<V> {
         self.0 = [b, c, d, e, last];
     }
 
+    /// # Safety
+    /// The processor has `V`'s instructions.
     #[inline(always)]
     unsafe fn squares(&self) -> V {
         let [a, b, c, d, e] = self.0;
         e.fma(e, d.fma(d, c.fma(c, b.fma(b, a.fma(a, V::splat(0.0))))))
     }
 
+    /// # Safety
+    /// The processor has `V`'s instructions.
     #[inline(always)]
     unsafe fn sum(&self) -> V {
         let [a, b, c, d, e] = self.0;

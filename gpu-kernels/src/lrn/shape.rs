@@ -54,12 +54,19 @@ impl Lrn {
 
 impl Lrn {
     /// Row `map` of a tensor at `column`; zeros beyond the tower.
+    ///
+    /// # Safety
+    /// The processor has `V`'s instructions, `x` is valid for the shape, and the
+    /// vector at `column` lies within the columns.
     #[inline(always)]
     pub(super) unsafe fn row<V: Vector>(&self, x: *const f32, map: u32, column: usize) -> V {
         self.or_zero(map, |map| x.load_vector(self.at(map, column)))
     }
 
     /// What `x` gives for a map of the tower, zeros for others.
+    ///
+    /// # Safety
+    /// The processor has `V`'s instructions.
     #[inline(always)]
     pub(super) unsafe fn or_zero<V: Vector>(&self, map: u32, x: impl Fn(u32) -> V) -> V {
         if map >= self.maps {
@@ -75,12 +82,18 @@ impl Lrn {
     }
 
     /// s from the sum of squares.
+    ///
+    /// # Safety
+    /// The processor has `V`'s instructions.
     #[inline(always)]
     pub(super) unsafe fn scale<V: Vector>(&self, squares: V) -> V {
         V::splat(self.alpha).fma(squares, V::splat(self.k))
     }
 
     /// `x · s^(−β)`.
+    ///
+    /// # Safety
+    /// The processor has `V`'s instructions.
     #[inline(always)]
     pub(super) unsafe fn normalised<V: Vector>(&self, x: V, s: V) -> V {
         if self.beta == 0.75 {
@@ -90,6 +103,9 @@ impl Lrn {
     }
 
     /// `dy · s^(−β)` and `dy · x · s^(−β−1)`.
+    ///
+    /// # Safety
+    /// The processor has `V`'s instructions.
     #[inline(always)]
     pub(super) unsafe fn parts<V: Vector>(&self, x: V, dy: V, s: V) -> [V; 2] {
         let (power, over_s) = if self.beta == 0.75 {
@@ -103,6 +119,9 @@ impl Lrn {
     }
 
     /// dx of one element from its own part and the sum over its window.
+    ///
+    /// # Safety
+    /// The processor has `V`'s instructions.
     #[inline(always)]
     pub(super) unsafe fn gradient<V: Vector>(&self, own: V, x: V, sum: V) -> V {
         (V::splat(-2.0 * self.alpha * self.beta) * x).fma(sum, own)
@@ -110,6 +129,9 @@ impl Lrn {
 }
 
 /// `s^¾`.
+///
+/// # Safety
+/// The processor has `V`'s instructions.
 #[inline(always)]
 unsafe fn three_quarters<V: Vector>(s: V) -> V {
     let root = s.sqrt();

@@ -40,11 +40,13 @@ impl Memory {
 
     pub fn read<T: 'static>(&self, number: usize, len: usize) -> In<'static, T> {
         let (address, len) = self.at::<T>(number, len);
+        // SAFETY: either nothing runs, or the memory is there and never freed.
         unsafe { In::from_raw(address, len) }
     }
 
     pub fn write<T: 'static>(&self, number: usize, len: usize) -> Out<'static, T> {
         let (address, len) = self.at::<T>(number, len);
+        // SAFETY: either nothing runs, or the memory is there, never freed and used once.
         unsafe { Out::from_raw(address, len) }
     }
 }

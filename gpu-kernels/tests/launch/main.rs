@@ -83,6 +83,7 @@ fn a_call_has_the_buffers_in_the_order_of_the_parameters() {
         let pointers = call.pointers();
         let buffers = &pointers[pointers.len() - parameters.len()..];
         for (number, argument) in buffers.iter().enumerate() {
+            // SAFETY: a pointer is an argument of 8 bytes.
             let value = unsafe { argument.cast::<u64>().read() };
             assert_eq!(
                 value,

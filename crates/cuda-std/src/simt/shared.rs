@@ -34,18 +34,24 @@ mod ptx {
         address
     }
 
+    /// # Safety
+    /// A float of the block's shared memory lies at the address.
     #[inline(always)]
     pub unsafe fn load(address: u32) -> f32 {
         let x;
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe {
             asm!("ld.shared.f32 {}, [{}];", out(reg32) x, in(reg32) address, options(nostack))
         };
         x
     }
 
+    /// # Safety
+    /// Four floats of the block's shared memory lie at the address, a multiple of 16.
     #[inline(always)]
     pub unsafe fn load4(address: u32) -> [f32; 4] {
         let (a, b, c, d);
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe {
             asm!(
                 "ld.shared.v4.f32 {{{}, {}, {}, {}}}, [{}];",
@@ -57,15 +63,21 @@ mod ptx {
         [a, b, c, d]
     }
 
+    /// # Safety
+    /// A float of the block's shared memory lies at the address.
     #[inline(always)]
     pub unsafe fn store(address: u32, x: f32) {
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe {
             asm!("st.shared.f32 [{}], {};", in(reg32) address, in(reg32) x, options(nostack))
         };
     }
 
+    /// # Safety
+    /// Four floats of the block's shared memory lie at the address, a multiple of 16.
     #[inline(always)]
     pub unsafe fn store4(address: u32, [a, b, c, d]: [f32; 4]) {
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe {
             asm!(
                 "st.shared.v4.f32 [{}], {{{}, {}, {}, {}}};",
@@ -100,8 +112,11 @@ impl Shared {
     /// # Safety
     /// Within the shared memory that the launch asked for; written by this
     /// thread, or by another one before a barrier.
+    /// # Safety
+    /// A float of the block's shared memory lies at the address.
     #[inline(always)]
     pub unsafe fn load(self, i: usize) -> f32 {
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe { ptx::load(self.address + 4 * i as u32) }
     }
 
@@ -109,8 +124,11 @@ impl Shared {
     ///
     /// # Safety
     /// Within the shared memory; no other thread uses it before the next barrier.
+    /// # Safety
+    /// A float of the block's shared memory lies at the address.
     #[inline(always)]
     pub unsafe fn store(self, i: usize, x: f32) {
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe { ptx::store(self.address + 4 * i as u32, x) }
     }
 
@@ -123,6 +141,7 @@ impl Shared {
         let mut out = [0.0; N];
         let mut j = 0;
         while j < N {
+            // SAFETY: within the shared memory, as the caller promises.
             let four = unsafe { ptx::load4(self.address + 4 * (i + j) as u32) };
             out[j] = four[0];
             out[j + 1] = four[1];
@@ -140,6 +159,7 @@ impl Shared {
     #[inline(always)]
     pub unsafe fn load_vector<V: Vector>(self, i: usize) -> V {
         const { assert!(V::LANES == 4) };
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe {
             let lanes = ptx::load4(self.address + 4 * i as u32);
             V::from_fn(|l| *lanes.as_ptr().add(l))
@@ -153,6 +173,7 @@ impl Shared {
     #[inline(always)]
     pub unsafe fn store_vector<V: Vector>(self, i: usize, v: V) {
         const { assert!(V::LANES == 4) };
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe {
             let lanes = [v.lane(0), v.lane(1), v.lane(2), v.lane(3)];
             ptx::store4(self.address + 4 * i as u32, lanes)
@@ -195,6 +216,7 @@ impl Shared {
     #[inline(always)]
     pub unsafe fn load(self, i: usize) -> f32 {
         self.check(i, 1, 4);
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe { *self.base.add(i) }
     }
 
@@ -205,6 +227,7 @@ impl Shared {
     #[inline(always)]
     pub unsafe fn store(self, i: usize, x: f32) {
         self.check(i, 1, 4);
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe { *self.base.add(i) = x }
     }
 
@@ -215,6 +238,7 @@ impl Shared {
     #[inline(always)]
     pub unsafe fn load_array<const N: usize>(self, i: usize) -> [f32; N] {
         self.check(i, N, 16);
+        // SAFETY: within the shared memory, as the caller promises. At a multiple of 16 bytes, so the array is aligned.
         unsafe { self.base.add(i).cast::<[f32; N]>().read() }
     }
 
@@ -225,6 +249,7 @@ impl Shared {
     #[inline(always)]
     pub unsafe fn load_vector<V: Vector>(self, i: usize) -> V {
         self.check(i, V::LANES, 16);
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe { V::read(self.base.add(i)) }
     }
 
@@ -235,6 +260,7 @@ impl Shared {
     #[inline(always)]
     pub unsafe fn store_vector<V: Vector>(self, i: usize, v: V) {
         self.check(i, V::LANES, 16);
+        // SAFETY: within the shared memory, as the caller promises.
         unsafe { v.write(self.base.add(i)) }
     }
 }

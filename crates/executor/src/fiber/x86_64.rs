@@ -96,6 +96,10 @@ impl Fibers {
 ///
 /// The return is a jump, not `ret`: the return-address predictor would be wrong
 /// at every switch.
+///
+/// # Safety
+/// `to` is what an earlier switch has saved, or a new stack as `Fibers` prepares it, and
+/// is not resumed twice; nobody moves or frees the stack that is left until it is resumed.
 #[unsafe(naked)]
 unsafe extern "C" fn switch(save: *mut usize, to: usize) {
     naked_asm!(

@@ -7,8 +7,8 @@ use simt_executor::{Dim3, Entry, Fault, InstructionSet, Kernel, Launch, Pool};
 #[macro_export]
 macro_rules! kernel {
     ($name:ident($($argument:ty),*) = $entry:ident) => {
-        // SAFETY: the entry reads a tuple of these types.
         static $name: simt_executor::Kernel<($($argument,)*)> =
+            // SAFETY: the entry reads a tuple of these types.
             unsafe { simt_executor::Kernel::new(stringify!($entry), &[(simt_executor::InstructionSet::Baseline, $entry)]) };
     };
 }
