@@ -231,8 +231,8 @@ fn wrong_usage_and_failures_keep_their_status() {
 #[test]
 fn a_result_waits_for_a_slow_reader() {
     let (mut reader, mut writer) = std::io::pipe().expect("a pipe");
-    // SAFETY: the descriptor is open, and the flag concerns nobody else.
     assert_ne!(
+        // SAFETY: the descriptor is open, and the flag concerns nobody else.
         unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) },
         -1
     );

@@ -54,12 +54,13 @@ pub const IMAGES: u32 = 32;
 const STRIDE: usize = IMAGES as usize + 4;
 
 /// What to take of one image.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[cfg_attr(feature = "bytemuck", derive(bytemuck::Pod, bytemuck::Zeroable))]
 #[repr(C)]
 pub struct View {
     /// First row.
     pub y: u32,
-    /// First column.
+    /// First column, in the image as stored, mirrored or not.
     pub x: u32,
     /// Not 0 to exchange left and right.
     pub mirror: u32,

@@ -1,22 +1,5 @@
 //! Every kernel on two devices with the same inputs: are the results the same, bit for bit?
 
-/// Names a case, its tensors and what is queued for it.
-macro_rules! case {
-    ($to:expr, $kernel:path, $shape:expr, $flops:expr, [$($tensor:expr),*], |$target:ident, $at:ident| $launch:expr, $arguments:expr) => {
-        $to.push($crate::check::Case {
-            kernel: $kernel.name(),
-            shape: $shape.to_string(),
-            tensors: vec![$($tensor),*],
-            flops: $flops as f64,
-            queue: Box::new(move |stream: &dyn $crate::device::Stream, $at: $crate::check::At| {
-                let $target = stream.device().target();
-                // SAFETY: the tensors have the sizes that the kernel's contract asks for.
-                unsafe { stream.launch(&$kernel, $launch, $arguments) }
-            }),
-        })
-    };
-}
-
 mod cases;
 mod data;
 mod products;
@@ -24,9 +7,11 @@ mod products;
 use std::sync::Arc;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Context;
+use gpu_kernels::augment::View;
+use gpu_kernels::launch::{Call, Error, In, Out, Target};
 
-use crate::device::{Buffer, Device, Stream, View};
+use crate::device::{Buffer, Device, Number, Operands, Stream};
 pub use cases::cases;
 pub use data::Tensor;
 
@@ -43,21 +28,67 @@ pub struct Case {
     queue: Queue,
 }
 
-type Queue = Box<dyn Fn(&dyn Stream, At)>;
+type Queue = Box<dyn Fn(&dyn Stream, &[Buffer<u8>])>;
 
-/// Where a case's tensors lie on a device.
-#[derive(Clone, Copy)]
-pub struct At<'a>(&'a [View<u8>]);
+/// Cases in the making.
+#[derive(Default)]
+pub struct Cases(Vec<Case>);
 
-impl At<'_> {
+impl Cases {
+    /// Adds a case: the kernel, its sizes for people, its tensors in the order of its
+    /// parameters, and its checked launch.
+    pub fn add(
+        &mut self,
+        kernel: &'static str,
+        shape: impl ToString,
+        tensors: impl Into<Vec<Tensor>>,
+        launch: impl for<'a, 'b> Fn(At<'a, 'b>) -> Result<Call<'a>, Error> + 'static,
+    ) -> &mut Case {
+        let queue = move |stream: &dyn Stream, buffers: &[Buffer<u8>]| {
+            stream.launch(|on| {
+                let call = launch(At { on, buffers })?;
+                debug_assert_eq!(call.name(), kernel);
+                Ok(call)
+            });
+        };
+        self.0.push(Case {
+            kernel,
+            shape: shape.to_string(),
+            tensors: tensors.into(),
+            flops: 0.0,
+            queue: Box::new(queue),
+        });
+        let last = self.0.len() - 1;
+        &mut self.0[last]
+    }
+}
+
+/// A case's tensors on a device, as a launch takes them.
+pub struct At<'a, 'b> {
+    on: &'a Operands<'a>,
+    buffers: &'b [Buffer<u8>],
+}
+
+impl<'a> At<'a, '_> {
     /// A tensor to read.
-    pub fn read<T>(self, i: usize) -> *const T {
-        self.0[i].read().cast()
+    pub fn read<T: Number>(&self, i: usize) -> In<'a, T> {
+        self.on.read(&self.buffers[i].cast())
+    }
+
+    /// Views to read.
+    pub fn views(&self, i: usize) -> In<'a, View> {
+        // SAFETY: `data::views` makes such as lie inside their images.
+        unsafe { self.on.read_any(&self.buffers[i].cast()) }
     }
 
     /// A tensor to write.
-    pub fn write<T>(self, i: usize) -> *mut T {
-        self.0[i].ptr().cast()
+    pub fn write<T: Number>(&self, i: usize) -> Out<'a, T> {
+        self.on.write(&self.buffers[i].cast())
+    }
+
+    /// Which launch geometry the device wants.
+    pub fn target(&self) -> Target {
+        self.on.target()
     }
 }
 
@@ -82,7 +113,7 @@ impl Case {
     }
 
     /// Runs it on both devices; `repeat` launches more on the first are measured.
-    pub fn run(&self, devices: [&Arc<dyn Device>; 2], repeat: u32) -> Result<Outcome> {
+    pub fn run(&self, devices: [&Arc<dyn Device>; 2], repeat: u32) -> anyhow::Result<Outcome> {
         let (own, seconds) = self.results(devices[0], repeat)?;
         let (reference, _) = self.results(devices[1], 0)?;
         let mut outcome = Outcome {
@@ -117,36 +148,43 @@ impl Case {
         &self,
         device: &Arc<dyn Device>,
         repeat: u32,
-    ) -> Result<(Vec<Vec<u8>>, Option<f64>)> {
+    ) -> anyhow::Result<(Vec<Vec<u8>>, Option<f64>)> {
         let buffers = self
             .tensors
             .iter()
             .map(|tensor| Buffer::<u8>::new(device, tensor.bytes.len()))
-            .collect::<Result<Vec<_>>>()?;
-        let views: Vec<View<u8>> = buffers.iter().map(Buffer::view).collect();
-        let stream = device.clone().stream()?;
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        // SAFETY: no other stream uses the buffers.
+        let stream = unsafe { device.clone().stream() }?;
         let stream = &*stream;
-        for (tensor, &view) in self.tensors.iter().zip(&views) {
-            stream.upload(&tensor.bytes, view);
+        for (tensor, buffer) in self.tensors.iter().zip(&buffers) {
+            stream.upload(&tensor.bytes, buffer);
         }
-        (self.queue)(stream, At(&views));
-        let result = |(tensor, &view): (&Tensor, _)| {
-            let wanted = tensor.result.then(|| stream.download(view));
+        (self.queue)(stream, &buffers);
+        let result = |(tensor, buffer): (&Tensor, _)| {
+            let wanted = tensor.result.then(|| stream.download(buffer));
             wanted.unwrap_or(Ok(Vec::new()))
         };
-        let results = self.tensors.iter().zip(&views).map(result);
-        let results = results.collect::<Result<_>>().context(self.kernel)?;
-        let seconds = (repeat > 0).then(|| self.time(stream, At(&views), repeat));
+        let results = self.tensors.iter().zip(&buffers).map(result);
+        let results = results
+            .collect::<anyhow::Result<_>>()
+            .context(self.kernel)?;
+        let seconds = (repeat > 0).then(|| self.time(stream, &buffers, repeat));
         Ok((results, seconds.transpose()?))
     }
 
     /// Seconds of a launch, of many behind one another.
-    fn time(&self, stream: &dyn Stream, at: At, repeat: u32) -> Result<f64> {
-        (self.queue)(stream, at);
+    fn time(
+        &self,
+        stream: &dyn Stream,
+        buffers: &[Buffer<u8>],
+        repeat: u32,
+    ) -> anyhow::Result<f64> {
+        (self.queue)(stream, buffers);
         stream.synchronize()?;
         let begun = Instant::now();
         for _ in 0..repeat {
-            (self.queue)(stream, at);
+            (self.queue)(stream, buffers);
         }
         stream.synchronize()?;
         Ok(begun.elapsed().as_secs_f64() / f64::from(repeat))

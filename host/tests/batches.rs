@@ -49,7 +49,7 @@ fn train(places: &[Place], ahead: bool, wait: bool) -> Vec<f32> {
     }
     let values = network
         .weights()
-        .map(|(_, weights, stream)| stream.download(weights.weights().value).unwrap());
+        .map(|(_, weights, stream)| stream.download(&weights.weights().value).unwrap());
     values.flatten().collect()
 }
 

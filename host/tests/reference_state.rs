@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use host::device::{Place, View, open};
+use host::device::{Buffer, Place, open};
 use host::net::pass::Mode;
 use host::net::spec::Spec;
 use host::net::{Network, Rates, Weights};
@@ -82,8 +82,8 @@ fn each_element(shape: &[usize], weights: &Weights, mut pair: impl FnMut(usize, 
 fn write(network: &Network, state: &State, prefix: &str) {
     for (_, weights, stream) in network.weights() {
         for (kind, to) in [
-            ("weight", weights.weights().value),
-            ("bias", weights.biases().value),
+            ("weight", &weights.weights().value),
+            ("bias", &weights.biases().value),
         ] {
             let (shape, joint) = state.get(&format!("{prefix}.{}.{kind}", weights.name));
             let mut own = vec![0.0; to.len()];
@@ -98,14 +98,14 @@ fn worst(
     network: &Network,
     state: &State,
     prefix: &str,
-    part: impl Fn(&Weights, &str) -> View<f32>,
+    part: impl Fn(&Weights, &str) -> Buffer<f32>,
 ) -> f64 {
     let mut joint = std::collections::BTreeMap::new();
     for (_, weights, stream) in network.weights() {
         for kind in ["weight", "bias"] {
             let name = format!("{prefix}.{}.{kind}", weights.name);
             let (shape, _) = state.get(&name);
-            let own = stream.download(part(weights, kind)).unwrap();
+            let own = stream.download(&part(weights, kind)).unwrap();
             let whole = joint
                 .entry(name)
                 .or_insert_with(|| vec![f32::NAN; shape.iter().product::<usize>()]);
@@ -167,8 +167,8 @@ fn check(preset: &str, file: &str, sets: &[(&str, usize)]) {
     assert!(error <= TOLERANCE, "logits of training: {error:.1e}");
     network.backward(mode);
     let gradient = |weights: &Weights, kind: &str| match kind {
-        "weight" => weights.weights().gradient,
-        _ => weights.biases().gradient,
+        "weight" => weights.weights().gradient.clone(),
+        _ => weights.biases().gradient.clone(),
     };
     let error = worst(&network, &state, "gradient", gradient);
     assert!(error <= TOLERANCE, "gradients: {error:.1e}");
@@ -187,8 +187,8 @@ fn check(preset: &str, file: &str, sets: &[(&str, usize)]) {
     let error = relative(&losses, &state.get("losses").1);
     assert!(error <= TOLERANCE, "losses {losses:?}: {error:.1e}");
     let value = |weights: &Weights, kind: &str| match kind {
-        "weight" => weights.weights().value,
-        _ => weights.biases().value,
+        "weight" => weights.weights().value.clone(),
+        _ => weights.biases().value.clone(),
     };
     let error = worst(&network, &state, "final", value);
     assert!(error <= TOLERANCE, "weights after ten steps: {error:.1e}");

@@ -5,7 +5,8 @@ mod common;
 use std::process::Command;
 use std::sync::Arc;
 
-use host::device::{Buffer, Device, Place, open};
+use gpu_kernels::launch::Check;
+use host::device::{Buffer, Device, Place, Stream, open};
 use simt_executor::{InstructionSet, Kernel, Launch};
 
 /// Runs a test of this file in a process of its own, in which GPUs are the stand-in's.
@@ -29,6 +30,11 @@ fn gpus(count: usize) -> Vec<Arc<dyn Device>> {
     open(&places, count).expect("GPUs")
 }
 
+fn stream(device: &Arc<dyn Device>) -> Box<dyn Stream> {
+    // SAFETY: where a test uses a buffer in two streams an event is between.
+    unsafe { device.clone().stream() }.unwrap()
+}
+
 fn numbers(seed: u32, len: usize) -> Vec<u32> {
     (0..len as u32)
         .map(|i| (i ^ seed).wrapping_mul(0x9e37_79b9))
@@ -44,28 +50,27 @@ fn uploads_come_back() {
 #[ignore = "run by uploads_come_back"]
 fn up_and_down() {
     let device = gpus(1).remove(0);
-    let stream = device.clone().stream().unwrap();
+    let stream = stream(&device);
     // Uploads go in pieces of 32 MiB through two buffers, which grow and are used again.
     let lengths = [5, 1 << 10, 0, 3, (20 << 20) + 7, 1 << 20, 17];
     let buffers = lengths.map(|len| Buffer::<u32>::new(&device, len).unwrap());
     for buffer in &buffers {
-        let zeros = stream.download(buffer.view()).unwrap();
+        let zeros = stream.download(buffer).unwrap();
         assert!(
             zeros.iter().all(|&word| word == 0),
             "memory begins with zeros"
         );
     }
     for (seed, buffer) in buffers.iter().enumerate() {
-        stream.upload(&numbers(seed as u32, buffer.view().len()), buffer.view());
+        stream.upload(&numbers(seed as u32, buffer.len()), buffer);
     }
     for (seed, buffer) in buffers.iter().enumerate() {
-        let back = stream.download(buffer.view()).unwrap();
+        let back = stream.download(buffer).unwrap();
         assert!(back == numbers(seed as u32, lengths[seed]), "upload {seed}");
     }
-    let part = buffers[1].view().slice(10..14);
-    stream.copy(part, buffers[0].view().slice(1..5));
+    stream.copy(&buffers[1].slice(10..14), &buffers[0].slice(1..5));
     assert_eq!(
-        stream.download(buffers[0].view()).unwrap()[1..],
+        stream.download(&buffers[0]).unwrap()[1..],
         numbers(1, 14)[10..]
     );
 }
@@ -81,10 +86,7 @@ fn copies_arrive_directly_and_through_the_host() {
 #[ignore = "run by copies_arrive_directly_and_through_the_host"]
 fn from_gpu_to_gpu() {
     let devices = gpus(3);
-    let streams: Vec<_> = devices
-        .iter()
-        .map(|device| device.clone().stream().unwrap())
-        .collect();
+    let streams: Vec<_> = devices.iter().map(stream).collect();
     // The second length makes what is copied through grow.
     for (round, len) in [100, 5000, 31].into_iter().enumerate() {
         let buffers: Vec<_> = devices
@@ -92,8 +94,8 @@ fn from_gpu_to_gpu() {
             .map(|device| Buffer::<u32>::new(device, 3 * len).unwrap())
             .collect();
         for (i, stream) in streams.iter().enumerate() {
-            let own = buffers[i].view().slice(i * len..(i + 1) * len);
-            stream.upload(&numbers((10 * round + i) as u32, len), own);
+            let own = buffers[i].slice(i * len..(i + 1) * len);
+            stream.upload(&numbers((10 * round + i) as u32, len), &own);
         }
         let ready: Vec<_> = streams.iter().map(|stream| stream.record()).collect();
         for (to, stream) in streams.iter().enumerate() {
@@ -101,15 +103,11 @@ fn from_gpu_to_gpu() {
                 stream.wait(&ready[from]);
                 let part = from * len..(from + 1) * len;
                 let (source, target) = (&buffers[from], &buffers[to]);
-                stream.fetch(
-                    &*devices[from],
-                    source.view().slice(part.clone()),
-                    target.view().slice(part),
-                );
+                stream.copy(&source.slice(part.clone()), &target.slice(part));
             }
         }
         for (buffer, stream) in buffers.iter().zip(&streams) {
-            let all = stream.download(buffer.view()).unwrap();
+            let all = stream.download(buffer).unwrap();
             let expected: Vec<u32> = (0..3)
                 .flat_map(|i| numbers((10 * round + i) as u32, len))
                 .collect();
@@ -131,9 +129,10 @@ unsafe fn nothing(_: *const ()) {}
 fn refused<A: simt_executor::Arguments + 'static>(name: &'static str, arguments: A) -> String {
     // SAFETY: it reads nothing.
     let kernel: Kernel<A> = unsafe { Kernel::new(name, &[(InstructionSet::Baseline, nothing)]) };
-    let stream = gpus(1).remove(0).stream().unwrap();
+    let stream = stream(&gpus(1)[0]);
+    let launch = Launch::cover(1, 32);
     // SAFETY: it is refused.
-    unsafe { stream.launch(&kernel, Launch::cover(1, 32), arguments) };
+    stream.launch(|on| unsafe { Check::new(&kernel, on.target()).call(launch, arguments) });
     format!("{:#}", stream.synchronize().unwrap_err())
 }
 

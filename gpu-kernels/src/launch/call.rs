@@ -1,5 +1,6 @@
 //! From checked arguments to a call.
 
+use core::cell::Cell;
 use core::ffi::c_void;
 use core::fmt;
 use core::marker::PhantomData;
@@ -16,6 +17,7 @@ use simt_executor::{Arguments, Dim3, Kernel, Launch, Pool};
 pub struct Call<'a> {
     inner: simt_executor::Call,
     target: Target,
+    by_address: bool,
     buffers: PhantomData<&'a mut [u8]>,
 }
 
@@ -47,17 +49,29 @@ impl Call<'_> {
         pointers.into_iter().map(|p| p.cast_mut().cast()).collect()
     }
 
+    /// The same without its lifetime, for a queue of one's own. Whoever runs it sees
+    /// to it that the buffers are still there.
+    pub fn into_inner(self) -> simt_executor::Call {
+        self.inner
+    }
+
     /// Runs it on the executor and returns when it is done.
     ///
     /// # Errors
-    /// [`Error::Target`] if it was made for a GPU, [`Error::Fault`] if it failed.
+    /// [`Error::Target`] if it was made for a GPU, [`Error::Address`] if a buffer was
+    /// given by its address, [`Error::Fault`] if it failed.
     pub fn run(&self, pool: &Pool) -> Result<(), Error> {
         if self.target != Target::Cpu {
             return Err(Error::Target {
                 kernel: self.name(),
             });
         }
-        // SAFETY: the arguments fit the kernel and the launch.
+        if self.by_address {
+            return Err(Error::Address {
+                kernel: self.name(),
+            });
+        }
+        // SAFETY: the arguments fit the kernel and the launch, and the buffers are borrowed.
         Ok(unsafe { pool.run_call(&self.inner) }?)
     }
 }
@@ -85,12 +99,17 @@ impl Call<'_> {
 pub struct Check<'k, A> {
     kernel: &'k Kernel<A>,
     target: Target,
+    by_address: Cell<bool>,
 }
 
 impl<A: Arguments + 'static> Check<'_, A> {
     /// For a launch of `kernel` on `target`.
     pub fn new(kernel: &Kernel<A>, target: Target) -> Check<'_, A> {
-        Check { kernel, target }
+        Check {
+            kernel,
+            target,
+            by_address: Cell::new(false),
+        }
     }
 
     /// Names the kernel in a size's error.
@@ -131,6 +150,9 @@ impl<A: Arguments + 'static> Check<'_, A> {
 
     fn one(&self, need: &Need) -> Result<(), Error> {
         let (kernel, argument) = (self.kernel.name(), need.argument);
+        if !need.slice {
+            self.by_address.set(true);
+        }
         if need.have != need.need {
             return Err(Error::Length {
                 kernel,
@@ -194,6 +216,7 @@ impl<A: Arguments + 'static> Check<'_, A> {
             // SAFETY: the caller's.
             inner: unsafe { simt_executor::Call::new(self.kernel, launch, arguments) },
             target: self.target,
+            by_address: self.by_address.get(),
             buffers: PhantomData,
         })
     }

@@ -97,6 +97,14 @@ pub enum Error {
         /// The kernel.
         kernel: &'static str,
     },
+    /// A call whose buffers nobody has borrowed is to run on the executor.
+    #[error(
+        "{kernel}: a buffer was given by its address; Call::into_inner is for who knows that it is there"
+    )]
+    Address {
+        /// The kernel.
+        kernel: &'static str,
+    },
     /// It failed on the executor.
     #[error(transparent)]
     Fault(#[from] Fault),

@@ -105,7 +105,9 @@ fn a_call_stays_within_its_buffers() {
             wrong: None,
         };
         let call = call(memory).unwrap();
-        call.run(&pool).unwrap_or_else(|fault| panic!("{fault}"));
+        // SAFETY: the buffers are never freed.
+        let done = unsafe { pool.run_call(&call.into_inner()) };
+        done.unwrap_or_else(|fault| panic!("{fault}"));
     }
 }
 
@@ -333,6 +335,23 @@ fn a_slice_is_not_for_a_gpu_and_a_gpus_call_not_for_the_executor() {
     assert_eq!(
         call.run(&pool).unwrap_err().to_string(),
         "relu_forward: the call was made for Target::Gpu; the executor runs those for Target::Cpu"
+    );
+}
+
+/// Safe code could free them before.
+#[test]
+fn buffers_by_their_addresses_are_run_by_who_knows_that_they_are_there() {
+    let memory = Memory {
+        target: Target::Cpu,
+        wrong: None,
+    };
+    let (x, mut y) = (memory.read(0, 16), Aligned([0.0; 16]));
+    let call = launch::relu_forward(x, Out::from(&mut y.0), Target::Cpu).unwrap();
+    assert_eq!(
+        call.run(&simt_executor::Pool::new(1).unwrap())
+            .unwrap_err()
+            .to_string(),
+        "relu_forward: a buffer was given by its address; Call::into_inner is for who knows that it is there"
     );
 }
 

@@ -2,18 +2,19 @@
 
 use std::collections::HashSet;
 
-use anyhow::Result;
-use gpu_kernels::{augment, dropout, elementwise, fill, lrn, pool, relu, sgd, softmax, tanh};
+use gpu_kernels::dropout::Mask;
+use gpu_kernels::launch::{self, Gaussian, LossGradient};
+use gpu_kernels::{lrn, pool};
 
-use super::Case;
 use super::data::{below, bytes, changed, random, unwritten, views, whole};
 use super::products::{convolution, fully_connected};
+use super::{Case, Cases};
 use crate::net::shapes::{Layer, Net, Op, Parameters};
 
 /// The cases of one tower's layers for batches of `images`; where two layers make the same one it comes once.
-pub fn cases(net: &Net, images: usize) -> Result<Vec<Case>> {
-    let mut all = Vec::new();
-    input(&mut all, net, images as u32);
+pub fn cases(net: &Net, images: usize) -> Vec<Case> {
+    let mut all = Cases::default();
+    input(&mut all, net, images);
     for layer in &net.towers[0] {
         of_layer(&mut all, layer, images);
     }
@@ -22,23 +23,22 @@ pub fn cases(net: &Net, images: usize) -> Result<Vec<Case>> {
         .rev()
         .find_map(|layer| layer.parameters());
     if let Some(own) = last {
-        loss(&mut all, own, net.classes as u32, images as u32);
+        loss(&mut all, own, net.classes, images);
     }
     let mut seen = HashSet::new();
-    all.retain(|case| seen.insert((case.kernel, case.shape.clone())));
-    Ok(all)
+    all.0
+        .retain(|case| seen.insert((case.kernel, case.shape.clone())));
+    all.0
 }
 
-fn of_layer(all: &mut Vec<Case>, layer: &Layer, images: usize) {
+fn of_layer(all: &mut Cases, layer: &Layer, images: usize) {
     let len = layer.output.len() * images;
     match &layer.op {
-        Op::Convolution { .. } => convolution(all, layer, images as u32),
-        Op::FullyConnected { parameters } => fully_connected(all, parameters, images as u32),
+        Op::Convolution { .. } => convolution(all, layer, images),
+        Op::FullyConnected { parameters } => fully_connected(all, parameters, images),
         Op::Relu | Op::Tanh => activations(all, len),
         Op::Lrn(spec) => normalisation(
             all,
-            layer,
-            images,
             lrn::Lrn {
                 maps: layer.input.channels as u32,
                 columns: (layer.input.height * layer.input.width * images) as u32,
@@ -57,112 +57,75 @@ fn of_layer(all: &mut Vec<Case>, layer: &Layer, images: usize) {
     }
 }
 
-fn input(all: &mut Vec<Case>, net: &Net, images: u32) {
-    let [size, crop] = [net.input.size, net.input.crop].map(|n| n as u32);
-    let n = images as usize;
-    let len = |side: u32| (side * side * 3) as usize;
+fn input(all: &mut Cases, net: &Net, images: usize) {
+    let [size, crop] = [net.input.size, net.input.crop];
+    let len = |side: usize| side * side * 3;
     for side in [size, crop] {
-        let [pixels, views, mean, out] = [
-            bytes(1, n * len(side)),
-            views(2, n, size - crop),
+        let sizes = [size, side, crop].map(|n| n as u32);
+        let tensors = [
+            bytes(1, images * len(side)),
+            views(2, images, (size - crop) as u32),
             random(3, len(size), 255.0),
-            unwritten(n * len(crop)),
+            unwritten(images * len(crop)),
         ];
-        case!(
-            all,
-            augment::augment,
-            format!("{size} to {crop}, {images} images of {side}"),
-            0,
-            [pixels, views, mean, out],
-            |target, at| augment::augment_launch(crop, images, target),
-            (
-                size,
-                side,
-                crop,
-                images,
-                at.read(0),
-                at.read(1),
-                at.read(2),
-                at.write(3)
-            )
-        );
+        let text = format!("{size} to {crop}, {images} images of {side}");
+        all.add("augment", text, tensors, move |at| {
+            let (pixels, views, mean) = (at.read(0), at.views(1), at.read(2));
+            launch::augment(sizes, pixels, views, mean, at.write(3), at.target())
+        });
     }
 }
 
-fn activations(all: &mut Vec<Case>, len: usize) {
-    let n = len as u32;
-    for kernel in [&relu::relu_forward, &tanh::tanh_forward] {
-        case!(
-            all,
-            kernel,
-            len,
-            0,
-            [random(1, len, 4.0), unwritten(len)],
-            |target, at| elementwise::launch(n, target),
-            (n, at.read(0), at.write(1))
-        );
-    }
-    for kernel in [&relu::relu_backward, &tanh::tanh_backward] {
-        case!(
-            all,
-            kernel,
-            len,
-            0,
-            [random(1, len, 1.0), random(2, len, 1.0), unwritten(len)],
-            |target, at| elementwise::launch(n, target),
-            (n, at.read(0), at.read(1), at.write(2))
-        );
-    }
+fn activations(all: &mut Cases, len: usize) {
+    let forward = || [random(1, len, 4.0), unwritten(len)];
+    all.add("relu_forward", len, forward(), |at| {
+        launch::relu_forward(at.read(0), at.write(1), at.target())
+    });
+    all.add("tanh_forward", len, forward(), |at| {
+        launch::tanh_forward(at.read(0), at.write(1), at.target())
+    });
+    let backward = || [random(1, len, 1.0), random(2, len, 1.0), unwritten(len)];
+    all.add("relu_backward", len, backward(), |at| {
+        launch::relu_backward(at.read(0), at.read(1), at.write(2), at.target())
+    });
+    all.add("tanh_backward", len, backward(), |at| {
+        launch::tanh_backward(at.read(0), at.read(1), at.write(2), at.target())
+    });
 }
 
-fn dropouts(all: &mut Vec<Case>, len: usize, p: f32) {
-    let (n, seed) = (len as u32, [7, 9]);
-    for kernel in [&dropout::dropout_forward, &dropout::dropout_backward] {
-        case!(
-            all,
-            kernel,
-            len,
-            0,
-            [random(1, len, 1.0), unwritten(len)],
-            |target, at| dropout::dropout_launch(n, target),
-            (n, p, seed, 3, 4, at.read(0), at.write(1))
-        );
-    }
-    case!(
-        all,
-        dropout::scale,
-        len,
-        0,
-        [random(1, len, 1.0), unwritten(len)],
-        |target, at| dropout::scale_launch(n, target),
-        (n, 1.0 - p, at.read(0), at.write(1))
-    );
+fn dropouts(all: &mut Cases, len: usize, probability: f32) {
+    let mask = Mask {
+        probability,
+        seed: [7, 9],
+        stream: 3,
+        step: 4,
+    };
+    let tensors = || [random(1, len, 1.0), unwritten(len)];
+    all.add("dropout_forward", len, tensors(), move |at| {
+        launch::dropout_forward(mask, at.read(0), at.write(1), at.target())
+    });
+    all.add("dropout_backward", len, tensors(), move |at| {
+        launch::dropout_backward(mask, at.read(0), at.write(1), at.target())
+    });
+    all.add("scale", len, tensors(), move |at| {
+        launch::scale(1.0 - probability, at.read(0), at.write(1), at.target())
+    });
 }
 
-fn normalisation(all: &mut Vec<Case>, layer: &Layer, images: usize, shape: lrn::Lrn) {
-    let len = layer.input.len() * images;
+fn normalisation(all: &mut Cases, shape: lrn::Lrn) {
+    let len = shape.len();
     let text = format!("{} maps of {}", shape.maps, shape.columns);
-    case!(
-        all,
-        lrn::lrn_forward,
-        text,
-        0,
-        [random(1, len, 9.0), unwritten(len)],
-        |target, at| lrn::lrn_forward_launch(shape, target),
-        (shape, at.read(0), at.write(1))
-    );
-    case!(
-        all,
-        lrn::lrn_backward,
-        text,
-        0,
-        [random(1, len, 9.0), random(2, len, 1.0), unwritten(len)],
-        |target, at| lrn::lrn_backward_launch(shape, target),
-        (shape, at.read(0), at.read(1), at.write(2))
-    );
+    let tensors = [random(1, len, 9.0), unwritten(len)];
+    all.add("lrn_forward", &text, tensors, move |at| {
+        launch::lrn_forward(shape, at.read(0), at.write(1), at.target())
+    });
+    let tensors = [random(1, len, 9.0), random(2, len, 1.0), unwritten(len)];
+    all.add("lrn_backward", &text, tensors, move |at| {
+        launch::lrn_backward(shape, at.read(0), at.read(1), at.write(2), at.target())
+    });
 }
 
-fn pooling(all: &mut Vec<Case>, layer: &Layer, [size, stride, images]: [usize; 3]) {
+fn pooling(all: &mut Cases, layer: &Layer, [size, stride, images]: [usize; 3]) {
     let (i, o) = (layer.input, layer.output);
     let shape = pool::Pool::new(
         [i.channels, i.height, i.width].map(|n| n as u32),
@@ -171,129 +134,91 @@ fn pooling(all: &mut Vec<Case>, layer: &Layer, [size, stride, images]: [usize; 3
         stride as u32,
         images as u32,
     );
-    let (x, y) = (i.len() * images, o.len() * images);
+    let (x, y) = (shape.input_len(), shape.output_len());
     let text = format!(
         "{}x{}x{}, window {size}, stride {stride}, {images} images",
         i.channels, i.height, i.width
     );
-    case!(
-        all,
-        pool::max_pool_forward,
-        text,
-        0,
-        [random(1, x, 1.0), unwritten(y), unwritten(y)],
-        |target, at| pool::max_pool_forward_launch(shape, target),
-        (shape, at.read(0), at.write(1), at.write(2))
-    );
+    let tensors = [random(1, x, 1.0), unwritten(y), unwritten(y)];
+    all.add("max_pool_forward", &text, tensors, move |at| {
+        launch::max_pool_forward(shape, at.read(0), at.write(1), at.write(2), at.target())
+    });
     // Any place in a window may have won, for the gradient's sake, if it lies in the image.
-    case!(
-        all,
-        pool::max_pool_backward,
-        text,
-        0,
-        [
-            whole(1, y, (size * size) as u32),
-            random(2, y, 1.0),
-            unwritten(x)
-        ],
-        |target, at| pool::max_pool_backward_launch(shape, target),
-        (shape, at.read(0), at.read(1), at.write(2))
-    );
+    let winner = whole(1, y, (size * size) as u32);
+    let tensors = [winner, random(2, y, 1.0), unwritten(x)];
+    all.add("max_pool_backward", &text, tensors, move |at| {
+        launch::max_pool_backward(shape, at.read(0), at.read(1), at.write(2), at.target())
+    });
 }
 
-fn weights(all: &mut Vec<Case>, p: &Parameters) {
-    let (rows, padded, valid) = (p.inputs as u32, p.padded_outputs() as u32, p.outputs as u32);
-    let (len, sigma) = (p.inputs * p.padded_outputs(), p.init.sigma as f32);
-    case!(
-        all,
-        fill::gaussian_fill,
-        format!("{rows}x{padded}"),
-        0,
-        [unwritten(len)],
-        |target, at| fill::gaussian_fill_launch(rows, padded, target),
-        (rows, padded, valid, sigma, [1, 2], 3, at.write(0))
-    );
-    case!(
-        all,
-        fill::constant_fill,
-        padded,
-        0,
-        [unwritten(padded as usize)],
-        |target, at| fill::constant_fill_launch(padded, target),
-        (padded, valid, 1.0, at.write(0))
-    );
-    let n = len as u32;
-    case!(
-        all,
-        sgd::sgd_update,
-        len,
-        0,
-        [
-            random(1, len, 0.1),
-            changed(2, len, 0.1),
-            changed(3, len, 0.1)
-        ],
-        |target, at| sgd::sgd_launch(n, target),
-        (n, 0.01, 0.9, 0.0005, at.read(0), at.write(1), at.write(2))
-    );
+fn weights(all: &mut Cases, p: &Parameters) {
+    let (rows, stride, valid) = (p.inputs as u32, p.padded_outputs() as u32, p.outputs as u32);
+    let len = p.inputs * p.padded_outputs();
+    let matrix = Gaussian {
+        rows,
+        stride,
+        valid,
+        sigma: p.init.sigma as f32,
+        seed: [1, 2],
+        stream: 3,
+    };
+    let text = format!("{rows}x{stride}");
+    all.add("gaussian_fill", text, [unwritten(len)], move |at| {
+        launch::gaussian_fill(matrix, at.write(0), at.target())
+    });
+    let tensors = [unwritten(p.padded_outputs())];
+    all.add("constant_fill", stride, tensors, move |at| {
+        launch::constant_fill(valid, 1.0, at.write(0), at.target())
+    });
+    let tensors = [
+        random(1, len, 0.1),
+        changed(2, len, 0.1),
+        changed(3, len, 0.1),
+    ];
+    all.add("sgd_update", len, tensors, |at| {
+        let (gradient, velocity, weights) = (at.read(0), at.write(1), at.write(2));
+        launch::sgd_update(
+            [0.01, 0.9, 0.0005],
+            gradient,
+            velocity,
+            weights,
+            at.target(),
+        )
+    });
 }
 
-fn loss(all: &mut Vec<Case>, own: &Parameters, classes: u32, images: u32) {
-    let (n, len) = (images as usize, classes as usize * images as usize);
-    let [first, rows, padded] =
-        [own.first_output, own.outputs, own.padded_outputs()].map(|n| n as u32);
+fn loss(all: &mut Cases, own: &Parameters, classes: usize, images: usize) {
+    let len = classes * images;
+    let shape = [classes, images].map(|n| n as u32);
     let text = format!("{classes} classes, {images} images");
-    case!(
-        all,
-        softmax::softmax,
-        text,
-        0,
-        [random(1, len, 9.0), unwritten(len)],
-        |target, at| softmax::softmax_launch(images, target),
-        (classes, images, at.read(0), at.write(1))
-    );
-    case!(
-        all,
-        softmax::cross_entropy,
-        text,
-        0,
-        [
-            random(1, len, 9.0),
-            below(2, n, classes),
-            unwritten(n),
-            unwritten(n)
-        ],
-        |target, at| softmax::cross_entropy_launch(images, target),
-        (
-            classes,
-            images,
-            at.read(0),
-            at.read(1),
-            at.write(2),
-            at.write(3)
-        )
-    );
-    case!(
-        all,
-        softmax::softmax_gradient,
-        text,
-        0,
-        [
-            random(1, len, 1.0),
-            below(2, n, classes),
-            unwritten(padded as usize * n)
-        ],
-        |target, at| softmax::softmax_gradient_launch(padded, images, target),
-        (
-            classes,
-            images,
-            first,
-            rows,
-            padded,
-            images - 1,
-            at.read(0),
-            at.read(1),
-            at.write(2)
-        )
-    );
+    let tensors = [random(1, len, 9.0), unwritten(len)];
+    all.add("softmax", &text, tensors, move |at| {
+        launch::softmax(shape, at.read(0), at.write(1), at.target())
+    });
+    let tensors = [
+        random(1, len, 9.0),
+        below(2, images, shape[0]),
+        unwritten(images),
+        unwritten(images),
+    ];
+    all.add("cross_entropy", &text, tensors, move |at| {
+        let (logits, labels) = (at.read(0), at.read(1));
+        let (loss, better) = (at.write(2), at.write(3));
+        launch::cross_entropy(shape[0], logits, labels, loss, better, at.target())
+    });
+    let wanted = LossGradient {
+        classes: shape[0],
+        first: own.first_output as u32,
+        rows: own.outputs as u32,
+        rows_padded: own.padded_outputs() as u32,
+        valid: shape[1] - 1,
+    };
+    let tensors = [
+        random(1, len, 1.0),
+        below(2, images, shape[0]),
+        unwritten(own.padded_outputs() * images),
+    ];
+    all.add("softmax_gradient", &text, tensors, move |at| {
+        launch::softmax_gradient(wanted, at.read(0), at.read(1), at.write(2), at.target())
+    });
 }

@@ -1,6 +1,6 @@
 //! Made-up numbers for kernels to work on.
 
-use crate::train::views::View;
+use gpu_kernels::augment::View;
 
 /// A buffer of a case.
 pub struct Tensor {

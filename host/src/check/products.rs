@@ -1,180 +1,128 @@
 //! The kernels of layers with weights, and the sums behind them.
 
-use gpu_kernels::convolution as conv;
-use gpu_kernels::divisor::Divisor;
-use gpu_kernels::{fully_connected as fc, sum, transpose};
+use gpu_kernels::{convolution as conv, fully_connected as fc, launch};
 
-use super::Case;
+use super::Cases;
 use super::data::{random, unwritten};
 use crate::net::layer::convolution::sizes;
-use crate::net::shapes::{Layer, Op, Parameters};
+use crate::net::shapes::{Layer, Parameters};
 
-pub fn convolution(all: &mut Vec<Case>, layer: &Layer, images: u32) {
-    let Op::Convolution {
-        kernel,
-        stride,
-        parameters,
-        ..
-    } = &layer.op
-    else {
+pub fn convolution(all: &mut Cases, layer: &Layer, images: usize) {
+    let Some(sizes) = sizes(layer, images as u32) else {
         return;
     };
-    let Some(sizes) = sizes(layer, images) else {
-        return;
-    };
-    let (i, o) = (layer.input, layer.output);
-    let filters = parameters.padded_outputs();
     let shape = conv::Shape::new(sizes);
-    let n = images as usize;
-    let (x, y) = (i.len() * n, filters * o.height * o.width * n);
-    let weights = parameters.inputs * filters;
-    let flops = 2 * parameters.inputs * y;
+    let (x, y, w) = (shape.input_len(), shape.output_len(), shape.weights_len());
+    let filters = sizes.filters as usize;
+    let flops = 2.0 * f64::from(shape.depth()) * y as f64;
     let text = format!(
-        "{}x{}x{} to {filters}x{}x{}, window {kernel}, stride {stride}, {images} images",
-        i.channels, i.height, i.width, o.height, o.width
+        "{}x{}x{} to {filters}x{}x{}, window {}, stride {}, {images} images",
+        sizes.channels,
+        sizes.input[0],
+        sizes.input[1],
+        sizes.output[0],
+        sizes.output[1],
+        sizes.kernel,
+        sizes.stride
     );
-    case!(
-        all,
-        conv::convolution_forward,
-        text,
-        flops,
-        [
-            random(1, x, 1.0),
-            random(2, weights, 0.1),
-            random(3, filters, 1.0),
-            unwritten(y)
-        ],
-        |target, at| shape.forward(target),
-        (shape, at.read(0), at.read(1), at.read(2), at.write(3))
-    );
-    case!(
-        all,
-        conv::convolution_input_gradient,
-        text,
-        flops,
-        [random(1, weights, 0.1), random(2, y, 1.0), unwritten(x)],
-        |target, at| shape.input_gradient(target),
-        (shape, at.read(0), at.read(1), at.write(2))
-    );
+    let tensors = [
+        random(1, x, 1.0),
+        random(2, w, 0.1),
+        random(3, filters, 1.0),
+        unwritten(y),
+    ];
+    let forward = all.add("convolution_forward", &text, tensors, move |at| {
+        let (x, w, bias) = (at.read(0), at.read(1), at.read(2));
+        launch::convolution_forward(shape, x, w, bias, at.write(3), at.target())
+    });
+    forward.flops = flops;
+    let tensors = [random(1, w, 0.1), random(2, y, 1.0), unwritten(x)];
+    let backward = all.add("convolution_input_gradient", &text, tensors, move |at| {
+        launch::convolution_input_gradient(shape, at.read(0), at.read(1), at.write(2), at.target())
+    });
+    backward.flops = flops;
     let parts = shape.parts();
-    case!(
-        all,
-        conv::convolution_weight_gradient,
-        text,
-        flops,
-        [
-            random(1, x, 1.0),
-            random(2, y, 1.0),
-            unwritten(weights * parts as usize)
-        ],
-        |target, at| shape.weight_gradient(target),
-        (shape, at.read(0), at.read(1), at.write(2))
-    );
-    sums(all, weights, parts);
+    let dw = unwritten(w * parts as usize);
+    let tensors = [random(1, x, 1.0), random(2, y, 1.0), dw];
+    let backward = all.add("convolution_weight_gradient", &text, tensors, move |at| {
+        launch::convolution_weight_gradient(shape, at.read(0), at.read(1), at.write(2), at.target())
+    });
+    backward.flops = flops;
+    sums(all, w, parts);
     maps(all, filters, shape.out_columns());
 }
 
-fn sums(all: &mut Vec<Case>, len: usize, count: u32) {
-    case!(
-        all,
-        sum::sum_parts,
-        format!("{count} parts of {len}"),
-        0,
-        [random(1, len * count as usize, 1.0), unwritten(len)],
-        |target, at| sum::sum_parts_launch(len as u32, target),
-        (len as u32, count, at.read(0), at.write(1))
-    );
+fn sums(all: &mut Cases, len: usize, count: u32) {
+    let text = format!("{count} parts of {len}");
+    let tensors = [random(1, len * count as usize, 1.0), unwritten(len)];
+    all.add("sum_parts", text, tensors, move |at| {
+        launch::sum_parts(count, at.read(0), at.write(1), at.target())
+    });
 }
 
-fn maps(all: &mut Vec<Case>, maps: usize, columns: u32) {
-    case!(
-        all,
-        sum::sum_maps,
-        format!("{maps} maps of {columns}"),
-        0,
-        [random(1, maps * columns as usize, 1.0), unwritten(maps)],
-        |target, at| sum::sum_maps_launch(maps as u32, target),
-        (columns, at.read(0), at.write(1))
-    );
+fn maps(all: &mut Cases, maps: usize, columns: u32) {
+    let text = format!("{maps} maps of {columns}");
+    let tensors = [random(1, maps * columns as usize, 1.0), unwritten(maps)];
+    all.add("sum_maps", text, tensors, move |at| {
+        launch::sum_maps(columns, at.read(0), at.write(1), at.target())
+    });
 }
 
-pub fn fully_connected(all: &mut Vec<Case>, parameters: &Parameters, images: u32) {
+pub fn fully_connected(all: &mut Cases, parameters: &Parameters, images: usize) {
     let (inputs, outputs) = (parameters.inputs, parameters.padded_outputs());
     let shape = fc::Shape {
-        images,
+        images: images as u32,
         inputs: inputs as u32,
         outputs: outputs as u32,
     };
-    let n = images as usize;
-    let (x, y, weights) = (inputs * n, outputs * n, inputs * outputs);
-    let flops = 2 * weights * n;
+    let (x, y, w) = (shape.input_len(), shape.output_len(), shape.weights_len());
+    let flops = 2.0 * (w * images) as f64;
     let text = format!("{inputs} to {outputs}, {images} images");
-    let [forward, backward] = [inputs, outputs].map(|terms| fc::parts(terms as u32));
-    case!(
-        all,
-        fc::fully_connected_forward,
-        text,
-        flops,
-        [
-            random(1, x, 1.0),
-            random(2, weights, 0.1),
-            unwritten(y * forward as usize)
-        ],
-        |target, at| shape.forward(target),
-        (shape, at.read(0), at.read(1), at.write(2))
+    let [forward, backward] = [shape.inputs, shape.outputs].map(fc::parts);
+    let y_parts = unwritten(y * forward as usize);
+    let tensors = [random(1, x, 1.0), random(2, w, 0.1), y_parts];
+    let case = all.add("fully_connected_forward", &text, tensors, move |at| {
+        launch::fully_connected_forward(shape, at.read(0), at.read(1), at.write(2), at.target())
+    });
+    case.flops = flops;
+    let dx_parts = unwritten(x * backward as usize);
+    let tensors = [random(1, w, 0.1), random(2, y, 1.0), dx_parts];
+    let case = all.add(
+        "fully_connected_input_gradient",
+        &text,
+        tensors,
+        move |at| {
+            let (w, dy) = (at.read(0), at.read(1));
+            launch::fully_connected_input_gradient(shape, w, dy, at.write(2), at.target())
+        },
     );
-    case!(
-        all,
-        fc::fully_connected_input_gradient,
-        text,
-        flops,
-        [
-            random(1, weights, 0.1),
-            random(2, y, 1.0),
-            unwritten(x * backward as usize)
-        ],
-        |target, at| shape.input_gradient(target),
-        (shape, at.read(0), at.read(1), at.write(2))
+    case.flops = flops;
+    let tensors = [random(1, x, 1.0), random(2, y, 1.0), unwritten(w)];
+    let case = all.add(
+        "fully_connected_weight_gradient",
+        &text,
+        tensors,
+        move |at| {
+            let (x, dy) = (at.read(0), at.read(1));
+            launch::fully_connected_weight_gradient(shape, x, dy, at.write(2), at.target())
+        },
     );
-    case!(
-        all,
-        fc::fully_connected_weight_gradient,
-        text,
-        flops,
-        [random(1, x, 1.0), random(2, y, 1.0), unwritten(weights)],
-        |target, at| shape.weight_gradient(target),
-        (shape, at.read(0), at.read(1), at.write(2))
-    );
-    let divisor = Divisor::new(images);
-    case!(
-        all,
-        sum::sum_parts_with_bias,
-        format!("{forward} parts of {y}"),
-        0,
-        [
-            random(1, y * forward as usize, 1.0),
-            random(2, outputs, 1.0),
-            unwritten(y)
-        ],
-        |target, at| sum::sum_parts_launch(y as u32, target),
-        (
-            y as u32,
-            divisor,
-            forward,
-            at.read(0),
-            at.read(1),
-            at.write(2)
-        )
-    );
+    case.flops = flops;
+    let y_parts = random(1, y * forward as usize, 1.0);
+    let tensors = [y_parts, random(2, outputs, 1.0), unwritten(y)];
+    let text = format!("{forward} parts of {y}");
+    all.add("sum_parts_with_bias", text, tensors, move |at| {
+        let (sums, bias) = (at.read(0), at.read(1));
+        launch::sum_parts_with_bias(shape.images, forward, sums, bias, at.write(2), at.target())
+    });
     sums(all, x, backward);
-    maps(all, outputs, images);
-    case!(
-        all,
-        transpose::transpose,
+    maps(all, outputs, shape.images);
+    let tensors = [random(1, y, 1.0), unwritten(y)];
+    let sides = [shape.outputs, shape.images];
+    all.add(
+        "transpose",
         format!("{outputs}x{images}"),
-        0,
-        [random(1, y, 1.0), unwritten(y)],
-        |target, at| transpose::transpose_launch(outputs as u32, images, target),
-        (outputs as u32, images, at.read(0), at.write(1))
+        tensors,
+        move |at| launch::transpose(sides, at.read(0), at.write(1), at.target()),
     );
 }

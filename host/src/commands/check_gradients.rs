@@ -104,8 +104,8 @@ fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {
     };
     let tensor = pick(weights, kind);
     let (value, gradient) = (
-        stream.download(tensor.value)?,
-        stream.download(tensor.gradient)?,
+        stream.download(&tensor.value)?,
+        stream.download(&tensor.gradient)?,
     );
     let square: f64 = gradient.iter().map(|&g| f64::from(g).powi(2)).sum();
     let loss_at = |h: f64| -> Result<f64> {
@@ -114,7 +114,7 @@ fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {
             .zip(&gradient)
             .map(|(&w, &g)| (f64::from(w) + h * f64::from(g)) as f32)
             .collect();
-        stream.upload(&moved, tensor.value);
+        stream.upload(&moved, &tensor.value);
         network.forward(Mode::Train { step: 0 });
         let loss = network.outcome()?.loss;
         Ok(loss.iter().map(|&l| f64::from(l)).sum::<f64>() / loss.len() as f64)
@@ -129,11 +129,11 @@ fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {
             checked.difference = (loss_at(step)? - loss_at(-step)?) / (2.0 * step);
         }
     }
-    stream.upload(&value, tensor.value);
+    stream.upload(&value, &tensor.value);
     Ok(checked)
 }
 
-fn pick(weights: &Weights, kind: &str) -> crate::net::weights::Tensor {
+fn pick<'a>(weights: &'a Weights, kind: &str) -> &'a crate::net::weights::Tensor {
     if kind == "weight" {
         weights.weights()
     } else {

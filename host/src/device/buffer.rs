@@ -9,110 +9,140 @@ use bytemuck::Pod;
 
 use super::Device;
 
-/// Owned memory of a device. It must outlive the work queued on it: whoever owns
-/// buffers and streams synchronizes the streams first.
+/// Memory of a device, or a part of it.
+///
+/// Clones and parts share the memory, which is given back with the last of them; a
+/// stream keeps what its work uses until that has run.
 pub struct Buffer<T> {
-    device: Arc<dyn Device>,
-    view: View<T>,
-}
-
-/// A part of a [`Buffer`].
-pub struct View<T> {
-    ptr: *mut T,
+    memory: Arc<Allocation>,
+    begin: *mut T,
     len: usize,
     element: PhantomData<T>,
 }
 
-// SAFETY: both are an address in a device's memory; only kernels, in the order of
-// streams and events, look behind it.
-unsafe impl<T: Send> Send for View<T> {}
-unsafe impl<T: Send> Sync for View<T> {}
+// SAFETY: an address in a device's memory; only the work of streams looks behind it,
+// in the order that `Device::stream` asks for.
+unsafe impl<T: Send> Send for Buffer<T> {}
+// SAFETY: the same.
+unsafe impl<T: Send> Sync for Buffer<T> {}
 
-impl<T> Clone for View<T> {
+impl<T> Clone for Buffer<T> {
     fn clone(&self) -> Self {
-        *self
-    }
-}
-impl<T> Copy for View<T> {}
-
-impl<T: Pod> Buffer<T> {
-    /// `len` zeros.
-    pub fn new(device: &Arc<dyn Device>, len: usize) -> Result<Self> {
-        let bytes = len * size_of::<T>();
-        let ptr = device.allocate(bytes).with_context(|| {
-            format!(
-                "{}: {:.1} MB of memory",
-                device.describe(),
-                bytes as f64 / 1e6
-            )
-        })?;
-        let view = View {
-            ptr: ptr.cast(),
-            len,
-            element: PhantomData,
-        };
-        Ok(Buffer {
-            device: device.clone(),
-            view,
-        })
-    }
-}
-
-impl<T> Buffer<T> {
-    /// All of it.
-    pub fn view(&self) -> View<T> {
-        self.view
-    }
-}
-
-impl<T> Drop for Buffer<T> {
-    fn drop(&mut self) {
-        // SAFETY: from `allocate` with this length; no work is queued on it, as the type says.
-        unsafe {
-            self.device
-                .release(self.view.ptr.cast(), self.view.len * size_of::<T>())
+        Buffer {
+            memory: self.memory.clone(),
+            ..*self
         }
     }
 }
 
-impl<T> View<T> {
-    /// Its address on the device, for a kernel to read.
-    pub fn read(self) -> *const T {
-        self.ptr
+impl<T: Pod> Buffer<T> {
+    /// `len` zeros.
+    pub fn new(device: &Arc<dyn Device>, len: usize) -> Result<Self> {
+        let memory = Arc::new(Allocation::new(device, len * size_of::<T>())?);
+        Ok(Buffer {
+            begin: memory.begin.cast(),
+            len,
+            memory,
+            element: PhantomData,
+        })
     }
 
-    /// Its address on the device.
-    pub fn ptr(self) -> *mut T {
-        self.ptr
+    /// The same memory as elements of another type.
+    ///
+    /// # Panics
+    /// It does not begin or end with a whole one.
+    pub fn cast<U: Pod>(&self) -> Buffer<U> {
+        assert!(self.bytes().is_multiple_of(size_of::<U>()));
+        assert!(self.begin.addr().is_multiple_of(align_of::<U>()));
+        Buffer {
+            memory: self.memory.clone(),
+            begin: self.begin.cast(),
+            len: self.bytes() / size_of::<U>(),
+            element: PhantomData,
+        }
     }
+}
 
+impl<T> Buffer<T> {
     /// Number of elements.
-    pub fn len(self) -> usize {
+    pub fn len(&self) -> usize {
         self.len
     }
 
     /// Whether it has none.
-    pub fn is_empty(self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
     /// Its length in bytes.
-    pub fn bytes(self) -> usize {
+    pub fn bytes(&self) -> usize {
         self.len * size_of::<T>()
     }
 
     /// The elements in `range`.
-    pub fn slice(self, range: Range<usize>) -> View<T> {
+    ///
+    /// # Panics
+    /// They are not all there.
+    pub fn slice(&self, range: Range<usize>) -> Buffer<T> {
         assert!(
             range.start <= range.end && range.end <= self.len,
             "{range:?} of {}",
             self.len
         );
-        // Within the buffer, as just checked; not an access.
-        View {
-            ptr: self.ptr.wrapping_add(range.start),
+        // Within the memory, as just checked; not an access.
+        Buffer {
+            memory: self.memory.clone(),
+            begin: self.begin.wrapping_add(range.start),
             len: range.len(),
             element: PhantomData,
         }
+    }
+
+    /// The device whose memory it is.
+    pub fn device(&self) -> &dyn Device {
+        &*self.memory.device
+    }
+
+    /// Where it begins, in the device's memory.
+    pub(super) fn address(&self) -> *mut T {
+        self.begin
+    }
+
+    /// What keeps the memory.
+    pub(super) fn memory(&self) -> &Arc<Allocation> {
+        &self.memory
+    }
+}
+
+/// Memory of a device, from `allocate` to `release`.
+pub struct Allocation {
+    device: Arc<dyn Device>,
+    begin: *mut u8,
+    bytes: usize,
+}
+
+// SAFETY: as of `Buffer`.
+unsafe impl Send for Allocation {}
+// SAFETY: the same.
+unsafe impl Sync for Allocation {}
+
+impl Allocation {
+    fn new(device: &Arc<dyn Device>, bytes: usize) -> Result<Self> {
+        let begin = device.allocate(bytes).with_context(|| {
+            let megabytes = bytes as f64 / 1e6;
+            format!("{}: {megabytes:.1} MB of memory", device.describe())
+        })?;
+        Ok(Allocation {
+            device: device.clone(),
+            begin,
+            bytes,
+        })
+    }
+}
+
+impl Drop for Allocation {
+    fn drop(&mut self) {
+        // SAFETY: from `allocate` with this length; work that uses it would keep it.
+        unsafe { self.device.release(self.begin, self.bytes) }
     }
 }

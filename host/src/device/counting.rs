@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Result, bail};
-use gpu_kernels::target::Target;
+use gpu_kernels::launch::{Error, Target};
 use simt_executor::Call;
 
-use super::{Device, Event, Stream};
+use super::buffer::Allocation;
+use super::{Buffer, Device, Event, Stream};
 
 /// Stands in for a GPU to learn how much memory something takes there.
 #[derive(Clone, Default)]
@@ -49,7 +50,7 @@ impl Device for Counting {
 
     unsafe fn release(&self, _memory: *mut u8, _bytes: usize) {}
 
-    fn stream(self: Arc<Self>) -> Result<Box<dyn Stream>> {
+    unsafe fn stream(self: Arc<Self>) -> Result<Box<dyn Stream>> {
         Ok(Box::new(self.as_ref().clone()))
     }
 }
@@ -59,13 +60,15 @@ impl Stream for Counting {
         self
     }
 
-    fn call(&self, _call: Call) {}
+    unsafe fn call(&self, _call: Call, _memory: Vec<Arc<Allocation>>) {}
 
-    unsafe fn upload_bytes(&self, _from: Arc<[u8]>, _to: *mut u8) {}
+    fn fail(&self, _error: Error) {}
 
-    unsafe fn copy_bytes(&self, _: &dyn Device, _from: *const u8, _to: *mut u8, _bytes: usize) {}
+    unsafe fn upload_bytes(&self, _from: Arc<[u8]>, _to: Buffer<u8>) {}
 
-    unsafe fn download_bytes(&self, _from: *const u8, _to: &mut [u8]) -> Result<()> {
+    unsafe fn copy_bytes(&self, _from: Buffer<u8>, _to: Buffer<u8>) {}
+
+    unsafe fn download_bytes(&self, _from: &Buffer<u8>, _to: &mut [u8]) -> Result<()> {
         bail!("{} holds nothing", self.describe())
     }
 

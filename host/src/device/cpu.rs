@@ -6,11 +6,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 
 use anyhow::{Context, Result};
-use gpu_kernels::target::Target;
+use gpu_kernels::launch::{Error, Target};
 use memmap2::{MmapMut, MmapOptions};
 use simt_executor::{Call, InstructionSet, Pool, memory};
 
-use super::{Device, Event, Stream, as_cuda};
+use super::buffer::Allocation;
+use super::{Buffer, Device, Event, Stream, as_cuda};
 
 /// A virtual GPU on some of the machine's cores.
 pub struct CpuDevice {
@@ -72,7 +73,7 @@ impl Device for CpuDevice {
         self.maps().remove(&memory.addr());
     }
 
-    fn stream(self: Arc<Self>) -> Result<Box<dyn Stream>> {
+    unsafe fn stream(self: Arc<Self>) -> Result<Box<dyn Stream>> {
         Ok(Box::new(CpuStream::new(self)?))
     }
 }
@@ -95,18 +96,15 @@ impl Signal {
 
 /// What a stream's thread does next.
 enum Command {
-    Call(Call),
-    Upload(Arc<[u8]>, Address),
-    Copy(Address, Address, usize),
+    /// A kernel, and the memory it uses.
+    Call(Call, Vec<Arc<Allocation>>),
+    Fail(Error),
+    Upload(Arc<[u8]>, Buffer<u8>),
+    Copy(Buffer<u8>, Buffer<u8>),
     Record(Signal),
     Wait(Event),
-    Report(Sender<Result<(), simt_executor::Fault>>),
+    Report(Sender<Result<(), Error>>),
 }
-
-/// An address that its user has promised to keep valid.
-struct Address(*mut u8);
-// SAFETY: see the contracts of `Stream`.
-unsafe impl Send for Address {}
 
 struct CpuStream {
     device: Arc<CpuDevice>,
@@ -145,19 +143,32 @@ impl CpuStream {
 }
 
 /// Events happen and reports are given whatever went wrong, so that nobody waits for ever.
-fn execute(pool: &Pool, command: Command, state: &mut Result<(), simt_executor::Fault>) {
+fn execute(pool: &Pool, command: Command, state: &mut Result<(), Error>) {
     match command {
         Command::Record(signal) => signal.set(),
         Command::Wait(event) => event.synchronize(),
         Command::Report(to) => drop(to.send(state.clone())),
         _ if state.is_err() => {}
-        // SAFETY: promised by whoever made the call.
-        Command::Call(call) => *state = unsafe { pool.run_call(&call) },
-        // SAFETY: promised by the callers of `upload_bytes` and `copy_bytes`.
-        Command::Upload(from, to) => unsafe {
-            to.0.copy_from_nonoverlapping(from.as_ptr(), from.len())
-        },
-        Command::Copy(from, to, bytes) => unsafe { to.0.copy_from_nonoverlapping(from.0, bytes) },
+        Command::Fail(error) => *state = Err(error),
+        Command::Call(call, _memory) => {
+            // SAFETY: the kernel's contract holds, as the caller of `Stream::call` promised, and
+            // its memory is still there.
+            let done = unsafe { pool.run_call(&call) };
+            *state = done.map_err(Error::Fault);
+        }
+        Command::Upload(from, to) => {
+            // SAFETY: `to` is memory of this process, as long as `from`; nobody else uses it, as
+            // was promised for the stream.
+            unsafe {
+                to.address()
+                    .copy_from_nonoverlapping(from.as_ptr(), from.len())
+            }
+        }
+        Command::Copy(from, to) => {
+            // SAFETY: both are memory of this process and of the same length; nobody else writes
+            // them, as was promised for the streams. Parts of a buffer may overlap.
+            unsafe { to.address().copy_from(from.address(), from.len()) }
+        }
     }
 }
 
@@ -166,26 +177,34 @@ impl Stream for CpuStream {
         &*self.device
     }
 
-    fn call(&self, call: Call) {
-        self.send(Command::Call(call));
+    unsafe fn call(&self, call: Call, memory: Vec<Arc<Allocation>>) {
+        self.send(Command::Call(call, memory));
     }
 
-    unsafe fn upload_bytes(&self, from: Arc<[u8]>, to: *mut u8) {
-        self.send(Command::Upload(from, Address(to)));
+    fn fail(&self, error: Error) {
+        self.send(Command::Fail(error));
     }
 
-    unsafe fn copy_bytes(&self, source: &dyn Device, from: *const u8, to: *mut u8, bytes: usize) {
+    unsafe fn upload_bytes(&self, from: Arc<[u8]>, to: Buffer<u8>) {
+        self.send(Command::Upload(from, to));
+    }
+
+    unsafe fn copy_bytes(&self, from: Buffer<u8>, to: Buffer<u8>) {
         assert!(
-            as_cuda(source).is_none(),
+            as_cuda(from.device()).is_none(),
             "a copy from a GPU to a virtual one"
         );
-        self.send(Command::Copy(Address(from.cast_mut()), Address(to), bytes));
+        self.send(Command::Copy(from, to));
     }
 
-    unsafe fn download_bytes(&self, from: *const u8, to: &mut [u8]) -> Result<()> {
+    unsafe fn download_bytes(&self, from: &Buffer<u8>, to: &mut [u8]) -> Result<()> {
         self.synchronize()?;
-        // SAFETY: the caller's promise; nothing is queued any more.
-        unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from, to.len()) };
+        // SAFETY: memory of this process of the same length, as the caller promises; nothing of
+        // this stream is queued any more, and others do not write it, as was promised for them.
+        unsafe {
+            to.as_mut_ptr()
+                .copy_from_nonoverlapping(from.address(), to.len())
+        };
         Ok(())
     }
 

@@ -260,7 +260,7 @@ impl Device for CudaDevice {
         let _ = check(unsafe { sys::cuMemFree_v2(memory.addr() as u64) });
     }
 
-    fn stream(self: Arc<Self>) -> Result<Box<dyn Stream>> {
+    unsafe fn stream(self: Arc<Self>) -> Result<Box<dyn Stream>> {
         let stream = CudaStream::new(&self).with_context(|| self.describe())?;
         Ok(Box::new(stream))
     }

@@ -12,15 +12,18 @@ pub mod cuda;
 mod places;
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::fmt;
+use std::ptr;
 use std::sync::Arc;
 
 use anyhow::Result;
 use bytemuck::Pod;
-use gpu_kernels::target::Target;
-use simt_executor::{Arguments, Call, Kernel, Launch};
+use gpu_kernels::launch::{self, Error, In, Out, Target};
+use simt_executor::Call;
 
-pub use buffer::{Buffer, View};
+use buffer::Allocation;
+pub use buffer::Buffer;
 pub use counting::Counting;
 pub use cpu::CpuDevice;
 use cuda::CudaDevice;
@@ -52,37 +55,46 @@ pub trait Device: Any + Send + Sync {
     unsafe fn release(&self, memory: *mut u8, bytes: usize);
 
     /// A new queue of work.
-    fn stream(self: Arc<Self>) -> Result<Box<dyn Stream>>;
+    ///
+    /// # Safety
+    /// Where the work of two streams uses the same memory and one of them writes it,
+    /// [`Event`]s order the two. All else is the device's business.
+    unsafe fn stream(self: Arc<Self>) -> Result<Box<dyn Stream>>;
 }
 
-/// A queue of work that runs in order.
+/// A queue of work that runs in order. Work is queued by the methods of `dyn Stream`,
+/// which check it; these here are what a device does for them.
 pub trait Stream: Send {
     /// The device it belongs to.
     fn device(&self) -> &dyn Device;
 
-    /// Queues a kernel.
-    fn call(&self, call: Call);
-
-    /// Queues a copy from the host.
+    /// Queues a kernel, and keeps `memory` until it has run.
     ///
     /// # Safety
-    /// `to` is valid for as many bytes until the copy has run, and nothing else
-    /// uses them meanwhile.
-    unsafe fn upload_bytes(&self, from: Arc<[u8]>, to: *mut u8);
+    /// The kernel's contract holds as long as `memory` is there.
+    unsafe fn call(&self, call: Call, memory: Vec<Arc<Allocation>>);
 
-    /// Queues a copy from memory of `source`, this device or another of its
-    /// kind; events order it with that device's work.
+    /// Stops the stream with an error, behind what is queued.
+    fn fail(&self, error: Error);
+
+    /// Queues a copy from the host to a buffer of this device.
     ///
     /// # Safety
-    /// Both ranges are valid until the copy has run, and nothing else uses them
-    /// meanwhile.
-    unsafe fn copy_bytes(&self, source: &dyn Device, from: *const u8, to: *mut u8, bytes: usize);
+    /// Both have the same length.
+    unsafe fn upload_bytes(&self, from: Arc<[u8]>, to: Buffer<u8>);
 
-    /// Waits for all that is queued, then copies to the host.
+    /// Queues a copy from a buffer of this device, or another of its kind, to one of
+    /// this device.
     ///
     /// # Safety
-    /// `from` is valid for as many bytes.
-    unsafe fn download_bytes(&self, from: *const u8, to: &mut [u8]) -> Result<()>;
+    /// Both have the same length.
+    unsafe fn copy_bytes(&self, from: Buffer<u8>, to: Buffer<u8>);
+
+    /// Waits for all that is queued, then copies a buffer of this device to the host.
+    ///
+    /// # Safety
+    /// Both have the same length.
+    unsafe fn download_bytes(&self, from: &Buffer<u8>, to: &mut [u8]) -> Result<()>;
 
     /// An event that happens when all that is queued so far has run.
     fn record(&self) -> Event;
@@ -156,69 +168,125 @@ fn as_cuda(device: &dyn Device) -> Option<Arc<CudaDevice>> {
 }
 
 impl dyn Stream + '_ {
-    /// Queues `kernel` with these arguments. Others than it takes do not compile:
+    /// Queues the call that `make` makes of buffers of this device. A call that is
+    /// refused is the stream's error.
+    ///
+    /// ```
+    /// use gpu_kernels::launch;
+    /// # fn queue(stream: &dyn host::device::Stream, x: &host::device::Buffer<f32>, y: &host::device::Buffer<f32>) {
+    /// stream.launch(|on| launch::relu_forward(on.read(x), on.write(y), on.target()));
+    /// # }
+    /// ```
+    ///
+    /// Others than the kernel takes do not compile:
     ///
     /// ```compile_fail,E0308
-    /// use gpu_kernels::relu::{relu_forward, relu_launch};
-    /// # fn queue(stream: &dyn host::device::Stream, x: *const f32, y: *mut f32) {
-    /// let launch = relu_launch(32, stream.device().target());
-    /// // `relu_forward(len: u32, x: *const f32, y: *mut f32)`
-    /// unsafe { stream.launch(&relu_forward, launch, (32u32, x)) };
+    /// # use gpu_kernels::launch;
+    /// # fn queue(stream: &dyn host::device::Stream, x: &host::device::Buffer<u32>, y: &host::device::Buffer<f32>) {
+    /// stream.launch(|on| launch::relu_forward(on.read(x), on.write(y), on.target()));
     /// # }
     /// ```
-    ///
-    /// ```compile_fail,E0308
-    /// # use gpu_kernels::relu::{relu_forward, relu_launch};
-    /// # fn queue(stream: &dyn host::device::Stream, x: *const f32, y: *mut f32) {
-    /// # let launch = relu_launch(32, stream.device().target());
-    /// unsafe { stream.launch(&relu_forward, launch, (32u64, x, y)) };
-    /// # }
-    /// ```
-    ///
-    /// ```
-    /// # use gpu_kernels::relu::{relu_forward, relu_launch};
-    /// # fn queue(stream: &dyn host::device::Stream, x: *const f32, y: *mut f32) {
-    /// # let launch = relu_launch(32, stream.device().target());
-    /// unsafe { stream.launch(&relu_forward, launch, (32u32, x, y)) };
-    /// # }
-    /// ```
-    ///
-    /// # Safety
-    /// The kernel's own contract, until it has run.
-    pub unsafe fn launch<A: Arguments + 'static>(
+    pub fn launch(
         &self,
-        kernel: &Kernel<A>,
-        launch: Launch,
-        arguments: A,
+        make: impl for<'a> FnOnce(&'a Operands<'a>) -> Result<launch::Call<'a>, Error>,
     ) {
-        // SAFETY: the caller's promise.
-        self.call(unsafe { Call::new(kernel, launch, arguments) });
+        let operands = Operands {
+            device: self.device(),
+            memory: RefCell::default(),
+        };
+        match make(&operands).map(launch::Call::into_inner) {
+            // SAFETY: a call is made of arguments that fit the kernel, and all buffers of this
+            // one are among the operands.
+            Ok(call) => unsafe { self.call(call, operands.memory.into_inner()) },
+            Err(error) => self.fail(error),
+        }
     }
 
-    /// Queues a copy of `from` into a view of the same length.
-    pub fn upload<T: Pod>(&self, from: &[T], to: View<T>) {
+    /// Queues a copy of `from` into a buffer of the same length.
+    pub fn upload<T: Pod>(&self, from: &[T], to: &Buffer<T>) {
+        self.upload_shared(bytemuck::cast_slice(from).into(), &to.cast());
+    }
+
+    /// The same without a copy on the host meanwhile.
+    pub fn upload_shared(&self, from: Arc<[u8]>, to: &Buffer<u8>) {
         assert_eq!(from.len(), to.len(), "upload of another length");
-        // SAFETY: a view is valid as long as its buffer, which outlives the work queued on it.
-        unsafe { self.upload_bytes(bytemuck::cast_slice(from).into(), to.ptr().cast()) }
+        assert_own(self.device(), to);
+        // SAFETY: of the same length, as just checked.
+        unsafe { self.upload_bytes(from, to.clone()) }
     }
 
-    /// Queues a copy between views of the same length on the stream's device.
-    pub fn copy<T: Pod>(&self, from: View<T>, to: View<T>) {
-        self.fetch(self.device(), from, to);
-    }
-
-    /// Queues a copy from a view of `source` to one of the same length here.
-    pub fn fetch<T: Pod>(&self, source: &dyn Device, from: View<T>, to: View<T>) {
+    /// Queues a copy to a buffer of the same length on the stream's device, from this
+    /// device or another of its kind.
+    pub fn copy<T: Pod>(&self, from: &Buffer<T>, to: &Buffer<T>) {
         assert_eq!(from.len(), to.len(), "copy of another length");
-        // SAFETY: as for `upload`.
-        unsafe { self.copy_bytes(source, from.ptr().cast(), to.ptr().cast(), from.bytes()) }
+        assert_own(self.device(), to);
+        // SAFETY: of the same length, as just checked.
+        unsafe { self.copy_bytes(from.cast(), to.cast()) }
     }
 
-    /// What a view holds once all that is queued has run.
-    pub fn download<T: Pod>(&self, from: View<T>) -> Result<Vec<T>> {
+    /// What a buffer holds once all that is queued has run.
+    pub fn download<T: Pod>(&self, from: &Buffer<T>) -> Result<Vec<T>> {
+        assert_own(self.device(), from);
         let mut to = vec![T::zeroed(); from.len()];
-        // SAFETY: as for `upload`.
-        unsafe { self.download_bytes(from.ptr().cast(), bytemuck::cast_slice_mut(&mut to))? };
+        // SAFETY: of the same length, as just made.
+        unsafe { self.download_bytes(&from.cast(), bytemuck::cast_slice_mut(&mut to))? };
         Ok(to)
     }
+}
+
+/// The buffers of a call on their way to a stream.
+pub struct Operands<'a> {
+    device: &'a dyn Device,
+    memory: RefCell<Vec<Arc<Allocation>>>,
+}
+
+impl Operands<'_> {
+    /// Which launch geometry the device wants.
+    pub fn target(&self) -> Target {
+        self.device.target()
+    }
+
+    /// A buffer that the kernel reads.
+    pub fn read<T: Number>(&self, buffer: &Buffer<T>) -> In<'_, T> {
+        // SAFETY: numbers are only numbers.
+        unsafe { self.read_any(buffer) }
+    }
+
+    /// A buffer that the kernel reads, of something else than numbers.
+    ///
+    /// # Safety
+    /// Its elements are such as the kernel can take.
+    pub unsafe fn read_any<T: Pod>(&self, buffer: &Buffer<T>) -> In<'_, T> {
+        self.keep(buffer);
+        // SAFETY: the stream keeps the memory until the call has run, and nobody writes it
+        // meanwhile, as was promised for the stream; the elements are the caller's promise.
+        unsafe { In::from_raw(buffer.address().expose_provenance() as u64, buffer.len()) }
+    }
+
+    /// A buffer that the kernel writes.
+    pub fn write<T: Number>(&self, buffer: &Buffer<T>) -> Out<'_, T> {
+        self.keep(buffer);
+        // SAFETY: the stream keeps the memory until the call has run, and nobody else uses it
+        // meanwhile, as was promised for the stream.
+        unsafe { Out::from_raw(buffer.address().expose_provenance() as u64, buffer.len()) }
+    }
+
+    fn keep<T>(&self, buffer: &Buffer<T>) {
+        assert_own(self.device, buffer);
+        self.memory.borrow_mut().push(buffer.memory().clone());
+    }
+}
+
+/// What every kernel can take, whatever its value.
+pub trait Number: Pod {}
+impl Number for f32 {}
+impl Number for u32 {}
+impl Number for u8 {}
+
+#[track_caller]
+fn assert_own<T>(device: &dyn Device, buffer: &Buffer<T>) {
+    assert!(
+        ptr::addr_eq(device, buffer.device()),
+        "memory of another device"
+    );
 }

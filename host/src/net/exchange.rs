@@ -1,11 +1,11 @@
 //! What the towers tell each other: activations on the way forward, gradients on
 //! the way back.
 
-use gpu_kernels::sum::{sum_parts, sum_parts_launch};
+use gpu_kernels::launch;
 
 use super::tower::{Exchange, Tower};
 use super::{Network, stream};
-use crate::device::{Event, View};
+use crate::device::Event;
 
 impl Network {
     /// Before layer `i`, if it reads all towers: every tower fetches the others' parts.
@@ -14,7 +14,9 @@ impl Network {
             if to.tower.index != from.tower.index {
                 let part = from.exchange.parts[from.tower.index].clone();
                 let source = from.exchange.whole.slice(part.clone());
-                to.fetch(from, source, to.exchange.whole.slice(part));
+                to.tower
+                    .copies
+                    .copy(&source, &to.exchange.whole.slice(part));
             }
         });
         self.end(i, &fetched);
@@ -26,13 +28,13 @@ impl Network {
     pub(super) fn scatter(&self, i: usize) -> Vec<Event> {
         self.begin(i, |to, from| {
             let part = to.exchange.parts[to.tower.index].clone();
-            let (Some(gradients), Some(shares)) = (from.exchange.gradients, to.exchange.shares)
+            let (Some(gradients), Some(shares)) = (&from.exchange.gradients, &to.exchange.shares)
             else {
                 return;
             };
             let begin = from.tower.index * part.len();
             let share = shares.slice(begin..begin + part.len());
-            to.fetch(from, gradients.slice(part), share);
+            to.tower.copies.copy(&gradients.slice(part), &share);
         })
     }
 
@@ -82,20 +84,11 @@ struct End<'a> {
     exchange: &'a Exchange,
 }
 
-impl End<'_> {
-    fn fetch(&self, from: &End, source: View<f32>, target: View<f32>) {
-        let copies = &*self.tower.copies;
-        copies.fetch(&*from.tower.device, source, target);
-    }
-}
-
 fn add_shares(end: &End) {
-    let (Some(shares), Some(own)) = (end.exchange.shares, end.exchange.own_gradient) else {
+    let (Some(shares), Some(own)) = (&end.exchange.shares, &end.exchange.own_gradient) else {
         return;
     };
-    let (len, count) = (own.len() as u32, end.exchange.parts.len() as u32);
-    let stream = stream(end.tower);
-    let launch = sum_parts_launch(len, stream.device().target());
-    // SAFETY: `shares` holds `count` parts as long as `own`.
-    unsafe { stream.launch(&sum_parts, launch, (len, count, shares.read(), own.ptr())) };
+    let count = end.exchange.parts.len() as u32;
+    stream(end.tower)
+        .launch(|on| launch::sum_parts(count, on.read(shares), on.write(own), on.target()));
 }

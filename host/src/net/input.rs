@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use gpu_kernels::augment::{self, augment, augment_launch};
+use gpu_kernels::launch;
 
 use super::shapes::Net;
-use super::{Batch, Memory, Network, Tower, stream};
+use super::{Batch, Network, Tower, stream};
 use crate::device::{Buffer, Device, Event, Stream};
 use crate::train::views::View;
 
 /// What a device holds of batches before the first layer of its towers.
 pub(super) struct Input {
     device: Arc<dyn Device>,
-    /// Copies from the host beside what is computed. Goes first: it uses the memory.
+    /// Copies from the host beside what is computed.
     uploads: Box<dyn Stream>,
     slots: [Slot; 2],
     /// The slot that was used last.
@@ -42,7 +42,8 @@ impl Input {
         };
         Ok(Input {
             device: device.clone(),
-            uploads: device.clone().stream()?,
+            // SAFETY: the towers wait for what arrives, and it for what they read, as below.
+            uploads: unsafe { device.clone().stream() }?,
             slots: [slot()?, slot()?],
             used: 1,
             read: Vec::new(),
@@ -54,7 +55,7 @@ impl Input {
     /// Sets the mean image for the batches to come.
     pub fn set_mean(&self, mean: &[f32]) {
         self.wait_for_readers();
-        self.uploads.upload(mean, self.mean.view());
+        self.uploads.upload(mean, &self.mean);
     }
 
     /// What is uploaded from here on, here or ahead of the next batch, may overwrite what the last batch was read from.
@@ -68,10 +69,8 @@ impl Input {
         let reserved = self.slots.iter().position(|slot| slot.holds.is_some());
         let at = 1 - reserved.unwrap_or(self.used);
         let slot = &mut self.slots[at];
-        let memory = slot.memory.view();
-        assert!(pixels.len() <= memory.len(), "a batch of another size");
-        // SAFETY: the memory has room for the pixels; it is read when they have arrived.
-        unsafe { self.uploads.upload_bytes(pixels.clone(), memory.ptr()) };
+        let memory = slot.memory.slice(0..pixels.len());
+        self.uploads.upload_shared(pixels.clone(), &memory);
         slot.holds = Some(pixels.clone());
         at
     }
@@ -86,16 +85,19 @@ impl Input {
     }
 
     /// Says where a batch's pixels are, and when all that belongs to it has arrived.
-    fn arrive(&mut self, batch: &Batch) -> (Memory<u8>, Event) {
+    fn arrive(&mut self, batch: &Batch) -> (Buffer<u8>, Event) {
         self.wait_for_readers();
         self.used = match self.find(&batch.pixels) {
             Some(at) => at,
             None => self.upload(&batch.pixels),
         };
-        self.uploads.upload(&batch.views, self.views.view());
+        self.uploads.upload(&batch.views, &self.views);
         let slot = &mut self.slots[self.used];
         slot.holds = None;
-        (slot.memory.view(), self.uploads.record())
+        (
+            slot.memory.slice(0..batch.pixels.len()),
+            self.uploads.record(),
+        )
     }
 }
 
@@ -119,7 +121,9 @@ impl Network {
             side == spec.size || side == spec.crop,
             "neither images nor views"
         );
-        let [size, side, crop, images] = [spec.size, side, spec.crop, self.batch].map(|n| n as u32);
+        let [size, side, crop] = [spec.size, side, spec.crop].map(|n| n as u32);
+        let inside = |view: &View| view.y.max(view.x) <= size - crop;
+        assert!(batch.views.iter().all(inside), "a view leaves its image");
         for input in &mut self.inputs {
             let (pixels, arrived) = input.arrive(batch);
             let of_device = |tower: &&Tower| Arc::ptr_eq(&tower.device, &input.device);
@@ -127,19 +131,13 @@ impl Network {
                 let stream = stream(tower);
                 stream.wait(&arrived);
                 stream.upload(&batch.labels, tower.softmax.labels());
-                let arguments = (
-                    size,
-                    side,
-                    crop,
-                    images,
-                    pixels.read(),
-                    input.views.view().read().cast::<augment::View>(),
-                    input.mean.view().read(),
-                    tower.image.ptr(),
-                );
-                let launch = augment_launch(crop, images, stream.device().target());
-                // SAFETY: buffers of these sizes; a `View` is laid out as an `augment::View`.
-                unsafe { stream.launch(&augment, launch, arguments) };
+                stream.launch(|on| {
+                    let (pixels, mean) = (on.read(&pixels), on.read(&input.mean));
+                    // SAFETY: the views lie inside their images, as was just checked.
+                    let views = unsafe { on.read_any(&input.views) };
+                    let image = on.write(&tower.image);
+                    launch::augment([size, side, crop], pixels, views, mean, image, on.target())
+                });
                 stream.record()
             };
             input.read = self.towers.iter().filter(of_device).map(see).collect();

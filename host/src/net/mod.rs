@@ -26,10 +26,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use gpu_kernels::target::Target;
-use gpu_kernels::transpose::{transpose, transpose_launch};
+use gpu_kernels::launch::{self, Target};
 
-use crate::device::{Buffer, Device, OutOfMemory, Stream, View as Memory};
+use crate::device::{Buffer, Device, OutOfMemory, Stream};
 use crate::train::views::View;
 use input::Input;
 pub use layer::softmax::Outcome;
@@ -130,7 +129,7 @@ impl Network {
     pub fn load_floats(&mut self, image: &[f32], labels: &[u32]) {
         self.valid = self.batch;
         for tower in &self.towers {
-            stream(tower).upload(image, tower.image);
+            stream(tower).upload(image, &tower.image);
             stream(tower).upload(labels, tower.softmax.labels());
         }
     }
@@ -183,7 +182,7 @@ impl Network {
     /// The loss's gradient to what layer `i`, a softmax, read from this tower.
     fn first_gradient(&self, i: usize, tower: &Tower, pass: &Pass) {
         let own = self.net.towers[tower.index][i - 1].parameters();
-        if let (Some(own), Some(dy)) = (own, tower.steps[i - 1].y.gradient) {
+        if let (Some(own), Some(dy)) = (own, &tower.steps[i - 1].y.gradient) {
             tower.softmax.backward(pass, own, self.valid, dy);
         }
     }
@@ -266,7 +265,7 @@ impl Network {
         let mut begin = 0;
         for (tower, width) in self.towers.iter().zip(widths) {
             let value = tower.steps[layer].y.value.slice(0..width * self.batch);
-            let part = self.by_image(tower, value, width)?;
+            let part = self.by_image(tower, &value, width)?;
             for (to, from) in joined.chunks_exact_mut(total).zip(part.chunks_exact(width)) {
                 to[begin..begin + width].copy_from_slice(from);
             }
@@ -276,19 +275,14 @@ impl Network {
     }
 
     /// `[row][image]` on the device to `[image][row]` on the host.
-    fn by_image(&self, tower: &Tower, from: Memory<f32>, rows: usize) -> Result<Vec<f32>> {
+    fn by_image(&self, tower: &Tower, from: &Buffer<f32>, rows: usize) -> Result<Vec<f32>> {
         let stream = stream(tower);
-        let turned = Buffer::new(&tower.device, rows * self.batch)?;
-        let launch = transpose_launch(rows as u32, self.batch as u32, stream.device().target());
-        let arguments = (
-            rows as u32,
-            self.batch as u32,
-            from.read(),
-            turned.view().ptr(),
-        );
-        // SAFETY: both views hold rows · batch floats; the download waits for the kernel.
-        unsafe { stream.launch(&transpose, launch, arguments) };
-        stream.download(turned.view().slice(0..self.valid * rows))
+        let transposed = Buffer::new(&tower.device, rows * self.batch)?;
+        stream.launch(|on| {
+            let (from, to) = (on.read(from), on.write(&transposed));
+            launch::transpose([rows as u32, self.batch as u32], from, to, on.target())
+        });
+        stream.download(&transposed.slice(0..self.valid * rows))
     }
 
     /// The weights of every layer, each with its tower's number and a stream for its device.

@@ -1,26 +1,17 @@
 //! A pass through a tower.
 
-use gpu_kernels::target::Target;
-
-use crate::device::{Stream, View};
+use crate::device::{Buffer, Stream};
 
 /// A pass through a tower, as its layers see it.
 pub struct Pass<'a> {
     /// Where to queue kernels.
     pub stream: &'a dyn Stream,
     /// Memory that any layer may use while it is its turn.
-    pub scratch: View<f32>,
+    pub scratch: &'a Buffer<f32>,
     /// Training or testing.
     pub mode: Mode,
     /// Key of all random numbers.
     pub seed: [u32; 2],
-}
-
-impl Pass<'_> {
-    /// Which launch geometry the device wants.
-    pub fn target(&self) -> Target {
-        self.stream.device().target()
-    }
 }
 
 /// Whether dropout drops.

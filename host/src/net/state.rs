@@ -12,7 +12,7 @@ use anyhow::Result;
 use super::shapes::Net;
 use super::weights::Tensor;
 use super::{Network, Weights};
-use crate::device::{Stream, View};
+use crate::device::{Buffer, Stream};
 use crate::export;
 use crate::tensors::{File, Info};
 
@@ -36,7 +36,7 @@ fn infos_of(tower: usize, weights: &Weights) -> [Info; 2] {
 /// One tensor of a network that learns: its name and shape, and where it lies.
 struct Place<'a> {
     info: Info,
-    tensor: Tensor,
+    tensor: &'a Tensor,
     stream: &'a dyn Stream,
 }
 
@@ -63,7 +63,7 @@ pub struct State<'a> {
 
 enum Source<'a> {
     Host(&'a [f32]),
-    Device(View<f32>, &'a dyn Stream),
+    Device(Buffer<f32>, &'a dyn Stream),
 }
 
 impl<'a> State<'a> {
@@ -76,8 +76,11 @@ impl<'a> State<'a> {
             stream,
         } in places(network)
         {
-            views.push((velocity(&info), Source::Device(tensor.velocity, stream)));
-            views.push((info, Source::Device(tensor.value, stream)));
+            views.push((
+                velocity(&info),
+                Source::Device(tensor.velocity.clone(), stream),
+            ));
+            views.push((info, Source::Device(tensor.value.clone(), stream)));
         }
         State { views }
     }
@@ -92,7 +95,7 @@ impl<'a> State<'a> {
         let found = self.views.iter().find(|(info, _)| info.name == wanted.name);
         match found {
             Some((_, Source::Host(numbers))) => Ok(numbers.to_vec()),
-            Some((_, Source::Device(view, stream))) => stream.download(*view),
+            Some((_, Source::Device(view, stream))) => stream.download(view),
             None => anyhow::bail!("the network has no tensor {}", wanted.name),
         }
     }
@@ -113,9 +116,9 @@ pub fn restore(network: &Network, file: &File, momentum: bool) -> Result<Vec<f32
         stream,
     } in places(network)
     {
-        stream.upload(&file.f32(&info)?, tensor.value);
+        stream.upload(&file.f32(&info)?, &tensor.value);
         if momentum {
-            stream.upload(&file.f32(&velocity(&info))?, tensor.velocity);
+            stream.upload(&file.f32(&velocity(&info))?, &tensor.velocity);
         }
     }
     let mean = file.f32(&mean)?;
@@ -136,8 +139,8 @@ pub fn import(network: &Network, file: &File) -> Result<()> {
         let weights = export::split_weights(network.net(), joint.layer, &file.f32(&joint.weight)?)?;
         let biases = export::split_biases(network.net(), joint.layer, &file.f32(&joint.bias)?)?;
         for (tower, own, stream) in network.weights().filter(|(_, own, _)| own.name == *name) {
-            stream.upload(&weights[tower], own.weights().value);
-            stream.upload(&biases[tower], own.biases().value);
+            stream.upload(&weights[tower], &own.weights().value);
+            stream.upload(&biases[tower], &own.biases().value);
         }
     }
     Ok(())

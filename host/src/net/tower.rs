@@ -8,7 +8,7 @@ use super::layer::softmax::Softmax;
 use super::layer::{self, Backward, Layer};
 use super::pass::{Mode, Pass};
 use super::shapes::{self, Net, Op};
-use crate::device::{Buffer, Device, Stream, View};
+use crate::device::{Buffer, Device, Stream};
 
 /// A tower, ready for batches of fixed size.
 pub struct Tower {
@@ -16,14 +16,12 @@ pub struct Tower {
     pub index: usize,
     pub(super) steps: Vec<Step>,
     pub(super) softmax: Softmax,
-    pub(super) image: View<f32>,
+    pub(super) image: Buffer<f32>,
     pub(super) stream: Box<dyn Stream>,
     /// Fetches what other towers have, beside the work of `stream`.
     pub(super) copies: Box<dyn Stream>,
     pub(super) device: Arc<dyn Device>,
     scratch: Buffer<f32>,
-    // What the views above and in the steps are parts of.
-    _memory: Vec<Buffer<f32>>,
 }
 
 /// A layer with what it reads and writes.
@@ -36,10 +34,10 @@ pub(super) struct Step {
 }
 
 /// A value between layers, and the loss's gradient to it.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub(super) struct Slot {
-    pub value: View<f32>,
-    pub gradient: Option<View<f32>>,
+    pub value: Buffer<f32>,
+    pub gradient: Option<Buffer<f32>>,
 }
 
 /// A value of which every tower computes a part and reads the whole.
@@ -50,14 +48,14 @@ pub(super) struct Slot {
 #[derive(Clone)]
 pub(super) struct Exchange {
     /// The whole value.
-    pub whole: View<f32>,
+    pub whole: Buffer<f32>,
     /// This tower's gradients to the whole; `None` before a softmax, where each
     /// tower knows its part.
-    pub gradients: Option<View<f32>>,
+    pub gradients: Option<Buffer<f32>>,
     /// Every tower's gradients to this tower's part, one after the other.
-    pub shares: Option<View<f32>>,
+    pub shares: Option<Buffer<f32>>,
     /// The gradient to this tower's part.
-    pub own_gradient: Option<View<f32>>,
+    pub own_gradient: Option<Buffer<f32>>,
     /// Where in the whole each tower's part lies.
     pub parts: Vec<std::ops::Range<usize>>,
 }
@@ -69,15 +67,14 @@ impl Tower {
         device: &Arc<dyn Device>,
         batch: usize,
     ) -> Result<Tower> {
-        let mut builder = Builder {
+        let builder = Builder {
             net,
             index,
             device,
             batch,
-            memory: Vec::new(),
         };
         let image = builder.floats(net.input.channels * net.input.crop * net.input.crop)?;
-        let steps = builder.steps(image)?;
+        let steps = builder.steps(&image)?;
         let scratch = steps
             .iter()
             .filter_map(|step| step.layer.as_ref())
@@ -88,18 +85,19 @@ impl Tower {
             steps,
             softmax: Softmax::new(net.classes, device, batch)?,
             image,
-            stream: device.clone().stream()?,
-            copies: device.clone().stream()?,
+            // SAFETY: what the towers read of each other's memory is ordered in `exchange`.
+            stream: unsafe { device.clone().stream() }?,
+            // SAFETY: the same.
+            copies: unsafe { device.clone().stream() }?,
             device: device.clone(),
             scratch: Buffer::new(device, scratch.unwrap_or(0))?,
-            _memory: builder.memory,
         })
     }
 
     pub(super) fn pass(&self, mode: Mode, seed: [u32; 2]) -> Pass<'_> {
         Pass {
             stream: &*self.stream,
-            scratch: self.scratch.view(),
+            scratch: &self.scratch,
             mode,
             seed,
         }
@@ -115,8 +113,8 @@ impl Tower {
     pub(super) fn forward(&self, i: usize, pass: &Pass) {
         let step = &self.steps[i];
         match &step.layer {
-            Some(layer) => layer.forward(pass, step.x.value, step.y.value),
-            None => self.softmax.forward(pass, step.x.value),
+            Some(layer) => layer.forward(pass, &step.x.value, &step.y.value),
+            None => self.softmax.forward(pass, &step.x.value),
         }
     }
 
@@ -136,23 +134,14 @@ impl Tower {
 }
 
 impl Step {
-    fn backward(&self) -> Option<(&dyn Layer, Backward)> {
+    fn backward(&self) -> Option<(&dyn Layer, Backward<'_>)> {
         let at = Backward {
-            x: self.x.value,
-            y: self.y.value,
-            dy: self.y.gradient?,
-            dx: self.x.gradient,
+            x: &self.x.value,
+            y: &self.y.value,
+            dy: self.y.gradient.as_ref()?,
+            dx: self.x.gradient.as_ref(),
         };
         Some((self.layer.as_deref()?, at))
-    }
-}
-
-impl Drop for Tower {
-    fn drop(&mut self) {
-        // No work may be queued on memory that is given back; an error has been
-        // reported to whoever waited for the work.
-        let _ = self.stream.synchronize();
-        let _ = self.copies.synchronize();
     }
 }
 
@@ -162,30 +151,26 @@ struct Builder<'a> {
     index: usize,
     device: &'a Arc<dyn Device>,
     batch: usize,
-    memory: Vec<Buffer<f32>>,
 }
 
 impl Builder<'_> {
     /// Memory for so many floats of each image.
-    fn floats(&mut self, per_image: usize) -> Result<View<f32>> {
-        let buffer = Buffer::new(self.device, per_image * self.batch)?;
-        let view = buffer.view();
-        self.memory.push(buffer);
-        Ok(view)
+    fn floats(&self, per_image: usize) -> Result<Buffer<f32>> {
+        Buffer::new(self.device, per_image * self.batch)
     }
 
-    fn steps(&mut self, image: View<f32>) -> Result<Vec<Step>> {
+    fn steps(&self, image: &Buffer<f32>) -> Result<Vec<Step>> {
         let layers = &self.net.towers[self.index];
         let mut x = Slot {
-            value: image,
+            value: image.clone(),
             gradient: None,
         };
         let mut exchange = None;
         let mut steps = Vec::with_capacity(layers.len());
         for (i, layer) in layers.iter().enumerate() {
             let (y, next_exchange) = match &layer.op {
-                op if op.in_place() => (x, exchange.take()),
-                Op::Softmax => (x, None),
+                op if op.in_place() => (x.clone(), exchange.take()),
+                Op::Softmax => (x.clone(), None),
                 _ => self.output(i)?,
             };
             let exchange_here = if layer.exchanges {
@@ -195,8 +180,8 @@ impl Builder<'_> {
             };
             if let Some(e) = &exchange_here {
                 x = Slot {
-                    value: e.whole,
-                    gradient: e.gradients,
+                    value: e.whole.clone(),
+                    gradient: e.gradients.clone(),
                 };
             }
             let id = (i * self.net.towers.len() + self.index) as u32;
@@ -208,7 +193,7 @@ impl Builder<'_> {
                 name: layer.name.clone(),
                 layer: runs,
                 x,
-                y,
+                y: y.clone(),
                 exchange: exchange_here,
             });
             x = y;
@@ -219,7 +204,7 @@ impl Builder<'_> {
 
     /// Memory for the output of layer `i`: this tower's part of a whole if the
     /// next layer reads those of all towers.
-    fn output(&mut self, i: usize) -> Result<(Slot, Option<Exchange>)> {
+    fn output(&self, i: usize) -> Result<(Slot, Option<Exchange>)> {
         let layers = &self.net.towers[self.index];
         let next = layers[i + 1..].iter().find(|layer| !layer.op.in_place());
         let padded = stored(&layers[i]);
@@ -247,7 +232,7 @@ impl Builder<'_> {
             gradients = Some(self.floats(last)?);
             shares = Some(self.floats(own.len() * self.net.towers.len())?);
         }
-        let own_gradient = gradient;
+        let own_gradient = gradient.clone();
         let exchange = Exchange {
             whole,
             gradients,

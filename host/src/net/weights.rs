@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use gpu_kernels::fill::{constant_fill, constant_fill_launch, gaussian_fill, gaussian_fill_launch};
-use gpu_kernels::sgd::{sgd_launch, sgd_update};
+use gpu_kernels::launch::{self, Gaussian};
 
 use super::pass::Pass;
 use super::shapes::Parameters;
-use crate::device::{Buffer, Device, View};
+use crate::device::{Buffer, Device};
 
 /// Weights `[input][output]` and biases `[output]`, outputs padded with zeros to
 /// [`Parameters::padded_outputs`], each with its velocity and its gradient.
@@ -17,20 +16,20 @@ pub struct Weights {
     pub name: String,
     /// Sizes, initial values and rates.
     pub parameters: Parameters,
-    weights: [Buffer<f32>; 3],
-    biases: [Buffer<f32>; 3],
+    weights: Tensor,
+    biases: Tensor,
     id: u32,
 }
 
 /// One tensor that learns.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct Tensor {
     /// What it is.
-    pub value: View<f32>,
+    pub value: Buffer<f32>,
     /// Its momentum.
-    pub velocity: View<f32>,
+    pub velocity: Buffer<f32>,
     /// The gradient of the loss to it.
-    pub gradient: View<f32>,
+    pub gradient: Buffer<f32>,
 }
 
 /// The numbers of a step of stochastic gradient descent.
@@ -53,14 +52,14 @@ impl Weights {
         id: u32,
     ) -> Result<Self> {
         let padded = parameters.padded_outputs();
-        let three = |len| -> Result<[Buffer<f32>; 3]> {
-            Ok([
-                Buffer::new(device, len)?,
-                Buffer::new(device, len)?,
-                Buffer::new(device, len)?,
-            ])
+        let tensor = |len| -> Result<Tensor> {
+            Ok(Tensor {
+                value: Buffer::new(device, len)?,
+                velocity: Buffer::new(device, len)?,
+                gradient: Buffer::new(device, len)?,
+            })
         };
-        let (weights, biases) = (three(parameters.inputs * padded)?, three(padded)?);
+        let (weights, biases) = (tensor(parameters.inputs * padded)?, tensor(padded)?);
         Ok(Weights {
             name: name.to_owned(),
             parameters,
@@ -71,30 +70,33 @@ impl Weights {
     }
 
     /// The weights.
-    pub fn weights(&self) -> Tensor {
-        tensor(&self.weights)
+    pub fn weights(&self) -> &Tensor {
+        &self.weights
     }
 
     /// The biases.
-    pub fn biases(&self) -> Tensor {
-        tensor(&self.biases)
+    pub fn biases(&self) -> &Tensor {
+        &self.biases
     }
 
     /// Queues the initial values: weights from a normal distribution, biases constant.
     pub fn initialise(&self, pass: &Pass) {
         let p = &self.parameters;
-        let [rows, padded, valid] = [p.inputs, p.padded_outputs(), p.outputs].map(|n| n as u32);
-        let (w, b, target) = (self.weights().value, self.biases().value, pass.target());
-        // SAFETY: the views have these sizes.
-        unsafe {
-            let launch = gaussian_fill_launch(rows, padded, target);
-            let sigma = p.init.sigma as f32;
-            let arguments = (rows, padded, valid, sigma, pass.seed, self.id, w.ptr());
-            pass.stream.launch(&gaussian_fill, launch, arguments);
-            let launch = constant_fill_launch(padded, target);
-            let arguments = (padded, valid, p.init.bias as f32, b.ptr());
-            pass.stream.launch(&constant_fill, launch, arguments);
-        }
+        let [rows, stride, valid] = [p.inputs, p.padded_outputs(), p.outputs].map(|n| n as u32);
+        let matrix = Gaussian {
+            rows,
+            stride,
+            valid,
+            sigma: p.init.sigma as f32,
+            seed: pass.seed,
+            stream: self.id,
+        };
+        pass.stream
+            .launch(|on| launch::gaussian_fill(matrix, on.write(&self.weights.value), on.target()));
+        pass.stream.launch(|on| {
+            let (bias, biases) = (p.init.bias as f32, on.write(&self.biases.value));
+            launch::constant_fill(valid, bias, biases, on.target())
+        });
     }
 
     /// Queues a step down the gradient.
@@ -107,23 +109,16 @@ impl Weights {
     }
 }
 
-fn tensor([value, velocity, gradient]: &[Buffer<f32>; 3]) -> Tensor {
-    Tensor {
-        value: value.view(),
-        velocity: velocity.view(),
-        gradient: gradient.view(),
-    }
-}
-
-fn step(pass: &Pass, rates: Rates, times_rate: f64, times_decay: f64, t: Tensor) {
-    let len = t.value.len() as u32;
+fn step(pass: &Pass, rates: Rates, times_rate: f64, times_decay: f64, t: &Tensor) {
     let rate = (rates.rate * times_rate) as f32;
     let decay = (rates.decay * times_decay) as f32;
-    let (g, v, w) = (t.gradient.read(), t.velocity.ptr(), t.value.ptr());
-    let arguments = (len, rate, rates.momentum as f32, decay, g, v, w);
-    // SAFETY: all three views have `len` floats.
-    unsafe {
-        pass.stream
-            .launch(&sgd_update, sgd_launch(len, pass.target()), arguments);
-    }
+    let numbers = [rate, rates.momentum as f32, decay];
+    pass.stream.launch(|on| {
+        let (g, v, w) = (
+            on.read(&t.gradient),
+            on.write(&t.velocity),
+            on.write(&t.value),
+        );
+        launch::sgd_update(numbers, g, v, w, on.target())
+    });
 }

@@ -9,8 +9,8 @@
 //!
 //! The square has size − crop + 1 places along each side: 33 × 33 for 224 out of 256, of which the paper counts 32 × 32.
 
-use bytemuck::{Pod, Zeroable};
 use clap::ValueEnum;
+pub use gpu_kernels::augment::View;
 use gpu_kernels::random::normal;
 use serde::{Deserialize, Serialize};
 
@@ -31,20 +31,6 @@ pub enum Augment {
     Crop,
     /// The centre, as it is.
     None,
-}
-
-/// What the network sees of an image; as the input kernel takes it.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, Default, PartialEq, Pod, Zeroable)]
-pub struct View {
-    /// First row.
-    pub y: u32,
-    /// First column, in the image as stored, mirrored or not.
-    pub x: u32,
-    /// 1: the square is turned left to right; 0: it is not.
-    pub mirror: u32,
-    /// Added to every pixel's R, G and B, on the scale of 0 to 255.
-    pub noise: [f32; 3],
 }
 
 /// Colour noise of one α each: `components[i]` is pᵢ·λᵢ in R, G, B.

@@ -1,10 +1,12 @@
 //! A stream of a GPU.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use cust::sys;
+use gpu_kernels::launch::Error;
 use libcuda_loader::Failure;
 use simt_executor::Call;
 
@@ -15,7 +17,8 @@ use super::kernels::with_pointers;
 use super::pinned::{PIECE, Uploads};
 use super::raw::Raw;
 use super::relay::Relay;
-use crate::device::{Device, Event, Stream, as_cuda};
+use crate::device::buffer::Allocation;
+use crate::device::{Buffer, Device, Event, Stream, as_cuda};
 
 /// A queue of work on a GPU.
 pub(super) struct CudaStream {
@@ -23,6 +26,8 @@ pub(super) struct CudaStream {
     raw: Raw,
     uploads: RefCell<Uploads>,
     relays: RefCell<Vec<Relay>>,
+    /// The memory of what was queued since the stream was last waited for, by its address.
+    memory: RefCell<HashMap<usize, Arc<Allocation>>>,
 }
 
 impl CudaStream {
@@ -32,7 +37,15 @@ impl CudaStream {
             raw: Raw::new(device)?,
             uploads: RefCell::default(),
             relays: RefCell::default(),
+            memory: RefCell::default(),
         })
+    }
+
+    /// Keeps memory until the stream has been waited for.
+    fn keep(&self, memory: &Arc<Allocation>) {
+        let mut kept = self.memory.borrow_mut();
+        kept.entry(Arc::as_ptr(memory).addr())
+            .or_insert_with(|| memory.clone());
     }
 
     /// Does `action` with the device's context current, unless the device has failed before; keeps its error.
@@ -64,7 +77,7 @@ impl CudaStream {
         let (shared, stream) = (call.launch.shared, self.raw.stream);
         let none = std::ptr::null_mut();
         let result = with_pointers(call, |arguments| {
-            // SAFETY: whoever made the call promised the kernel's contract; the arguments are those of its PTX, as was
+            // SAFETY: whoever queued the call promised the kernel's contract, and its memory is kept; the arguments are those of its PTX, as was
             // checked when it was looked up, and the driver copies them now.
             unsafe {
                 sys::cuLaunchKernel(function, x, y, z, i, j, k, shared, stream, arguments, none)
@@ -73,12 +86,12 @@ impl CudaStream {
         check(result).with_context(|| format!("grid {:?}, block {:?}", [x, y, z], [i, j, k]))
     }
 
-    fn upload(&self, from: &[u8], to: *mut u8) -> Result<()> {
+    fn upload(&self, from: &[u8], to: &Buffer<u8>) -> Result<()> {
         let (device, stream) = (&self.raw.device, self.raw.stream);
         for (i, piece) in from.chunks(PIECE).enumerate() {
-            let address = to.wrapping_add(i * PIECE) as u64;
+            let address = to.address().wrapping_add(i * PIECE).addr() as u64;
             self.uploads.borrow_mut().stage(device, piece, |memory| {
-                // SAFETY: promised by the caller of `upload_bytes`; the pinned memory stays until `done`.
+                // SAFETY: `to` is as long as `from` and kept; the pinned memory stays until `done`.
                 check(unsafe { sys::cuMemcpyHtoDAsync_v2(address, memory, piece.len(), stream) })?;
                 CudaEvent::record(device, stream)
             })?;
@@ -88,11 +101,12 @@ impl CudaStream {
 
     fn copy(&self, source: &Arc<CudaDevice>, from: u64, to: u64, bytes: usize) -> Result<()> {
         let (own, stream) = (&self.raw.device, self.raw.stream);
-        // SAFETY (all three): promised by the caller of `copy_bytes`.
         if own.number() == source.number() {
+            // SAFETY: the caller of `copy_bytes` promises as many bytes in both, which are kept.
             check(unsafe { sys::cuMemcpyDtoDAsync_v2(to, from, bytes, stream) })?;
         } else if own.reaches(source) {
             let contexts = [own, source].map(|device| device.context());
+            // SAFETY: the same; both contexts are alive.
             check(unsafe {
                 sys::cuMemcpyPeerAsync(to, contexts[0], from, contexts[1], bytes, stream)
             })?;
@@ -105,6 +119,7 @@ impl CudaStream {
                     relays.len() - 1
                 }
             };
+            // SAFETY: the same.
             unsafe { relays[place].copy(&self.raw, [from, to], bytes) }?;
         }
         Ok(())
@@ -116,35 +131,45 @@ impl Stream for CudaStream {
         &*self.raw.device
     }
 
-    fn call(&self, call: Call) {
+    unsafe fn call(&self, call: Call, memory: Vec<Arc<Allocation>>) {
+        memory.iter().for_each(|memory| self.keep(memory));
         self.queue(|stream| {
             let kernel = || format!("kernel {}", call.name);
             stream.launch(&call).with_context(kernel)
         });
     }
 
-    unsafe fn upload_bytes(&self, from: Arc<[u8]>, to: *mut u8) {
+    fn fail(&self, error: Error) {
+        self.queue(|_| Err::<(), _>(error.into()));
+    }
+
+    unsafe fn upload_bytes(&self, from: Arc<[u8]>, to: Buffer<u8>) {
+        self.keep(to.memory());
         self.queue(|stream| {
             let what = || format!("an upload of {} bytes", from.len());
-            stream.upload(&from, to).with_context(what)
+            stream.upload(&from, &to).with_context(what)
         });
     }
 
-    unsafe fn copy_bytes(&self, source: &dyn Device, from: *const u8, to: *mut u8, bytes: usize) {
+    unsafe fn copy_bytes(&self, from: Buffer<u8>, to: Buffer<u8>) {
+        self.keep(from.memory());
+        self.keep(to.memory());
+        let [from_address, to_address] = [&from, &to].map(|buffer| buffer.address().addr() as u64);
+        let bytes = from.len();
         self.queue(|stream| {
-            let source = as_cuda(source).context("a copy from a virtual GPU")?;
+            let source = as_cuda(from.device()).context("a copy from a virtual GPU")?;
             let what = || format!("a copy of {bytes} bytes from GPU {}", source.number());
             stream
-                .copy(&source, from as u64, to as u64, bytes)
+                .copy(&source, from_address, to_address, bytes)
                 .with_context(what)
         });
     }
 
-    unsafe fn download_bytes(&self, from: *const u8, to: &mut [u8]) -> Result<()> {
+    unsafe fn download_bytes(&self, from: &Buffer<u8>, to: &mut [u8]) -> Result<()> {
         self.queue(|stream| {
-            let (address, stream) = (from as u64, stream.raw.stream);
+            let (address, stream) = (from.address().addr() as u64, stream.raw.stream);
             let (memory, len) = (to.as_mut_ptr().cast(), to.len());
-            // SAFETY: the caller's promise for `from`; `to` is as long, and waited for below.
+            // SAFETY: both are as long, as the caller promises, and borrowed until the copy was waited for, below.
             check(unsafe { sys::cuMemcpyDtoHAsync_v2(memory, address, len, stream) })
                 .with_context(|| format!("a download of {len} bytes"))
         });
@@ -171,6 +196,9 @@ impl Stream for CudaStream {
     fn synchronize(&self) -> Result<()> {
         // Also behind an error: what was queued before it still uses memory.
         let waited = self.raw.synchronize();
+        if waited.is_ok() {
+            self.memory.borrow_mut().clear();
+        }
         self.result()?;
         self.queue(|_| {
             waited.context(

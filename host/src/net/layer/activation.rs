@@ -1,9 +1,9 @@
 //! ReLU and tanh, in place.
 
-use gpu_kernels::{relu, tanh};
+use gpu_kernels::launch;
 
 use super::{Backward, Layer};
-use crate::device::View;
+use crate::device::Buffer;
 use crate::net::pass::Pass;
 
 /// max(x, 0)
@@ -13,28 +13,22 @@ pub struct Relu;
 pub struct Tanh;
 
 macro_rules! activation {
-    ($layer:ident, $module:ident, $launch:ident, $forward:ident, $backward:ident) => {
+    ($layer:ident, $forward:ident, $backward:ident) => {
         impl Layer for $layer {
-            fn forward(&self, pass: &Pass, x: View<f32>, y: View<f32>) {
-                let len = y.len() as u32;
-                let launch = $module::$launch(len, pass.target());
-                // SAFETY: both views have `len` floats.
-                unsafe {
-                    pass.stream
-                        .launch(&$module::$forward, launch, (len, x.read(), y.ptr()))
-                }
+            fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
+                pass.stream
+                    .launch(|on| launch::$forward(on.read(x), on.write(y), on.target()));
             }
 
             fn input_gradient(&self, pass: &Pass, at: &Backward) {
                 let Some(dx) = at.dx else { return };
-                let len = dx.len() as u32;
-                let launch = $module::$launch(len, pass.target());
-                let arguments = (len, at.y.read(), at.dy.read(), dx.ptr());
-                // SAFETY: all views have `len` floats.
-                unsafe { pass.stream.launch(&$module::$backward, launch, arguments) }
+                pass.stream.launch(|on| {
+                    let (y, dy) = (on.read(at.y), on.read(at.dy));
+                    launch::$backward(y, dy, on.write(dx), on.target())
+                });
             }
         }
     };
 }
-activation!(Relu, relu, relu_launch, relu_forward, relu_backward);
-activation!(Tanh, tanh, tanh_launch, tanh_forward, tanh_backward);
+activation!(Relu, relu_forward, relu_backward);
+activation!(Tanh, tanh_forward, tanh_backward);

@@ -3,13 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use gpu_kernels::convolution::{
-    Shape, Sizes, convolution_forward, convolution_input_gradient, convolution_weight_gradient,
-};
-use gpu_kernels::sum::{sum_maps, sum_maps_launch, sum_parts, sum_parts_launch};
+use gpu_kernels::convolution::{Shape, Sizes};
+use gpu_kernels::launch;
 
 use super::{Backward, Layer};
-use crate::device::{Device, View};
+use crate::device::{Buffer, Device};
 use crate::net::pass::Pass;
 use crate::net::shapes::{self, Op};
 use crate::net::weights::Weights;
@@ -63,49 +61,38 @@ impl Convolution {
 }
 
 impl Layer for Convolution {
-    fn forward(&self, pass: &Pass, x: View<f32>, y: View<f32>) {
+    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
         let (w, b) = (self.weights.weights(), self.weights.biases());
-        let arguments = (
-            self.shape,
-            x.read(),
-            w.value.read(),
-            b.value.read(),
-            y.ptr(),
-        );
-        // SAFETY: the tower made the views for this shape.
-        unsafe {
-            let launch = self.shape.forward(pass.target());
-            pass.stream.launch(&convolution_forward, launch, arguments);
-        }
+        pass.stream.launch(|on| {
+            let (x, w, b) = (on.read(x), on.read(&w.value), on.read(&b.value));
+            launch::convolution_forward(self.shape, x, w, b, on.write(y), on.target())
+        });
     }
 
     fn input_gradient(&self, pass: &Pass, at: &Backward) {
         let Some(dx) = at.dx else { return };
-        let w = self.weights.weights().value;
-        let arguments = (self.shape, w.read(), at.dy.read(), dx.ptr());
-        // SAFETY: as for `forward`.
-        unsafe {
-            let launch = self.shape.input_gradient(pass.target());
-            pass.stream
-                .launch(&convolution_input_gradient, launch, arguments);
-        }
+        let w = self.weights.weights();
+        pass.stream.launch(|on| {
+            let (w, dy) = (on.read(&w.value), on.read(at.dy));
+            launch::convolution_input_gradient(self.shape, w, dy, on.write(dx), on.target())
+        });
     }
 
     fn weight_gradient(&self, pass: &Pass, at: &Backward) {
-        let (shape, target, stream) = (self.shape, pass.target(), pass.stream);
         let (w, b) = (self.weights.weights(), self.weights.biases());
-        let (parts, len) = (pass.scratch, w.gradient.len() as u32);
-        // SAFETY: as for `forward`; the scratch memory holds what `scratch` asks for.
-        unsafe {
-            let arguments = (shape, at.x.read(), at.dy.read(), parts.ptr());
-            let launch = shape.weight_gradient(target);
-            stream.launch(&convolution_weight_gradient, launch, arguments);
-            let arguments = (len, shape.parts(), parts.read(), w.gradient.ptr());
-            stream.launch(&sum_parts, sum_parts_launch(len, target), arguments);
-            let arguments = (shape.out_columns(), at.dy.read(), b.gradient.ptr());
-            let launch = sum_maps_launch(b.gradient.len() as u32, target);
-            stream.launch(&sum_maps, launch, arguments);
-        }
+        let parts = pass.scratch.slice(0..self.scratch());
+        pass.stream.launch(|on| {
+            let (x, dy) = (on.read(at.x), on.read(at.dy));
+            launch::convolution_weight_gradient(self.shape, x, dy, on.write(&parts), on.target())
+        });
+        pass.stream.launch(|on| {
+            let (parts, dw) = (on.read(&parts), on.write(&w.gradient));
+            launch::sum_parts(self.shape.parts(), parts, dw, on.target())
+        });
+        pass.stream.launch(|on| {
+            let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
+            launch::sum_maps(self.shape.out_columns(), dy, db, on.target())
+        });
     }
 
     fn scratch(&self) -> usize {

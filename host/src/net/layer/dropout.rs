@@ -1,9 +1,10 @@
 //! Dropout, in place.
 
-use gpu_kernels::dropout;
+use gpu_kernels::dropout::Mask;
+use gpu_kernels::launch;
 
 use super::{Backward, Layer};
-use crate::device::View;
+use crate::device::Buffer;
 use crate::net::pass::{Mode, Pass};
 
 pub struct Dropout {
@@ -11,46 +12,37 @@ pub struct Dropout {
     pub id: u32,
 }
 
-impl Layer for Dropout {
-    fn forward(&self, pass: &Pass, x: View<f32>, y: View<f32>) {
-        let (len, target) = (y.len() as u32, pass.target());
-        // SAFETY (here and below): all views have `len` floats.
-        match pass.mode {
-            Mode::Train { step } => unsafe {
-                let launch = dropout::dropout_launch(len, target);
-                let arguments = (len, self.p, pass.seed, self.id, step, x.read(), y.ptr());
-                pass.stream
-                    .launch(&dropout::dropout_forward, launch, arguments)
-            },
-            Mode::Test => unsafe {
-                let launch = dropout::dropout_launch(len, target);
-                pass.stream.launch(
-                    &dropout::scale,
-                    launch,
-                    (len, 1.0 - self.p, x.read(), y.ptr()),
-                )
-            },
+impl Dropout {
+    fn mask(&self, pass: &Pass, step: u32) -> Mask {
+        Mask {
+            probability: self.p,
+            seed: pass.seed,
+            stream: self.id,
+            step,
         }
+    }
+}
+
+impl Layer for Dropout {
+    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
+        pass.stream.launch(|on| {
+            let (x, y) = (on.read(x), on.write(y));
+            match pass.mode {
+                Mode::Train { step } => {
+                    launch::dropout_forward(self.mask(pass, step), x, y, on.target())
+                }
+                Mode::Test => launch::scale(1.0 - self.p, x, y, on.target()),
+            }
+        });
     }
 
     fn input_gradient(&self, pass: &Pass, at: &Backward) {
         let (Some(dx), Mode::Train { step }) = (at.dx, pass.mode) else {
             return;
         };
-        let len = dx.len() as u32;
-        let launch = dropout::dropout_launch(len, pass.target());
-        let arguments = (
-            len,
-            self.p,
-            pass.seed,
-            self.id,
-            step,
-            at.dy.read(),
-            dx.ptr(),
-        );
-        unsafe {
-            pass.stream
-                .launch(&dropout::dropout_backward, launch, arguments)
-        }
+        pass.stream.launch(|on| {
+            let (dy, dx) = (on.read(at.dy), on.write(dx));
+            launch::dropout_backward(self.mask(pass, step), dy, dx, on.target())
+        });
     }
 }

@@ -3,17 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use gpu_kernels::divisor::Divisor;
-use gpu_kernels::fully_connected::{
-    Shape, fully_connected_forward, fully_connected_input_gradient,
-    fully_connected_weight_gradient, parts,
-};
-use gpu_kernels::sum::{
-    sum_maps, sum_maps_launch, sum_parts, sum_parts_launch, sum_parts_with_bias,
-};
+use gpu_kernels::fully_connected::{Shape, parts};
+use gpu_kernels::launch;
 
 use super::{Backward, Layer};
-use crate::device::{Device, View};
+use crate::device::{Buffer, Device};
 use crate::net::pass::Pass;
 use crate::net::shapes::{self, Op};
 use crate::net::weights::Weights;
@@ -46,50 +40,43 @@ impl FullyConnected {
 }
 
 impl Layer for FullyConnected {
-    fn forward(&self, pass: &Pass, x: View<f32>, y: View<f32>) {
-        let (shape, target, stream) = (self.shape, pass.target(), pass.stream);
+    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
         let (w, b) = (self.weights.weights(), self.weights.biases());
-        let (sums, count, len) = (pass.scratch, parts(shape.inputs), y.len() as u32);
-        let images = Divisor::new(shape.images);
-        // SAFETY: the tower made the views for this shape, and the scratch memory
-        // holds what `scratch` asks for.
-        unsafe {
-            let arguments = (shape, x.read(), w.value.read(), sums.ptr());
-            stream.launch(&fully_connected_forward, shape.forward(target), arguments);
-            let arguments = (len, images, count, sums.read(), b.value.read(), y.ptr());
-            stream.launch(
-                &sum_parts_with_bias,
-                sum_parts_launch(len, target),
-                arguments,
-            );
-        }
+        let count = parts(self.shape.inputs);
+        let sums = pass.scratch.slice(0..y.len() * count as usize);
+        pass.stream.launch(|on| {
+            let (x, w) = (on.read(x), on.read(&w.value));
+            launch::fully_connected_forward(self.shape, x, w, on.write(&sums), on.target())
+        });
+        pass.stream.launch(|on| {
+            let (images, sums, b) = (self.shape.images, on.read(&sums), on.read(&b.value));
+            launch::sum_parts_with_bias(images, count, sums, b, on.write(y), on.target())
+        });
     }
 
     fn input_gradient(&self, pass: &Pass, at: &Backward) {
         let Some(dx) = at.dx else { return };
-        let (shape, target, stream) = (self.shape, pass.target(), pass.stream);
-        let (w, sums, len) = (self.weights.weights(), pass.scratch, dx.len() as u32);
-        // SAFETY: as for `forward`.
-        unsafe {
-            let arguments = (shape, w.value.read(), at.dy.read(), sums.ptr());
-            let launch = shape.input_gradient(target);
-            stream.launch(&fully_connected_input_gradient, launch, arguments);
-            let arguments = (len, parts(shape.outputs), sums.read(), dx.ptr());
-            stream.launch(&sum_parts, sum_parts_launch(len, target), arguments);
-        }
+        let w = self.weights.weights();
+        let count = parts(self.shape.outputs);
+        let sums = pass.scratch.slice(0..dx.len() * count as usize);
+        pass.stream.launch(|on| {
+            let (w, dy) = (on.read(&w.value), on.read(at.dy));
+            launch::fully_connected_input_gradient(self.shape, w, dy, on.write(&sums), on.target())
+        });
+        pass.stream
+            .launch(|on| launch::sum_parts(count, on.read(&sums), on.write(dx), on.target()));
     }
 
     fn weight_gradient(&self, pass: &Pass, at: &Backward) {
-        let (shape, target, stream) = (self.shape, pass.target(), pass.stream);
         let (w, b) = (self.weights.weights(), self.weights.biases());
-        // SAFETY: as for `forward`.
-        unsafe {
-            let arguments = (shape, at.x.read(), at.dy.read(), w.gradient.ptr());
-            let launch = shape.weight_gradient(target);
-            stream.launch(&fully_connected_weight_gradient, launch, arguments);
-            let arguments = (shape.images, at.dy.read(), b.gradient.ptr());
-            stream.launch(&sum_maps, sum_maps_launch(shape.outputs, target), arguments);
-        }
+        pass.stream.launch(|on| {
+            let (x, dy, dw) = (on.read(at.x), on.read(at.dy), on.write(&w.gradient));
+            launch::fully_connected_weight_gradient(self.shape, x, dy, dw, on.target())
+        });
+        pass.stream.launch(|on| {
+            let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
+            launch::sum_maps(self.shape.images, dy, db, on.target())
+        });
     }
 
     fn scratch(&self) -> usize {

@@ -1,9 +1,9 @@
 //! Local response normalisation.
 
-use gpu_kernels::lrn;
+use gpu_kernels::{launch, lrn};
 
 use super::{Backward, Layer};
-use crate::device::View;
+use crate::device::Buffer;
 use crate::net::pass::Pass;
 use crate::net::shapes;
 use crate::net::spec;
@@ -29,20 +29,16 @@ impl Lrn {
 }
 
 impl Layer for Lrn {
-    fn forward(&self, pass: &Pass, x: View<f32>, y: View<f32>) {
-        let launch = lrn::lrn_forward_launch(self.0, pass.target());
-        // SAFETY: the tower made the views for this shape.
-        unsafe {
-            pass.stream
-                .launch(&lrn::lrn_forward, launch, (self.0, x.read(), y.ptr()))
-        }
+    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
+        pass.stream
+            .launch(|on| launch::lrn_forward(self.0, on.read(x), on.write(y), on.target()));
     }
 
     fn input_gradient(&self, pass: &Pass, at: &Backward) {
         let Some(dx) = at.dx else { return };
-        let launch = lrn::lrn_backward_launch(self.0, pass.target());
-        let arguments = (self.0, at.x.read(), at.dy.read(), dx.ptr());
-        // SAFETY: as for `forward`.
-        unsafe { pass.stream.launch(&lrn::lrn_backward, launch, arguments) }
+        pass.stream.launch(|on| {
+            let (x, dy) = (on.read(at.x), on.read(at.dy));
+            launch::lrn_backward(self.0, x, dy, on.write(dx), on.target())
+        });
     }
 }

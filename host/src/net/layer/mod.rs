@@ -15,24 +15,24 @@ use anyhow::Result;
 use super::pass::Pass;
 use super::shapes::{self, Op};
 use super::weights::Weights;
-use crate::device::{Device, View};
+use crate::device::{Buffer, Device};
 
 /// What a layer gave and what it gets back.
-pub struct Backward {
+pub struct Backward<'a> {
     /// Its input, unless it worked in place.
-    pub x: View<f32>,
+    pub x: &'a Buffer<f32>,
     /// Its output.
-    pub y: View<f32>,
+    pub y: &'a Buffer<f32>,
     /// The gradient of the loss to its output.
-    pub dy: View<f32>,
+    pub dy: &'a Buffer<f32>,
     /// Where the gradient to its input goes; `None` where nobody wants it.
-    pub dx: Option<View<f32>>,
+    pub dx: Option<&'a Buffer<f32>>,
 }
 
 /// A layer of one tower, ready to run on a batch of fixed size.
 pub trait Layer: Send {
     /// Queues `y` from `x`.
-    fn forward(&self, pass: &Pass, x: View<f32>, y: View<f32>);
+    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>);
 
     /// Queues the gradient to the input.
     fn input_gradient(&self, pass: &Pass, at: &Backward);

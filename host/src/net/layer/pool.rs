@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use gpu_kernels::pool;
+use gpu_kernels::{launch, pool};
 
 use super::{Backward, Layer};
-use crate::device::{Buffer, Device, View};
+use crate::device::{Buffer, Device};
 use crate::net::pass::Pass;
 use crate::net::shapes::{self, Op};
 
@@ -41,29 +41,18 @@ impl MaxPool {
 }
 
 impl Layer for MaxPool {
-    fn forward(&self, pass: &Pass, x: View<f32>, y: View<f32>) {
-        let launch = pool::max_pool_forward_launch(self.shape, pass.target());
-        let arguments = (self.shape, x.read(), y.ptr(), self.winner.view().ptr());
-        // SAFETY: the views were made for this shape.
-        unsafe {
-            pass.stream
-                .launch(&pool::max_pool_forward, launch, arguments)
-        }
+    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
+        pass.stream.launch(|on| {
+            let (x, y, winner) = (on.read(x), on.write(y), on.write(&self.winner));
+            launch::max_pool_forward(self.shape, x, y, winner, on.target())
+        });
     }
 
     fn input_gradient(&self, pass: &Pass, at: &Backward) {
         let Some(dx) = at.dx else { return };
-        let launch = pool::max_pool_backward_launch(self.shape, pass.target());
-        let arguments = (
-            self.shape,
-            self.winner.view().read(),
-            at.dy.read(),
-            dx.ptr(),
-        );
-        // SAFETY: as for `forward`.
-        unsafe {
-            pass.stream
-                .launch(&pool::max_pool_backward, launch, arguments)
-        }
+        pass.stream.launch(|on| {
+            let (winner, dy) = (on.read(&self.winner), on.read(at.dy));
+            launch::max_pool_backward(self.shape, winner, dy, on.write(dx), on.target())
+        });
     }
 }

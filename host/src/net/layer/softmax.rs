@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use gpu_kernels::softmax;
+use gpu_kernels::launch::{self, LossGradient};
 
-use crate::device::{Buffer, Device, View};
+use crate::device::{Buffer, Device};
 use crate::net::pass::Pass;
 use crate::net::shapes::Parameters;
 
@@ -42,67 +42,54 @@ impl Softmax {
     }
 
     /// Where the labels go.
-    pub fn labels(&self) -> View<u32> {
-        self.labels.view()
+    pub fn labels(&self) -> &Buffer<u32> {
+        &self.labels
     }
 
     /// `[class][image]`
-    pub fn probabilities(&self) -> View<f32> {
-        self.probabilities.view()
+    pub fn probabilities(&self) -> &Buffer<f32> {
+        &self.probabilities
     }
 
     /// Queues probabilities and loss from the logits of all classes.
-    pub fn forward(&self, pass: &Pass, logits: View<f32>) {
-        let (classes, images, target) = (self.classes, self.images, pass.target());
-        // SAFETY: the views were made for so many classes and images.
-        unsafe {
-            let launch = softmax::softmax_launch(images, target);
-            let arguments = (classes, images, logits.read(), self.probabilities().ptr());
-            pass.stream.launch(&softmax::softmax, launch, arguments);
-            let launch = softmax::cross_entropy_launch(images, target);
-            let (loss, better) = (self.loss.view().ptr(), self.better.view().ptr());
-            let arguments = (
-                classes,
-                images,
-                logits.read(),
-                self.labels().read(),
-                loss,
-                better,
-            );
-            pass.stream
-                .launch(&softmax::cross_entropy, launch, arguments);
-        }
+    pub fn forward(&self, pass: &Pass, logits: &Buffer<f32>) {
+        let (classes, images) = (self.classes, self.images);
+        // Behind the last class may be padding.
+        let logits = logits.slice(0..self.probabilities.len());
+        pass.stream.launch(|on| {
+            let (logits, probabilities) = (on.read(&logits), on.write(&self.probabilities));
+            launch::softmax([classes, images], logits, probabilities, on.target())
+        });
+        pass.stream.launch(|on| {
+            let (logits, labels) = (on.read(&logits), on.read(&self.labels));
+            let (loss, better) = (on.write(&self.loss), on.write(&self.better));
+            launch::cross_entropy(classes, logits, labels, loss, better, on.target())
+        });
     }
 
     /// Queues the gradient of the mean loss of the first `valid` images to the
     /// logits of one tower.
-    pub fn backward(&self, pass: &Pass, own: &Parameters, valid: usize, dy: View<f32>) {
-        let [first, rows, padded] =
+    pub fn backward(&self, pass: &Pass, own: &Parameters, valid: usize, dy: &Buffer<f32>) {
+        let [first, rows, rows_padded] =
             [own.first_output, own.outputs, own.padded_outputs()].map(|n| n as u32);
-        let launch = softmax::softmax_gradient_launch(padded, self.images, pass.target());
-        let arguments = (
-            self.classes,
-            self.images,
+        let wanted = LossGradient {
+            classes: self.classes,
             first,
             rows,
-            padded,
-            valid as u32,
-            self.probabilities().read(),
-            self.labels().read(),
-            dy.ptr(),
-        );
-        // SAFETY: `dy` has `padded` rows of so many images.
-        unsafe {
-            pass.stream
-                .launch(&softmax::softmax_gradient, launch, arguments)
-        }
+            rows_padded,
+            valid: valid as u32,
+        };
+        pass.stream.launch(|on| {
+            let (probabilities, labels) = (on.read(&self.probabilities), on.read(&self.labels));
+            launch::softmax_gradient(wanted, probabilities, labels, on.write(dy), on.target())
+        });
     }
 
     /// Waits for the batch.
     pub fn outcome(&self, pass: &Pass) -> Result<Outcome> {
         Ok(Outcome {
-            loss: pass.stream.download(self.loss.view())?,
-            better: pass.stream.download(self.better.view())?,
+            loss: pass.stream.download(&self.loss)?,
+            better: pass.stream.download(&self.better)?,
         })
     }
 }
