@@ -68,7 +68,7 @@ fn convolution(pool: &Pool, layer: [u32; 7]) -> [f64; 3] {
         floats(filters * s.out_columns()),
         floats(channels * s.in_columns()),
     );
-    let mut dw = floats(s.parts() * weights);
+    let mut dw = floats(s.splits() * weights);
     let operations = 2.0 * weights as f64 * s.out_columns() as f64;
     let (x, w, bias, y, dx, dw) = (
         at(&x),
@@ -116,10 +116,10 @@ fn fully_connected(pool: &Pool, [inputs, outputs]: [u32; 2]) -> [f64; 3] {
         inputs,
         outputs,
     };
-    let parts = fully_connected::parts;
+    let splits = fully_connected::splits;
     let (x, w) = (floats(inputs * IMAGES), floats(inputs * outputs));
-    let mut y = floats(outputs * IMAGES * parts(inputs));
-    let mut dx = floats(inputs * IMAGES * parts(outputs));
+    let mut y = floats(outputs * IMAGES * splits(inputs));
+    let mut dx = floats(inputs * IMAGES * splits(outputs));
     let mut dw = floats(inputs * outputs);
     let operations = 2.0 * inputs as f64 * outputs as f64 * IMAGES as f64;
     let (x, w, y, dx, dw) = (

@@ -17,7 +17,7 @@
 //! size`, `x + crop ≤ size`). Launch as [`augment_launch`] says: a block for each
 //! [`PIXELS`] pixels (along x) of each row (along y) of each [`IMAGES`] images
 //! (along z). The images lie apart in memory and shall lie side by side, so a
-//! block turns its pixels around in shared memory: first its threads along x take
+//! block transposes its pixels in shared memory: first its threads along x take
 //! pixels and along y images, then all take vectors of images. Any number of
 //! threads.
 //!

@@ -21,9 +21,9 @@
 //! |---|---|---|
 //! | [`convolution_forward`] | filters × (pixel, image) | (channel, row, column) |
 //! | [`convolution_input_gradient`] | channels × (pixel, image) | (row, column, filter) |
-//! | [`convolution_weight_gradient`] | (channel, row, column) × filters | (pixel, image), in parts |
+//! | [`convolution_weight_gradient`] | (channel, row, column) × filters | (pixel, image), split-K |
 //!
-//! Launch geometry: [`Shape::forward`] and its siblings. Section 3.5 of the paper.
+//! Launch configuration: [`Shape::forward`] and its siblings. Section 3.5 of the paper.
 //!
 //! ```
 //! use gpu_kernels::launch::{self, Floats, In, Out, Target};
@@ -44,7 +44,7 @@
 //! let (x, weights) = (Floats::from(&[1.0; 9 * 32][..]), Floats::from(&[1.0; 9 * 16][..]));
 //! let (bias, dy) = (Floats::from(&[0.5; 16][..]), Floats::from(&[1.0; 16 * 9 * 32][..]));
 //! let (mut y, mut dx) = (Floats::zeros(shape.output_len()), Floats::zeros(shape.input_len()));
-//! let mut dw = Floats::zeros(shape.parts() as usize * shape.weights_len());
+//! let mut dw = Floats::zeros(shape.splits() as usize * shape.weights_len());
 //! let (x, weights, bias, dy) =
 //!     (In::from(&x), In::from(&weights), In::from(&bias), In::from(&dy));
 //!
@@ -69,9 +69,9 @@ mod shape;
 use operand::{Reach, Window, WindowAcross, WindowDown};
 pub use shape::{Shape, Sizes};
 
-/// Terms of one part of a weight gradient's sum: enough parts to keep a GPU
+/// Terms of a weight gradient's sum that one split adds: enough splits to keep a GPU
 /// busy, and short enough sums to stay exact. Part of the result's bits.
-pub const CHUNK: u32 = 8192;
+pub const SPLIT_K: u32 = 8192;
 
 /// The tile of C that this block computes: its first row and column.
 #[inline(always)]
@@ -167,11 +167,11 @@ pub unsafe fn convolution_input_gradient(
 }
 
 launch_bounds!("convolution_weight_gradient", 256, 2);
-/// `dw` in parts, each as large as `dw`, from `x` and `dy`;
+/// `dw` as partial sums, each as large as `dw`, from `x` and `dy`;
 /// [`sum_parts`](crate::sum::sum_parts) adds them.
 ///
 /// # Safety
-/// The pointers are valid for the shape, `parts` for [`Shape::parts`] times the
+/// The pointers are valid for the shape, `parts` for [`Shape::splits`] times the
 /// weights, and overlaps none of the others; launched as
 /// [`Shape::weight_gradient`] says.
 #[kernel]
@@ -182,9 +182,9 @@ pub unsafe fn convolution_weight_gradient(
     parts: *mut f32,
 ) {
     let (rows, filters, columns) = (shape.depth(), shape.filters.get(), shape.out_columns());
-    let begin = thread::block_idx_z() * CHUNK;
-    let end = if begin + CHUNK < columns {
-        begin + CHUNK
+    let begin = thread::block_idx_z() * SPLIT_K;
+    let end = if begin + SPLIT_K < columns {
+        begin + SPLIT_K
     } else {
         columns
     };
@@ -261,7 +261,7 @@ pub mod launch {
         unsafe { check.call(shape.input_gradient(target), arguments) }
     }
 
-    /// The gradient to a convolution's weights in [`Shape::parts`] parts, which
+    /// The gradient to a convolution's weights as [`Shape::splits`] partial sums, which
     /// [`sum_parts`](crate::launch::sum_parts) adds.
     pub fn convolution_weight_gradient<'a>(
         shape: Shape,
@@ -271,7 +271,7 @@ pub mod launch {
         target: Target,
     ) -> Result<Call<'a>, Error> {
         let check = Check::new(&super::convolution_weight_gradient, target);
-        let count = shape.weights_len().saturating_mul(shape.parts() as usize);
+        let count = shape.weights_len().saturating_mul(shape.splits() as usize);
         check.buffers(&needs![x: shape.input_len(), dy: shape.output_len(), parts: count])?;
         let arguments = (shape, x.pointer(), dy.pointer(), parts.pointer());
         // SAFETY: a shape is valid, the buffers fit it.

@@ -11,9 +11,9 @@
 //! columns make its inputs, in that order, so a convolution's output is read as
 //! it lies.
 //!
-//! The first two sums are computed in [`parts`] of [`CHUNK`] terms, which
-//! [`sum_parts`](crate::sum::sum_parts) adds (and the bias with them): a batch of
-//! 128 alone gives a GPU too few tiles to work on.
+//! The first two products are split-K: [`splits`] of [`SPLIT_K`] terms each, whose
+//! partial sums [`sum_parts`](crate::sum::sum_parts) adds (and the bias with them),
+//! because a batch of 128 alone gives a GPU too few tiles to work on.
 //!
 //! ```
 //! use gpu_kernels::launch::{self, Floats, In, Out, Target};
@@ -27,7 +27,7 @@
 //! let (mut parts, mut dw) = (Floats::zeros(16 * 32), Floats::zeros(3 * 16));
 //! let (x, w, dy, bias) = (In::from(&x), In::from(&w), In::from(&dy), In::from(&bias));
 //!
-//! // Few terms, so there is one part.
+//! // Few terms, so there is one split.
 //! launch::fully_connected_forward(shape, x, w, Out::from(&mut parts), Target::Cpu)?.run(&pool)?;
 //! let sum = launch::sum_parts_with_bias(32, 1, In::from(&parts), bias, Out::from(&mut y), Target::Cpu)?;
 //! sum.run(&pool)?;
@@ -51,12 +51,12 @@ use {
     cuda_std::simt::Launch,
 };
 
-/// Terms of one part of a sum. Part of the result's bits.
-pub const CHUNK: u32 = 1024;
+/// Terms of a sum that one split adds. Part of the result's bits.
+pub const SPLIT_K: u32 = 1024;
 
-/// In how many parts a sum of `terms` terms is computed.
-pub const fn parts(terms: u32) -> u32 {
-    terms.div_ceil(CHUNK)
+/// Into how many splits a sum of `terms` terms is cut.
+pub const fn splits(terms: u32) -> u32 {
+    terms.div_ceil(SPLIT_K)
 }
 
 /// The sizes of a fully connected layer.
@@ -109,12 +109,12 @@ impl Shape {
 
     /// Launch of [`fully_connected_forward`].
     pub const fn forward(&self, target: Target) -> Launch {
-        target.product(self.outputs, self.images, parts(self.inputs))
+        target.product(self.outputs, self.images, splits(self.inputs))
     }
 
     /// Launch of [`fully_connected_input_gradient`].
     pub const fn input_gradient(&self, target: Target) -> Launch {
-        target.product(self.inputs, self.images, parts(self.outputs))
+        target.product(self.inputs, self.images, splits(self.outputs))
     }
 
     /// Launch of [`fully_connected_weight_gradient`].
@@ -123,27 +123,27 @@ impl Shape {
     }
 }
 
-/// This block's tile, its share of a sum of `terms` terms, and the floats before
-/// its part of a result of `len`.
+/// This block's tile, its split of a sum of `terms` terms, and where in the output
+/// the partial sums of that split begin, each split having `len`.
 #[inline(always)]
-fn place(terms: u32, len: usize) -> ([u32; 2], [u32; 2], usize) {
+fn tile_and_split(terms: u32, len: usize) -> ([u32; 2], [u32; 2], usize) {
     let [rows, cols] = [NativeTile::BM as u32, NativeTile::BN as u32];
-    let part = thread::block_idx_z();
-    let begin = part * CHUNK;
-    let end = if begin + CHUNK < terms {
-        begin + CHUNK
+    let split = thread::block_idx_z();
+    let begin = split * SPLIT_K;
+    let end = if begin + SPLIT_K < terms {
+        begin + SPLIT_K
     } else {
         terms
     };
     let origin = [thread::block_idx_y() * rows, thread::block_idx_x() * cols];
-    (origin, [begin, end], part as usize * len)
+    (origin, [begin, end], split as usize * len)
 }
 
 launch_bounds!("fully_connected_forward", 256, 2);
-/// `y` without the bias, in [`parts`]`(inputs)`, from `x` and `weights`.
+/// `y` without the bias, as [`splits`]`(inputs)` partial sums, from `x` and `weights`.
 ///
 /// # Safety
-/// The pointers are valid for the shape, `y_parts` for `parts(inputs)` times the
+/// The pointers are valid for the shape, `y_parts` for `splits(inputs)` times the
 /// output, and overlaps none of the others; launched as [`Shape::forward`] says.
 #[kernel]
 pub unsafe fn fully_connected_forward(
@@ -157,7 +157,7 @@ pub unsafe fn fully_connected_forward(
         inputs,
         outputs,
     } = shape;
-    let (origin, range, before) = place(inputs, outputs as usize * images as usize);
+    let (origin, range, before) = tile_and_split(inputs, outputs as usize * images as usize);
     let y = y_parts.add(before);
     let matrix = |data, width| Matrix::<false> {
         data,
@@ -176,10 +176,10 @@ pub unsafe fn fully_connected_forward(
 }
 
 launch_bounds!("fully_connected_input_gradient", 256, 2);
-/// `dx` in [`parts`]`(outputs)`, from `weights` and `dy`.
+/// `dx` as [`splits`]`(outputs)` partial sums, from `weights` and `dy`.
 ///
 /// # Safety
-/// The pointers are valid for the shape, `dx_parts` for `parts(outputs)` times
+/// The pointers are valid for the shape, `dx_parts` for `splits(outputs)` times
 /// the input, and overlaps none of the others; launched as
 /// [`Shape::input_gradient`] says.
 #[kernel]
@@ -194,7 +194,7 @@ pub unsafe fn fully_connected_input_gradient(
         inputs,
         outputs,
     } = shape;
-    let (origin, range, before) = place(outputs, inputs as usize * images as usize);
+    let (origin, range, before) = tile_and_split(outputs, inputs as usize * images as usize);
     let dx = dx_parts.add(before);
     let weights = Matrix::<true> {
         data: weights,
@@ -236,7 +236,7 @@ pub unsafe fn fully_connected_weight_gradient(
         inputs,
         outputs,
     } = shape;
-    let (origin, _, _) = place(images, 0);
+    let (origin, _, _) = tile_and_split(images, 0);
     let matrix = |data, width| Matrix::<true> {
         data,
         stride: images,
@@ -257,10 +257,10 @@ pub unsafe fn fully_connected_weight_gradient(
 pub mod launch {
     //! Checked launches.
 
-    use super::{Shape, parts};
+    use super::{Shape, splits};
     use crate::launch::{Call, Check, Error, In, Out, Target, needs};
 
-    /// `y` without the bias in [`parts`]`(inputs)` parts, which
+    /// `y` without the bias as [`splits`]`(inputs)` partial sums, which
     /// [`sum_parts_with_bias`](crate::launch::sum_parts_with_bias) adds.
     pub fn fully_connected_forward<'a>(
         shape: Shape,
@@ -271,18 +271,18 @@ pub mod launch {
     ) -> Result<Call<'a>, Error> {
         let check = Check::new(&super::fully_connected_forward, target);
         check.size(shape.check())?;
-        let parts = parts(shape.inputs) as usize;
+        let splits = splits(shape.inputs) as usize;
         check.buffers(&needs![
             x: shape.input_len(),
             weights: shape.weights_len(),
-            y_parts: shape.output_len().saturating_mul(parts),
+            y_parts: shape.output_len().saturating_mul(splits),
         ])?;
         let arguments = (shape, x.pointer(), weights.pointer(), y_parts.pointer());
         // SAFETY: the shape was checked, the buffers fit it.
         unsafe { check.call(shape.forward(target), arguments) }
     }
 
-    /// The gradient to the input in [`parts`]`(outputs)` parts, which
+    /// The gradient to the input as [`splits`]`(outputs)` partial sums, which
     /// [`sum_parts`](crate::launch::sum_parts) adds.
     pub fn fully_connected_input_gradient<'a>(
         shape: Shape,
@@ -293,11 +293,11 @@ pub mod launch {
     ) -> Result<Call<'a>, Error> {
         let check = Check::new(&super::fully_connected_input_gradient, target);
         check.size(shape.check())?;
-        let parts = parts(shape.outputs) as usize;
+        let splits = splits(shape.outputs) as usize;
         check.buffers(&needs![
             weights: shape.weights_len(),
             dy: shape.output_len(),
-            dx_parts: shape.input_len().saturating_mul(parts),
+            dx_parts: shape.input_len().saturating_mul(splits),
         ])?;
         let arguments = (shape, weights.pointer(), dy.pointer(), dx_parts.pointer());
         // SAFETY: the shape was checked, the buffers fit it.

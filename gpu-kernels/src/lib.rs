@@ -9,20 +9,20 @@
 //! | [`convolution`] | convolution and its gradients to input and weights |
 //! | [`fully_connected`] | fully connected layer and its gradients |
 //! | [`relu`], [`mod@tanh`] | activations |
-//! | [`lrn`] | local response normalisation over maps |
+//! | [`lrn`] | local response normalisation over channels |
 //! | [`pool`] | overlapping max-pooling |
 //! | [`dropout`] | dropout, its mask drawn again for the gradient |
-//! | [`mod@softmax`] | softmax, loss, and the place of the label |
+//! | [`mod@softmax`] | softmax, loss, and the rank of the label |
 //! | [`sgd`] | stochastic gradient descent with momentum and weight decay |
 //! | [`fill`] | initial values |
-//! | [`sum`] | sums of parts, and along a map |
-//! | [`mod@transpose`] | for what leaves the device |
+//! | [`sum`] | sums of partial sums, and along a channel |
+//! | [`mod@transpose`] | transposes, for what leaves the device |
 //!
 //! and [`mod@launch`], a checked launch for every kernel.
 //!
 //! What they stand on: [`gemm`], the matrix product under the layers;
 //! [`random`], numbers from counters; [`math`], exp, log and tanh; [`divisor`],
-//! division without dividing; [`elementwise`], long rows shared out; [`device`],
+//! division without dividing; [`elementwise`], one thread's elements of a long row; [`device`],
 //! all that is asked of the device.
 //!
 //! # Conventions
@@ -36,7 +36,7 @@
 //!   │ (0,0)    │ (0,1)    │ (1,0)    │ (1,1)    │ │ (0,0)    │ …
 //!   │ n = 0…31 │ n = 0…31 │ n = 0…31 │ n = 0…31 │ │ n = 0…31 │
 //!   └──────────┴──────────┴──────────┴──────────┘ └──────────┴───
-//!   "columns" of a map: all of its pixels and images, here 128
+//!   "columns" of a channel: all of its pixels and images, here 128
 //!   ```
 //! - Pointers are multiples of 16 bytes, lengths count elements.
 //! - A thread works on a vector of images: 4 on a GPU, 16 on a CPU. Only

@@ -1,7 +1,7 @@
-//! Local response normalisation across maps (section 3.3 of the paper).
+//! Local response normalisation across channels (section 3.3 of the paper).
 //!
 //! ```text
-//! sᵢ = k + α · Σⱼ xⱼ²,    j = i − ⌊n/2⌋ … i + ⌊n/2⌋, clipped to the tower's maps
+//! sᵢ = k + α · Σⱼ xⱼ²,    j = i − ⌊n/2⌋ … i + ⌊n/2⌋, clipped to the tower's channels
 //! yᵢ = xᵢ · sᵢ^(−β)
 //! ```
 //!
@@ -16,25 +16,25 @@
 //! than have them kept.
 //!
 //! The paper has k 2, n 5, α 1e-4, β 0.75, and does not divide α by n, as its
-//! authors' program does: whoever wants that divides [`Lrn::alpha`].
+//! authors' program does: whoever wants that divides [`Shape::alpha`].
 //!
 //! For β = ¾ the power is exact square roots: `s^¾ = √s · √√s`; otherwise it is
-//! `libm`'s `powf`. Every sum is made anew, in the order of the maps, terms
+//! `libm`'s `powf`. Every sum is made anew, in the order of the channels, terms
 //! beyond the tower being zeros; for n = 5 its terms stay in registers.
 //!
-//! x, y, dx and dy are `[maps][columns]`, where a map's columns are its height ·
+//! x, y, dx and dy are `[channels][columns]`, where a channel's columns are its height ·
 //! width · images; `columns` is a multiple of 16, the pointers of 16 bytes. The
 //! output must not overlap an input. Launch as [`lrn_forward_launch`] and
-//! [`lrn_backward_launch`] say: blocks along x take equal shares of the maps,
+//! [`lrn_backward_launch`] say: blocks along x take equal shares of the channels,
 //! along y [`COLUMNS`] columns each; any number of threads along x.
 //!
 //! ```
 //! use gpu_kernels::launch::{self, Floats, In, Out, Target};
-//! use gpu_kernels::lrn::Lrn;
+//! use gpu_kernels::lrn::Shape;
 //!
 //! let pool = simt_executor::Pool::new(1)?;
-//! // One map alone.
-//! let shape = Lrn { maps: 1, columns: 32, size: 5, k: 2.0, alpha: 0.1, beta: 0.75 };
+//! // One channel alone.
+//! let shape = Shape { channels: 1, columns: 32, size: 5, k: 2.0, alpha: 0.1, beta: 0.75 };
 //! let (x, dy) = (Floats::from(&[3.0; 32][..]), Floats::from(&[1.0; 32][..]));
 //! let (mut y, mut dx) = (Floats::zeros(32), Floats::zeros(32));
 //! let (x, dy) = (In::from(&x), In::from(&dy));
@@ -59,30 +59,30 @@ mod shape;
 
 pub use any::{backward_any, forward_any};
 pub use five::{backward5, forward5, normalise5};
-pub use shape::Lrn;
+pub use shape::Shape;
 
 /// Columns of a block.
 pub const COLUMNS: u32 = 1024;
 
 /// The launch of [`lrn_forward`].
 #[cfg(not(target_arch = "nvptx64"))]
-pub fn lrn_forward_launch(shape: Lrn, target: Target) -> Launch {
+pub fn lrn_forward_launch(shape: Shape, target: Target) -> Launch {
     launch(shape, target)
 }
 
 /// The launch of [`lrn_backward`].
 #[cfg(not(target_arch = "nvptx64"))]
-pub fn lrn_backward_launch(shape: Lrn, target: Target) -> Launch {
+pub fn lrn_backward_launch(shape: Shape, target: Target) -> Launch {
     launch(shape, target)
 }
 
-/// A block's share of the maps is a compromise: the windows at its ends are read
-/// by two blocks, but fewer maps are walked through at a time.
+/// A block's share of the channels is a compromise: the windows at its ends are read
+/// by two blocks, but fewer channels are walked through at a time.
 #[cfg(not(target_arch = "nvptx64"))]
-fn launch(shape: Lrn, target: Target) -> Launch {
+fn launch(shape: Shape, target: Target) -> Launch {
     let shares = match target {
-        Target::Cpu => shape.maps.div_ceil(8),
-        Target::Gpu => shape.maps.div_ceil(32),
+        Target::Cpu => shape.channels.div_ceil(8),
+        Target::Gpu => shape.channels.div_ceil(32),
     };
     let grid = [shares, shape.columns.div_ceil(COLUMNS), 1];
     Launch {
@@ -92,11 +92,11 @@ fn launch(shape: Lrn, target: Target) -> Launch {
     }
 }
 
-/// This block's share of the maps.
+/// This block's share of the channels.
 #[inline(always)]
-fn share(maps: u32) -> [u32; 2] {
+fn share(channels: u32) -> [u32; 2] {
     let blocks = thread::grid_dim_x();
-    let bound = |block: u32| maps * block / blocks.max(1);
+    let bound = |block: u32| channels * block / blocks.max(1);
     [
         bound(thread::block_idx_x()),
         bound(thread::block_idx_x() + 1),
@@ -109,14 +109,14 @@ fn share(maps: u32) -> [u32; 2] {
 /// Both are valid for the shape and do not overlap; launched as
 /// [`lrn_forward_launch`] says.
 #[kernel]
-pub unsafe fn lrn_forward(shape: Lrn, x: *const f32, y: *mut f32) {
-    let maps = share(shape.maps);
+pub unsafe fn lrn_forward(shape: Shape, x: *const f32, y: *mut f32) {
+    let channels = share(shape.channels);
     let mut walk = Walk::of_block::<V>(thread::block_idx_y(), COLUMNS, shape.columns);
     while walk.i < walk.end {
         if shape.size == 5 {
-            forward5::<V>(&shape, maps, walk.i, x, y);
+            forward5::<V>(&shape, channels, walk.i, x, y);
         } else {
-            forward_any::<V>(&shape, maps, walk.i, x, y);
+            forward_any::<V>(&shape, channels, walk.i, x, y);
         }
         walk.i += walk.step;
     }
@@ -128,14 +128,14 @@ pub unsafe fn lrn_forward(shape: Lrn, x: *const f32, y: *mut f32) {
 /// All are valid for the shape, `dx` overlaps none of the others; launched as
 /// [`lrn_backward_launch`] says.
 #[kernel]
-pub unsafe fn lrn_backward(shape: Lrn, x: *const f32, dy: *const f32, dx: *mut f32) {
-    let maps = share(shape.maps);
+pub unsafe fn lrn_backward(shape: Shape, x: *const f32, dy: *const f32, dx: *mut f32) {
+    let channels = share(shape.channels);
     let mut walk = Walk::of_block::<V>(thread::block_idx_y(), COLUMNS, shape.columns);
     while walk.i < walk.end {
         if shape.size == 5 {
-            backward5::<V>(&shape, maps, walk.i, x, dy, dx);
+            backward5::<V>(&shape, channels, walk.i, x, dy, dx);
         } else {
-            backward_any::<V>(&shape, maps, walk.i, x, dy, dx);
+            backward_any::<V>(&shape, channels, walk.i, x, dy, dx);
         }
         walk.i += walk.step;
     }
@@ -145,12 +145,12 @@ pub unsafe fn lrn_backward(shape: Lrn, x: *const f32, dy: *const f32, dx: *mut f
 pub mod launch {
     //! Checked launches.
 
-    use super::Lrn;
+    use super::Shape;
     use crate::launch::{Call, Check, Error, In, Out, Target, needs};
 
-    /// `y`, `x` normalised over the maps.
+    /// `y`, `x` normalised over the channels.
     pub fn lrn_forward<'a>(
-        shape: Lrn,
+        shape: Shape,
         x: In<'a, f32>,
         y: Out<'a, f32>,
         target: Target,
@@ -165,7 +165,7 @@ pub mod launch {
 
     /// `dx`, the gradient to the input of a normalisation.
     pub fn lrn_backward<'a>(
-        shape: Lrn,
+        shape: Shape,
         x: In<'a, f32>,
         dy: In<'a, f32>,
         dx: Out<'a, f32>,

@@ -26,11 +26,11 @@
 //!
 //! ```
 //! use gpu_kernels::launch::{self, Floats, In, Out, Target};
-//! use gpu_kernels::pool::Pool;
+//! use gpu_kernels::pool::Shape;
 //!
 //! let pool = simt_executor::Pool::new(1)?;
 //! // A channel of 3 × 3 pixels, one window; every pixel of an image is its number.
-//! let shape = Pool::try_new([1, 3, 3], [1, 1], 3, 2, 32)?;
+//! let shape = Shape::try_new([1, 3, 3], [1, 1], 3, 2, 32)?;
 //! let x: Vec<f32> = (0..9 * 32).map(|i| (i / 32) as f32).collect();
 //! let (x, dy) = (Floats::from(&x[..]), Floats::from(&[5.0; 32][..]));
 //! let (mut y, mut winner) = (Floats::zeros(32), Floats::zeros(32));
@@ -58,7 +58,7 @@ use {
 /// The sizes of a pooling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
-pub struct Pool {
+pub struct Shape {
     channels: u32,
     height: u32,
     width: u32,
@@ -69,7 +69,7 @@ pub struct Pool {
     images: u32,
 }
 
-impl Pool {
+impl Shape {
     /// Pooling of `[channels, height, width]` to `[out_height, out_width]` by
     /// windows of `size` × `size` pixels, `stride` (not 0) apart.
     pub const fn new(
@@ -80,7 +80,7 @@ impl Pool {
         images: u32,
     ) -> Self {
         let stride = Divisor::new(stride);
-        Pool {
+        Shape {
             channels,
             height,
             width,
@@ -118,7 +118,7 @@ impl Pool {
 }
 
 #[cfg(not(target_arch = "nvptx64"))]
-impl Pool {
+impl Shape {
     /// [`new`](Self::new) for sizes that may be wrong.
     ///
     /// # Errors
@@ -139,7 +139,7 @@ impl Pool {
             "pixels from window to window must be at least 1 and fewer than 2³¹",
             stride.into(),
         )?;
-        let shape = Pool::new(input, output, size, stride, images);
+        let shape = Shape::new(input, output, size, stride, images);
         keep(
             images.is_multiple_of(32),
             "images must be a multiple of 32",
@@ -179,18 +179,18 @@ impl Pool {
 
 /// The launch of [`max_pool_forward`].
 #[cfg(not(target_arch = "nvptx64"))]
-pub fn max_pool_forward_launch(shape: Pool, target: Target) -> Launch {
+pub fn max_pool_forward_launch(shape: Shape, target: Target) -> Launch {
     launch(shape.out_height, shape, target)
 }
 
 /// The launch of [`max_pool_backward`].
 #[cfg(not(target_arch = "nvptx64"))]
-pub fn max_pool_backward_launch(shape: Pool, target: Target) -> Launch {
+pub fn max_pool_backward_launch(shape: Shape, target: Target) -> Launch {
     launch(shape.height, shape, target)
 }
 
 #[cfg(not(target_arch = "nvptx64"))]
-fn launch(rows: u32, shape: Pool, target: Target) -> Launch {
+fn launch(rows: u32, shape: Shape, target: Target) -> Launch {
     let block = match target {
         Target::Cpu => [1, 1, 1],
         Target::Gpu => {
@@ -240,7 +240,7 @@ pub unsafe fn maximum<V: Vector>(
 /// The pointers are valid for the shape, what is written overlaps nothing else;
 /// launched as [`max_pool_forward_launch`] says.
 #[kernel]
-pub unsafe fn max_pool_forward(shape: Pool, x: *const f32, y: *mut f32, winner: *mut f32) {
+pub unsafe fn max_pool_forward(shape: Shape, x: *const f32, y: *mut f32, winner: *mut f32) {
     let (oy, channel) = (thread::block_idx_x(), thread::block_idx_y());
     let (images, down) = (
         Walk::of_block::<V>(0, shape.images, shape.images),
@@ -292,7 +292,7 @@ pub unsafe fn max_pool_forward(shape: Pool, x: *const f32, y: *mut f32, winner: 
 /// the windows lie in the output and the vector at `image` within the images.
 #[inline(always)]
 unsafe fn gathered<V: Vector>(
-    shape: &Pool,
+    shape: &Shape,
     [channel, iy, ix]: [u32; 3],
     [rows, cols]: [[u32; 2]; 2],
     image: usize,
@@ -323,7 +323,7 @@ unsafe fn gathered<V: Vector>(
 /// The pointers are valid for the shape, `dx` overlaps none of the others;
 /// launched as [`max_pool_backward_launch`] says.
 #[kernel]
-pub unsafe fn max_pool_backward(shape: Pool, winner: *const f32, dy: *const f32, dx: *mut f32) {
+pub unsafe fn max_pool_backward(shape: Shape, winner: *const f32, dy: *const f32, dx: *mut f32) {
     let (iy, channel) = (thread::block_idx_x(), thread::block_idx_y());
     let (images, down) = (
         Walk::of_block::<V>(0, shape.images, shape.images),
@@ -347,12 +347,12 @@ pub unsafe fn max_pool_backward(shape: Pool, winner: *const f32, dy: *const f32,
 pub mod launch {
     //! Checked launches.
 
-    use super::Pool;
+    use super::Shape;
     use crate::launch::{Call, Check, Error, In, Out, Target, needs};
 
     /// `y`, the maxima of `x`'s windows, and where in its window each stands.
     pub fn max_pool_forward<'a>(
-        shape: Pool,
+        shape: Shape,
         x: In<'a, f32>,
         y: Out<'a, f32>,
         winner: Out<'a, f32>,
@@ -372,7 +372,7 @@ pub mod launch {
 
     /// `dx`, the gradient to a pooling's input.
     pub fn max_pool_backward<'a>(
-        shape: Pool,
+        shape: Shape,
         winner: In<'a, f32>,
         dy: In<'a, f32>,
         dx: Out<'a, f32>,

@@ -29,15 +29,15 @@
 //! let logits = Floats::from(&[[0.0; 32], [3f32.ln(); 32]].concat()[..]);
 //! let labels = [1; 32];
 //! let (mut p, mut dz) = (Floats::zeros(64), Floats::zeros(64));
-//! let (mut loss, mut better) = (Floats::zeros(32), Floats::zeros(32));
+//! let (mut loss, mut rank) = (Floats::zeros(32), Floats::zeros(32));
 //! launch::softmax([2, 32], In::from(&logits), Out::from(&mut p), Target::Cpu)?.run(&pool)?;
 //! assert!((p[0] - 0.25).abs() < 1e-6 && (p[32] - 0.75).abs() < 1e-6);
 //!
-//! let (loss_out, better_out) = (Out::from(&mut loss), Out::from(&mut better));
+//! let (loss_out, rank_out) = (Out::from(&mut loss), Out::from(&mut rank));
 //! let (z, l) = (In::from(&logits), In::from(&labels));
-//! launch::cross_entropy(2, z, l, loss_out, better_out, Target::Cpu)?.run(&pool)?;
+//! launch::cross_entropy(2, z, l, loss_out, rank_out, Target::Cpu)?.run(&pool)?;
 //! assert!((loss[0] + 0.75f32.ln()).abs() < 1e-6);
-//! assert_eq!(better[0], 0.0); // no class has a larger logit: top-1 is right
+//! assert_eq!(rank[0], 0.0); // no class has a larger logit: top-1 is right
 //!
 //! let all = LossGradient { classes: 2, first: 0, rows: 2, rows_padded: 2, valid: 32 };
 //! launch::softmax_gradient(all, In::from(&p), l, Out::from(&mut dz), Target::Cpu)?.run(&pool)?;
@@ -176,12 +176,12 @@ impl<V: Vector> Part<V> {
         self.combine(part, |a, b| a + b)
     }
 
-    /// How many classes stand before the label's, whose logit is `own`.
+    /// The label's rank: how many classes stand before it, given its logit `own`.
     ///
     /// # Safety
     /// As of [`maximum`](Self::maximum).
     #[inline(always)]
-    unsafe fn better(&self, label: V, own: V) -> V {
+    unsafe fn rank(&self, label: V, own: V) -> V {
         let (zero, one) = (V::splat(0.0), V::splat(1.0));
         let mut part = zero;
         let mut class = thread::thread_idx_y();
@@ -216,7 +216,7 @@ pub unsafe fn softmax(classes: u32, images: u32, logits: *const f32, probabiliti
 
 /// Each image's loss, and its label's place among the classes.
 ///
-/// `better` is the number of classes whose logit is greater than the label's, or
+/// `rank` is the number of classes whose logit is greater than the label's, or
 /// equal to it with a lower number: 0 is a top-1 hit, below 5 a top-5 hit. A NaN
 /// counts as greater, and a NaN of the label's own as less than all. A label
 /// that is no class gives a NaN loss and all classes.
@@ -231,7 +231,7 @@ pub unsafe fn cross_entropy(
     logits: *const f32,
     labels: *const u32,
     loss: *mut f32,
-    better: *mut f32,
+    rank: *mut f32,
 ) {
     let part = Part::<V>::of_thread(classes, images, logits);
     let label = V::from_fn(|lane| labels.load(part.image + lane) as f32);
@@ -245,10 +245,10 @@ pub unsafe fn cross_entropy(
     });
     let maximum = part.maximum();
     let sum = part.sum(maximum);
-    let count = part.better(label, own);
+    let count = part.rank(label, own);
     if thread::thread_idx_y() == 0 {
         loss.store_vector(part.image, (maximum - own) + sum.map(math::log));
-        better.store_vector(part.image, count);
+        rank.store_vector(part.image, count);
     }
 }
 
@@ -319,7 +319,7 @@ pub mod launch {
         logits: In<'a, f32>,
         labels: In<'a, u32>,
         loss: Out<'a, f32>,
-        better: Out<'a, f32>,
+        rank: Out<'a, f32>,
         target: Target,
     ) -> Result<Call<'a>, Error> {
         let check = Check::new(&super::cross_entropy, target);
@@ -327,14 +327,14 @@ pub mod launch {
         let images = check.size(sizes::batch(count))?;
         check.size(fits(classes, images))?;
         let len = product(&[classes, images]);
-        check.buffers(&needs![logits: len, labels: count, loss: count, better: count])?;
+        check.buffers(&needs![logits: len, labels: count, loss: count, rank: count])?;
         let arguments = (
             classes,
             images,
             logits.pointer(),
             labels.pointer(),
             loss.pointer(),
-            better.pointer(),
+            rank.pointer(),
         );
         let launch = super::cross_entropy_launch(images, target);
         // SAFETY: the buffers fit the checked sizes.

@@ -1,23 +1,23 @@
-//! Sums in a set order: of parts of a result, and along a map.
+//! Sums in a fixed order: of the partial sums of split-K, and along a channel.
 //!
-//! Both are cut by the shapes alone, never by the device, so the bits are the
+//! How they are cut depends on the shapes alone, never by the device, so the bits are the
 //! same everywhere.
 //!
 //! ```
 //! use gpu_kernels::launch::{self, Floats, In, Out, Target};
 //!
 //! let pool = simt_executor::Pool::new(1)?;
-//! // Three parts of a result for 2 units and 32 images.
+//! // Three partial sums for 2 units and 32 images.
 //! let parts = Floats::from(&[[1.0; 64], [2.0; 64], [3.0; 64]].concat()[..]);
 //! let bias = Floats::from(&[10.0, 20.0][..]);
-//! let (mut y, mut maps) = (Floats::zeros(64), Floats::zeros(2));
+//! let (mut y, mut channels) = (Floats::zeros(64), Floats::zeros(2));
 //! launch::sum_parts(3, In::from(&parts), Out::from(&mut y), Target::Cpu)?.run(&pool)?;
 //! assert_eq!(y[..], [6.0; 64]);
 //! let (parts, bias) = (In::from(&parts), In::from(&bias));
 //! launch::sum_parts_with_bias(32, 3, parts, bias, Out::from(&mut y), Target::Cpu)?.run(&pool)?;
 //! assert_eq!((y[0], y[32]), (16.0, 26.0));
-//! launch::sum_maps(32, In::from(&y), Out::from(&mut maps), Target::Cpu)?.run(&pool)?;
-//! assert_eq!(maps[..], [32.0 * 16.0, 32.0 * 26.0]);
+//! launch::sum_maps(32, In::from(&y), Out::from(&mut channels), Target::Cpu)?.run(&pool)?;
+//! assert_eq!(channels[..], [32.0 * 16.0, 32.0 * 26.0]);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
@@ -33,7 +33,7 @@ pub fn sum_parts_launch(len: u32, target: Target) -> Launch {
     Launch::cover(len as usize / target.lanes(), target.threads())
 }
 
-/// The sum of vector `i` of each part, first part first.
+/// The sum of vector `i` of each partial sum, in order.
 ///
 /// # Safety
 /// `parts` is valid for `count · len` floats.
@@ -48,7 +48,7 @@ pub unsafe fn sum_at<V: Vector>(i: usize, len: usize, count: u32, parts: *const 
     sum
 }
 
-/// `y[i] = Σ_p parts[p][i]` over `count` parts of `len` floats, a multiple of 16.
+/// `y[i] = Σ_p parts[p][i]` over `count` partial sums of `len` floats, a multiple of 16.
 ///
 /// # Safety
 /// `parts` is valid for `count · len` floats and `y` for `len`; `y` may be the
@@ -83,33 +83,33 @@ pub unsafe fn sum_parts_with_bias(
     }
 }
 
-/// Running sums of a map: sum `l` takes every float at `l` modulo this.
+/// Running sums of a channel: sum `l` takes every float at `l` modulo this.
 const LINES: usize = 256;
 
 /// Launch of [`sum_maps`].
 #[cfg(not(target_arch = "nvptx64"))]
-pub fn sum_maps_launch(maps: u32, target: Target) -> Launch {
+pub fn sum_maps_launch(channels: u32, target: Target) -> Launch {
     Launch {
-        grid: [maps, 1, 1],
+        grid: [channels, 1, 1],
         block: [(LINES / target.lanes()) as u32, 1, 1],
         shared: (LINES * size_of::<f32>()) as u32,
     }
 }
 
-/// `y[m] = Σ_j x[m][j]` over maps of `columns` floats, a multiple of 16: the
+/// `y[m] = Σ_j x[m][j]` over channels of `columns` floats, a multiple of 16: the
 /// gradient of a bias.
 ///
 /// 256 running sums, each over every 256th float in order, then added
 /// pairwise: sum `l` and sum `l + 128`, and so on by halves.
 ///
 /// # Safety
-/// `x` is valid for `maps · columns` floats and `y` for `maps`; launched as
+/// `x` is valid for `channels · columns` floats and `y` for `channels`; launched as
 /// [`sum_maps_launch`] says.
 #[kernel]
 pub unsafe fn sum_maps(columns: u32, x: *const f32, y: *mut f32) {
-    let map = thread::block_idx_x() as usize;
+    let channel = thread::block_idx_x() as usize;
     let line = thread::thread_idx_x() as usize * V::LANES;
-    let x = x.add(map * columns as usize);
+    let x = x.add(channel * columns as usize);
     let mut sum = V::splat(0.0);
     let mut j = line;
     while j < columns as usize {
@@ -131,7 +131,7 @@ pub unsafe fn sum_maps(columns: u32, x: *const f32, y: *mut f32) {
         half /= 2;
     }
     if line == 0 {
-        y.store(map, halves(sums, half));
+        y.store(channel, halves(sums, half));
     }
 }
 
@@ -211,7 +211,7 @@ pub mod launch {
         unsafe { check.call(super::sum_parts_launch(len, target), arguments) }
     }
 
-    /// `y`, the sum of each map of `columns` floats: the gradient to a bias.
+    /// `y`, the sum of each channel of `columns` floats: the gradient to a bias.
     pub fn sum_maps<'a>(
         columns: u32,
         x: In<'a, f32>,
@@ -224,19 +224,19 @@ pub mod launch {
             "columns must be a multiple of 16 and fewer than 2³¹",
             columns.into(),
         ))?;
-        let maps = check.size(count(y.len()))?;
-        check.buffers(&needs![x: product(&[maps, columns]), y: y.len()])?;
+        let channels = check.size(count(y.len()))?;
+        check.buffers(&needs![x: product(&[channels, columns]), y: y.len()])?;
         let arguments = (columns, x.pointer(), y.pointer());
         // SAFETY: the buffers fit the checked sizes.
-        unsafe { check.call(super::sum_maps_launch(maps, target), arguments) }
+        unsafe { check.call(super::sum_maps_launch(channels, target), arguments) }
     }
 
     fn at_least_one(parts: u32) -> Result<(), BadSize> {
         keep(parts > 0, "parts must be at least 1", parts.into())
     }
 
-    fn count(maps: usize) -> Result<u32, BadSize> {
-        let rule = "maps must be fewer than 2³¹";
-        keep((maps as u64) < LIMIT, rule, maps as u64).map(|()| maps as u32)
+    fn count(channels: usize) -> Result<u32, BadSize> {
+        let rule = "channels must be fewer than 2³¹";
+        keep((channels as u64) < LIMIT, rule, channels as u64).map(|()| channels as u32)
     }
 }

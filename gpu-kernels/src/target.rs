@@ -1,4 +1,4 @@
-//! On which kind of device a launch is to run: what decides its geometry.
+//! On which kind of device a launch is to run: what decides its configuration.
 
 use crate::gemm::{CpuTile, GpuTile};
 

@@ -4,8 +4,8 @@
 //! pointers must be of 16 bytes. Launch as [`transpose_launch`] says: a block
 //! for each tile of [`TILE`] × [`TILE`] elements, columns of x along x, rows
 //! along y, any number of threads along x. A tile goes through shared memory, so
-//! that reads and writes both run along memory; squares of vectors are turned in
-//! registers on the way, but in the ragged tiles at the edges.
+//! that reads and writes both run along memory; squares of vectors are transposed in
+//! registers on the way, except in the ragged tiles at the edges.
 //!
 //! ```
 //! use gpu_kernels::launch::{self, Floats, In, Out, Target};
@@ -77,11 +77,11 @@ unsafe fn whole_tile<V: Vector>(rows: usize, cols: usize, x: *const f32, y: *mut
     let mut unit = first;
     while unit < across * across {
         let (i, j) = (unit / across * V::LANES, unit % across * V::LANES);
-        let turned = V::transpose(V::square(|row| x.load_vector((i + row) * cols + j)));
-        let turned = turned.as_ref();
+        let transposed = V::transpose(V::square(|row| x.load_vector((i + row) * cols + j)));
+        let transposed = transposed.as_ref();
         let mut row = 0;
         while row < V::LANES {
-            tile.store_vector((j + row) * STRIDE + i, *turned.as_ptr().add(row));
+            tile.store_vector((j + row) * STRIDE + i, *transposed.as_ptr().add(row));
             row += 1;
         }
         unit += threads;

@@ -3,7 +3,7 @@ mod common;
 
 use common::{Buffer, assert_close, random, run};
 use gpu_kernels::convolution::{
-    CHUNK, Shape, Sizes, convolution_forward, convolution_input_gradient,
+    SPLIT_K, Shape, Sizes, convolution_forward, convolution_input_gradient,
     convolution_weight_gradient,
 };
 use gpu_kernels::sum::{sum_parts, sum_parts_launch};
@@ -139,7 +139,7 @@ fn check(s: Sizes, seed: u32) {
     assert_close("dx", &dx, &wide);
     assert!(dx[..] == exact[..], "dx in order");
 
-    let mut dw = Buffer::unwritten(weights * shape.parts() as usize);
+    let mut dw = Buffer::unwritten(weights * shape.splits() as usize);
     let arguments = (shape, x.ptr(), dy.ptr(), dw.mut_ptr());
     // SAFETY: the buffers have the lengths that the shape asks for.
     unsafe {
@@ -156,7 +156,7 @@ fn check(s: Sizes, seed: u32) {
         run(
             &sum_parts,
             launch,
-            (len, shape.parts(), parts.cast_const(), parts),
+            (len, shape.splits(), parts.cast_const(), parts),
         )
     };
     let mut terms = vec![Vec::new(); weights];
@@ -165,7 +165,7 @@ fn check(s: Sizes, seed: u32) {
             terms[l].push((i.map_or(0.0, |i| x[i]), dy[r.y]));
         }
     }
-    let (exact, wide) = sums(&terms, CHUNK as usize);
+    let (exact, wide) = sums(&terms, SPLIT_K as usize);
     assert_close("dw", &dw[..weights], &wide);
     assert!(dw[..weights] == exact[..], "dw in order");
 }

@@ -5,7 +5,7 @@ use common::{Buffer, assert_close, dot, random, run, wide};
 use gpu_kernels::divisor::Divisor;
 use gpu_kernels::fully_connected::{
     Shape, fully_connected_forward, fully_connected_input_gradient,
-    fully_connected_weight_gradient, parts,
+    fully_connected_weight_gradient, splits,
 };
 use gpu_kernels::sum::{sum_parts, sum_parts_launch, sum_parts_with_bias};
 use gpu_kernels::target::Target::Cpu;
@@ -41,7 +41,7 @@ fn check(s: Shape, seed: u32) {
     let column =
         |m: &[f64], width: usize, j: usize| m[j..].iter().step_by(width).copied().collect();
 
-    let count = parts(s.inputs);
+    let count = splits(s.inputs);
     let mut y = Buffer::unwritten(outputs * n * count as usize);
     // SAFETY: the buffers have the lengths that the shape asks for. The first part may be the sum.
     unsafe {
@@ -72,7 +72,7 @@ fn check(s: Shape, seed: u32) {
         .for_each(|(i, y)| *y += bias[i / n] as f64);
     assert_close("y", &y[..outputs * n], &want);
 
-    let count = parts(s.outputs);
+    let count = splits(s.outputs);
     let mut dx = Buffer::unwritten(inputs * n * count as usize);
     // SAFETY: the buffers have the lengths that the shape asks for. The first part may be the sum.
     unsafe {

@@ -121,8 +121,8 @@ unsafe fn normalisation() {
     let (x, dy) = (Buffer::new(&wide), Buffer::new(&random(2, len)));
     let mut y = Buffer::unwritten(len);
     for (size, beta) in [(5, 0.75), (3, 0.75), (5, 0.6)] {
-        let shape = lrn::Lrn {
-            maps: 11,
+        let shape = lrn::Shape {
+            channels: 11,
             columns: 48,
             size,
             k: 2.0,
@@ -144,7 +144,7 @@ unsafe fn normalisation() {
 
 unsafe fn pooling() {
     let (inputs, outputs) = (3 * 13 * 13 * 64, 3 * 6 * 6 * 64);
-    let shape = pool::Pool::new([3, 13, 13], [6, 6], 3, 2, 64);
+    let shape = pool::Shape::new([3, 13, 13], [6, 6], 3, 2, 64);
     let (x, dy) = (
         Buffer::new(&random(1, inputs)),
         Buffer::new(&random(2, outputs)),
@@ -177,7 +177,7 @@ unsafe fn probabilities() {
         Buffer::new(&random_below(3, 64, CLASSES)),
     );
     let (mut p, mut out) = (Buffer::unwritten(len), Buffer::unwritten(len));
-    let (mut loss, mut better) = (Buffer::unwritten(64), Buffer::unwritten(64));
+    let (mut loss, mut rank) = (Buffer::unwritten(64), Buffer::unwritten(64));
     let launch = softmax::softmax_launch(64, Cpu);
     run(
         &softmax::softmax,
@@ -191,11 +191,11 @@ unsafe fn probabilities() {
         z.ptr(),
         labels.ptr(),
         loss.mut_ptr(),
-        better.mut_ptr(),
+        rank.mut_ptr(),
     );
     run(&softmax::cross_entropy, launch, arguments);
     print("cross_entropy loss", &loss);
-    print("cross_entropy better", &better);
+    print("cross_entropy rank", &rank);
     let launch = softmax::softmax_gradient_launch(CLASSES, 64, Cpu);
     let arguments = (
         CLASSES,

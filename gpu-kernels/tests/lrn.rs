@@ -5,16 +5,16 @@ mod common;
 use common::{Buffer, assert_close, bits, differences, dot, random, run, wide};
 use cuda_std::simt::vector::{Lanes, Vector};
 use gpu_kernels::lrn::{
-    Lrn, backward_any, backward5, forward_any, forward5, lrn_backward, lrn_backward_launch,
+    Shape, backward_any, backward5, forward_any, forward5, lrn_backward, lrn_backward_launch,
     lrn_forward, lrn_forward_launch,
 };
 use gpu_kernels::target::Target;
 use proptest::prelude::*;
 
-fn reference(s: &Lrn, x: &[f64]) -> Vec<f64> {
-    let (maps, columns, half) = (s.maps as usize, s.columns as usize, s.size as usize / 2);
+fn reference(s: &Shape, x: &[f64]) -> Vec<f64> {
+    let (channels, columns, half) = (s.channels as usize, s.columns as usize, s.size as usize / 2);
     let value = |i: usize, column: usize| {
-        let window = i.saturating_sub(half)..(i + half + 1).min(maps);
+        let window = i.saturating_sub(half)..(i + half + 1).min(channels);
         let squares: f64 = window.map(|j| x[j * columns + column].powi(2)).sum();
         let scale = s.k as f64 + s.alpha as f64 * squares;
         x[i * columns + column] * scale.powf(-s.beta as f64)
@@ -24,7 +24,7 @@ fn reference(s: &Lrn, x: &[f64]) -> Vec<f64> {
         .collect()
 }
 
-fn forward(s: Lrn, x: &[f32], target: Target) -> Vec<f32> {
+fn forward(s: Shape, x: &[f32], target: Target) -> Vec<f32> {
     let (x, mut y) = (Buffer::new(x), Buffer::unwritten(x.len()));
     // SAFETY: the buffers have the lengths that the shape asks for.
     unsafe {
@@ -37,7 +37,7 @@ fn forward(s: Lrn, x: &[f32], target: Target) -> Vec<f32> {
     y.to_vec()
 }
 
-fn backward(s: Lrn, x: &[f32], dy: &[f32], target: Target) -> Vec<f32> {
+fn backward(s: Shape, x: &[f32], dy: &[f32], target: Target) -> Vec<f32> {
     let (x, dy, mut dx) = (Buffer::new(x), Buffer::new(dy), Buffer::unwritten(x.len()));
     let arguments = (s, x.ptr(), dy.ptr(), dx.mut_ptr());
     // SAFETY: the buffers have the lengths that the shape asks for.
@@ -45,12 +45,12 @@ fn backward(s: Lrn, x: &[f32], dy: &[f32], target: Target) -> Vec<f32> {
     dx.to_vec()
 }
 
-fn shapes() -> impl Strategy<Value = Lrn> {
+fn shapes() -> impl Strategy<Value = Shape> {
     let size = prop_oneof![3 => Just(5u32), 1 => 0..6u32];
     let beta = prop_oneof![Just(0.75f32), 0.25f32..1.5];
     (1..40u32, 1..6u32, size, 0.5f32..3.0, 1e-4f32..0.5, beta).prop_map(
-        |(maps, columns, size, k, alpha, beta)| Lrn {
-            maps,
+        |(channels, columns, size, k, alpha, beta)| Shape {
+            channels,
             columns: 16 * columns,
             size: if size == 5 { 5 } else { 2 * size + 1 },
             k,
@@ -60,8 +60,8 @@ fn shapes() -> impl Strategy<Value = Lrn> {
     )
 }
 
-fn inputs(s: &Lrn, seed: u32) -> (Vec<f32>, Vec<f32>) {
-    let len = (s.maps * s.columns) as usize;
+fn inputs(s: &Shape, seed: u32) -> (Vec<f32>, Vec<f32>) {
+    let len = (s.channels * s.columns) as usize;
     let x = random(seed, len).iter().map(|x| 4.0 * x).collect();
     (x, random(seed ^ 1, len))
 }
@@ -80,7 +80,7 @@ proptest! {
 
     #[test]
     fn gradient_by_differences(s in shapes(), seed: u32) {
-        let s = Lrn { columns: 16, maps: s.maps.min(12), ..s };
+        let s = Shape { columns: 16, channels: s.channels.min(12), ..s };
         let (x, dy) = inputs(&s, seed);
         let (wide_dy, wide_x) = (wide(&dy), wide(&x));
         let want = differences(&wide_x, |x| dot(&reference(&s, x), &wide_dy));
@@ -88,12 +88,12 @@ proptest! {
     }
 
     /// The bits depend neither on the path for n = 5, nor on the lanes, nor on how
-    /// the maps are cut.
+    /// the channels are cut.
     #[test]
     fn every_path_gives_the_same_bits(s in shapes(), seed: u32, cut in 0..40u32) {
-        let s = Lrn { size: 5, ..s };
+        let s = Shape { size: 5, ..s };
         let (x, dy) = inputs(&s, seed);
-        let cut = cut.min(s.maps);
+        let cut = cut.min(s.channels);
         let (y, dx) = (forward(s, &x, Target::Cpu), backward(s, &x, &dy, Target::Cpu));
         let narrow = by_hand::<Lanes<4>>(s, &x, &dy, cut, true);
         let general = by_hand::<Lanes<16>>(s, &x, &dy, cut, false);
@@ -104,21 +104,27 @@ proptest! {
     }
 }
 
-/// Both passes column by column, outside any launch, the maps cut at `cut`.
-fn by_hand<V: Vector>(s: Lrn, x: &[f32], dy: &[f32], cut: u32, five: bool) -> (Vec<f32>, Vec<f32>) {
+/// Both passes column by column, outside any launch, the channels cut at `cut`.
+fn by_hand<V: Vector>(
+    s: Shape,
+    x: &[f32],
+    dy: &[f32],
+    cut: u32,
+    five: bool,
+) -> (Vec<f32>, Vec<f32>) {
     let (x, dy) = (Buffer::new(x), Buffer::new(dy));
     let (mut y, mut dx) = (Buffer::unwritten(x.len()), Buffer::unwritten(x.len()));
     let (py, pdx) = (y.mut_ptr(), dx.mut_ptr());
     for column in (0..s.columns as usize).step_by(V::LANES) {
-        for maps in [[0, cut], [cut, s.maps]] {
+        for channels in [[0, cut], [cut, s.channels]] {
             // SAFETY: the columns lie in the buffers.
             unsafe {
                 if five {
-                    forward5::<V>(&s, maps, column, x.ptr(), py);
-                    backward5::<V>(&s, maps, column, x.ptr(), dy.ptr(), pdx);
+                    forward5::<V>(&s, channels, column, x.ptr(), py);
+                    backward5::<V>(&s, channels, column, x.ptr(), dy.ptr(), pdx);
                 } else {
-                    forward_any::<V>(&s, maps, column, x.ptr(), py);
-                    backward_any::<V>(&s, maps, column, x.ptr(), dy.ptr(), pdx);
+                    forward_any::<V>(&s, channels, column, x.ptr(), py);
+                    backward_any::<V>(&s, channels, column, x.ptr(), dy.ptr(), pdx);
                 }
             }
         }
@@ -128,8 +134,8 @@ fn by_hand<V: Vector>(s: Lrn, x: &[f32], dy: &[f32], cut: u32, five: bool) -> (V
 
 #[test]
 fn nan_reaches_its_window_and_no_further() {
-    let s = Lrn {
-        maps: 12,
+    let s = Shape {
+        channels: 12,
         columns: 16,
         size: 5,
         k: 2.0,

@@ -3,7 +3,8 @@ mod common;
 
 use common::{Buffer, assert_close, bits, random, random_below, run};
 use gpu_kernels::pool::{
-    Pool, max_pool_backward, max_pool_backward_launch, max_pool_forward, max_pool_forward_launch,
+    self as pool, max_pool_backward, max_pool_backward_launch, max_pool_forward,
+    max_pool_forward_launch,
 };
 use gpu_kernels::target::Target;
 use proptest::prelude::*;
@@ -20,9 +21,9 @@ struct Shape {
 }
 
 impl Shape {
-    fn pool(&self) -> Pool {
+    fn pool(&self) -> pool::Shape {
         let u = |x: usize| x as u32;
-        Pool::new(
+        pool::Shape::new(
             [u(self.channels), u(self.height), u(self.width)],
             [u(self.out[0]), u(self.out[1])],
             u(self.size),

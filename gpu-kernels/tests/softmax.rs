@@ -18,12 +18,12 @@ fn probabilities(logits: &[f32], images: u32) -> Vec<f32> {
     p.to_vec()
 }
 
-fn loss_and_place(logits: &[f32], labels: &[u32]) -> (Vec<f32>, Vec<f32>) {
+fn loss_and_rank(logits: &[f32], labels: &[u32]) -> (Vec<f32>, Vec<f32>) {
     let images = labels.len() as u32;
     let classes = logits.len() as u32 / images;
     let (z, labels) = (Buffer::new(logits), Buffer::new(labels));
     let mut loss = Buffer::unwritten(images as usize);
-    let mut better = Buffer::unwritten(images as usize);
+    let mut rank = Buffer::unwritten(images as usize);
     let launch = cross_entropy_launch(images, Target::Cpu);
     let arguments = (
         classes,
@@ -31,11 +31,11 @@ fn loss_and_place(logits: &[f32], labels: &[u32]) -> (Vec<f32>, Vec<f32>) {
         z.ptr(),
         labels.ptr(),
         loss.mut_ptr(),
-        better.mut_ptr(),
+        rank.mut_ptr(),
     );
     // SAFETY: the logits are `classes` · `images`, the others `images` elements.
     unsafe { run(&cross_entropy, launch, arguments) };
-    (loss.to_vec(), better.to_vec())
+    (loss.to_vec(), rank.to_vec())
 }
 
 /// The losses of all images.
@@ -73,13 +73,13 @@ proptest! {
             (0..z.len() / images).flat_map(loss_of).map(|loss| (-loss).exp()).collect();
         assert_close("p", &p, &want);
 
-        let (loss, better) = loss_and_place(&z, &labels);
+        let (loss, rank) = loss_and_rank(&z, &labels);
         assert_close("loss", &loss, &losses(&wide_z, &labels));
         for (n, &label) in labels.iter().enumerate() {
             let own = z[label as usize * images + n];
             let column = z.iter().skip(n).step_by(images).enumerate();
             let before = column.filter(|&(j, &z)| z > own || z == own && (j as u32) < label);
-            prop_assert_eq!(better[n], before.count() as f32);
+            prop_assert_eq!(rank[n], before.count() as f32);
         }
     }
 
@@ -141,12 +141,12 @@ fn one_image(logits: &[f32], label: u32) -> (f32, f32) {
     }
     let mut labels = [0; 32];
     labels[0] = label;
-    let (loss, better) = loss_and_place(&z, &labels);
+    let (loss, rank) = loss_and_rank(&z, &labels);
     assert!(
         loss[1..].iter().all(|loss| loss.is_finite()),
         "one image's trouble is another's"
     );
-    (loss[0], better[0])
+    (loss[0], rank[0])
 }
 
 #[test]
@@ -160,17 +160,17 @@ fn nan_makes_the_loss_nan_and_never_a_hit() {
     for at in 0..5 {
         let mut z = [1.0, 5.0, 3.0, 2.0, 0.0];
         z[at] = f32::NAN;
-        let (loss, better) = one_image(&z, 1);
-        assert!(loss.is_nan() && better >= 1.0, "{at}: {loss} {better}");
+        let (loss, rank) = one_image(&z, 1);
+        assert!(loss.is_nan() && rank >= 1.0, "{at}: {loss} {rank}");
     }
     assert!(one_image(&[1.0, f32::INFINITY], 1).0.is_nan());
 }
 
 #[test]
 fn a_label_that_is_no_class_shows() {
-    let (loss, better) = one_image(&[1.0, 2.0, 3.0], 3);
+    let (loss, rank) = one_image(&[1.0, 2.0, 3.0], 3);
     assert!(loss.is_nan());
-    assert_eq!(better, 3.0);
+    assert_eq!(rank, 3.0);
 }
 
 #[test]

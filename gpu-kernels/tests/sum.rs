@@ -37,12 +37,12 @@ proptest! {
     }
 
     #[test]
-    fn maps_by_lines_and_halves(maps in 1..7u32, columns in 1..200u32, seed: u32) {
+    fn maps_by_lines_and_halves(channels in 1..7u32, columns in 1..200u32, seed: u32) {
         let columns = 16 * columns;
-        let x = random(seed, (maps * columns) as usize);
-        let map_sum = |map: &[f32]| {
+        let x = random(seed, (channels * columns) as usize);
+        let map_sum = |channel: &[f32]| {
             let mut lines = [0.0f32; 256];
-            map.iter().enumerate().for_each(|(j, x)| lines[j % 256] += x);
+            channel.iter().enumerate().for_each(|(j, x)| lines[j % 256] += x);
             let mut half = 128;
             while half > 0 {
                 (0..half).for_each(|l| lines[l] += lines[l + half]);
@@ -53,9 +53,9 @@ proptest! {
         let want: Vec<f32> = x.chunks(columns as usize).map(map_sum).collect();
         let truths: Vec<Vec<f64>> = x.chunks(columns as usize).map(wide).collect();
         let x = Buffer::new(&x);
-        let mut y = Buffer::unwritten(maps as usize);
-        let launch = sum_maps_launch(maps, Target::Cpu);
-        // SAFETY: there are so many maps of `columns` elements.
+        let mut y = Buffer::unwritten(channels as usize);
+        let launch = sum_maps_launch(channels, Target::Cpu);
+        // SAFETY: there are so many channels of `columns` elements.
         unsafe { run(&sum_maps, launch, (columns, x.ptr(), y.mut_ptr())) };
         prop_assert_eq!(bits(&y), bits(&want));
         // Terms of both signs may cancel, so the error is held against their sizes.

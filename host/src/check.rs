@@ -86,14 +86,14 @@ impl<'a> At<'a, '_> {
         self.on.write(&self.buffers[i].cast())
     }
 
-    /// Which launch geometry the device wants.
+    /// Which launch configuration the device wants.
     pub fn target(&self) -> Target {
         self.on.target()
     }
 }
 
-/// What became of a case.
-pub struct Outcome {
+/// How the two devices' results compare.
+pub struct Comparison {
     /// Elements (or bytes) of the results that differ.
     pub different: usize,
     /// The first of them: tensor, element, and what each device made of it, as bits.
@@ -113,10 +113,10 @@ impl Case {
     }
 
     /// Runs it on both devices; `repeat` launches more on the first are measured.
-    pub fn run(&self, devices: [&Arc<dyn Device>; 2], repeat: u32) -> anyhow::Result<Outcome> {
+    pub fn run(&self, devices: [&Arc<dyn Device>; 2], repeat: u32) -> anyhow::Result<Comparison> {
         let (own, seconds) = self.results(devices[0], repeat)?;
         let (reference, _) = self.results(devices[1], 0)?;
-        let mut outcome = Outcome {
+        let mut outcome = Comparison {
             different: 0,
             first: None,
             seconds,

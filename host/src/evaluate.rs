@@ -4,7 +4,7 @@ use anyhow::{Result, ensure};
 use dataset_pack::Dataset;
 
 use crate::net::Network;
-use crate::net::pass::Mode;
+use crate::net::context::Mode;
 use crate::train::loader::Gatherer;
 use crate::train::sampler::{WholeBatch, whole_batches};
 use crate::train::views::test_views;
@@ -78,8 +78,8 @@ pub fn validate(
             .iter()
             .map(|&loss| f64::from(loss))
             .sum::<f64>();
-        score.top1_error += errors(&outcome.better, 1.0);
-        score.top5_error += errors(&outcome.better, 5.0);
+        score.top1_error += errors(&outcome.rank, 1.0);
+        score.top5_error += errors(&outcome.rank, 5.0);
     }
     let mean = |sum: f64| sum / data.len().max(1) as f64;
     Ok(Some(Score {

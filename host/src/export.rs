@@ -6,13 +6,13 @@
 //! | fully connected | `[unit read][unit]` | `NAME.weight` `[unit, unit read]` |
 //! | bias | `[map or unit]` | `NAME.bias` `[map or unit]` |
 //!
-//! A tower's maps and units are padded with zeros to [`Parameters::padded_outputs`]; the joint tensors have none of
+//! A tower's maps and units are padded with zeros to [`ParameterSpec::padded_outputs`]; the joint tensors have none of
 //! that, and tower 0's maps first. A convolution that reads its own tower becomes PyTorch's with as many groups as
 //! there are towers. What a layer reads from both towers, or from a map's pixels, has the same order on both sides.
 
 use anyhow::{Context, Result, ensure};
 
-use crate::net::shapes::{GRANULE, Net, Op, Parameters};
+use crate::net::shapes::{GRANULE, Net, Op, ParameterSpec};
 use crate::tensors::Info;
 
 /// The joint tensors of one layer.
@@ -81,7 +81,7 @@ pub fn split_weights(net: &Net, layer: usize, joint: &[f32]) -> Result<Vec<Vec<f
             .map(|p| p.inputs * p.outputs)
             .sum(),
     )?;
-    let rows = |p: &Parameters| &joint[p.first_output * p.inputs..][..p.outputs * p.inputs];
+    let rows = |p: &ParameterSpec| &joint[p.first_output * p.inputs..][..p.outputs * p.inputs];
     Ok(parameters_of(net, layer)
         .map(|p| to_columns(p, rows(p)))
         .collect())
@@ -95,7 +95,7 @@ pub fn split_biases(net: &Net, layer: usize, joint: &[f32]) -> Result<Vec<Vec<f3
         joint.len(),
         parameters_of(net, layer).map(|p| p.outputs).sum(),
     )?;
-    let padded = |p: &Parameters| {
+    let padded = |p: &ParameterSpec| {
         let mut biases = joint[p.first_output..][..p.outputs].to_vec();
         biases.resize(p.padded_outputs(), 0.0);
         biases
@@ -103,7 +103,7 @@ pub fn split_biases(net: &Net, layer: usize, joint: &[f32]) -> Result<Vec<Vec<f3
     Ok(parameters_of(net, layer).map(padded).collect())
 }
 
-fn parameters_of(net: &Net, layer: usize) -> impl Iterator<Item = &Parameters> {
+fn parameters_of(net: &Net, layer: usize) -> impl Iterator<Item = &ParameterSpec> {
     net.towers
         .iter()
         .filter_map(move |tower| tower.get(layer)?.parameters())
@@ -113,7 +113,7 @@ fn pairs<'a, T>(
     net: &'a Net,
     layer: usize,
     towers: &'a [T],
-) -> Result<impl Iterator<Item = (&'a Parameters, &'a T)>> {
+) -> Result<impl Iterator<Item = (&'a ParameterSpec, &'a T)>> {
     let count = parameters_of(net, layer).count();
     ensure!(
         count == towers.len() && count > 0,
@@ -133,7 +133,7 @@ fn check(net: &Net, layer: usize, found: usize, expected: usize) -> Result<()> {
 }
 
 /// Appends [outputs][inputs], made of [inputs][padded outputs].
-fn to_rows(p: &Parameters, tower: &[f32], joint: &mut Vec<f32>) {
+fn to_rows(p: &ParameterSpec, tower: &[f32], joint: &mut Vec<f32>) {
     let begin = joint.len();
     joint.resize(begin + p.outputs * p.inputs, 0.0);
     let rows = &mut joint[begin..];
@@ -141,7 +141,7 @@ fn to_rows(p: &Parameters, tower: &[f32], joint: &mut Vec<f32>) {
 }
 
 /// [inputs][padded outputs], made of [outputs][inputs].
-fn to_columns(p: &Parameters, rows: &[f32]) -> Vec<f32> {
+fn to_columns(p: &ParameterSpec, rows: &[f32]) -> Vec<f32> {
     let mut tower = vec![0.0; p.inputs * p.padded_outputs()];
     visit(p, |row, column, output| tower[column + output] = rows[row]);
     tower
@@ -149,7 +149,7 @@ fn to_columns(p: &Parameters, rows: &[f32]) -> Vec<f32> {
 
 /// Goes through a tower's weights: place in the rows, beginning of the column, output. A few outputs at a time, or
 /// every access to one side would miss the cache.
-fn visit(p: &Parameters, mut f: impl FnMut(usize, usize, usize)) {
+fn visit(p: &ParameterSpec, mut f: impl FnMut(usize, usize, usize)) {
     for first in (0..p.outputs).step_by(GRANULE) {
         for input in 0..p.inputs {
             for output in first..p.outputs.min(first + GRANULE) {
@@ -178,7 +178,7 @@ mod tests {
     /// Every tower's weights of a layer, each number a different one, padding −1.
     fn numbered(net: &Net, layer: usize) -> Vec<Vec<f32>> {
         let mut next = 0.0;
-        let tower = |p: &Parameters| {
+        let tower = |p: &ParameterSpec| {
             let mut number = |i: usize| {
                 next += 1.0;
                 if i % p.padded_outputs() < p.outputs {

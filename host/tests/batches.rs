@@ -2,7 +2,7 @@
 
 use host::device::{Place, open};
 use host::net::spec::Spec;
-use host::net::{Batch, Network, Rates};
+use host::net::{Batch, Network, Sgd};
 use host::train::views::test_views;
 
 const BATCH: usize = 32;
@@ -31,7 +31,7 @@ fn train(places: &[Place], ahead: bool, wait: bool) -> Vec<f32> {
     let devices = open(places, net.towers.len()).unwrap();
     let mut network = Network::new(&net, &devices, BATCH, 1).unwrap();
     network.initialise();
-    let rates = Rates {
+    let rates = Sgd {
         rate: 0.01,
         momentum: 0.9,
         decay: 0.0005,
@@ -48,8 +48,8 @@ fn train(places: &[Place], ahead: bool, wait: bool) -> Vec<f32> {
         }
     }
     let values = network
-        .weights()
-        .map(|(_, weights, stream)| stream.download(&weights.weights().value).unwrap());
+        .parameters()
+        .map(|(_, weights, stream)| stream.download(&weights.weights.value).unwrap());
     values.flatten().collect()
 }
 

@@ -5,9 +5,9 @@
 use std::path::Path;
 
 use host::device::{Buffer, Place, open};
-use host::net::pass::Mode;
+use host::net::context::Mode;
 use host::net::spec::Spec;
-use host::net::{Network, Rates, Weights};
+use host::net::{Network, Parameters, Sgd};
 use host::tensors::{File, Info};
 
 const BATCH: usize = 32;
@@ -64,8 +64,8 @@ fn images() -> Vec<f32> {
 }
 
 /// A tower's part of a joint tensor, as it lies on the device, and back.
-fn each_element(shape: &[usize], weights: &Weights, mut pair: impl FnMut(usize, usize)) {
-    let p = &weights.parameters;
+fn each_element(shape: &[usize], weights: &Parameters, mut pair: impl FnMut(usize, usize)) {
+    let p = &weights.spec;
     let padded = p.padded_outputs();
     let inputs = if shape.len() == 1 { 1 } else { p.inputs };
     assert_eq!(shape[1..].iter().product::<usize>(), inputs);
@@ -80,10 +80,10 @@ fn each_element(shape: &[usize], weights: &Weights, mut pair: impl FnMut(usize, 
 }
 
 fn write(network: &Network, state: &State, prefix: &str) {
-    for (_, weights, stream) in network.weights() {
+    for (_, weights, stream) in network.parameters() {
         for (kind, to) in [
-            ("weight", &weights.weights().value),
-            ("bias", &weights.biases().value),
+            ("weight", &weights.weights.value),
+            ("bias", &weights.biases.value),
         ] {
             let (shape, joint) = state.get(&format!("{prefix}.{}.{kind}", weights.name));
             let mut own = vec![0.0; to.len()];
@@ -98,10 +98,10 @@ fn worst(
     network: &Network,
     state: &State,
     prefix: &str,
-    part: impl Fn(&Weights, &str) -> Buffer<f32>,
+    part: impl Fn(&Parameters, &str) -> Buffer<f32>,
 ) -> f64 {
     let mut joint = std::collections::BTreeMap::new();
-    for (_, weights, stream) in network.weights() {
+    for (_, weights, stream) in network.parameters() {
         for kind in ["weight", "bias"] {
             let name = format!("{prefix}.{}.{kind}", weights.name);
             let (shape, _) = state.get(&name);
@@ -166,14 +166,14 @@ fn check(preset: &str, file: &str, sets: &[(&str, usize)]) {
     );
     assert!(error <= TOLERANCE, "logits of training: {error:.1e}");
     network.backward(mode);
-    let gradient = |weights: &Weights, kind: &str| match kind {
-        "weight" => weights.weights().gradient.clone(),
-        _ => weights.biases().gradient.clone(),
+    let gradient = |weights: &Parameters, kind: &str| match kind {
+        "weight" => weights.weights.gradient.clone(),
+        _ => weights.biases.gradient.clone(),
     };
     let error = worst(&network, &state, "gradient", gradient);
     assert!(error <= TOLERANCE, "gradients: {error:.1e}");
 
-    let rates = Rates {
+    let rates = Sgd {
         rate: state.number("lr"),
         momentum: state.number("momentum"),
         decay: state.number("weight_decay"),
@@ -186,9 +186,9 @@ fn check(preset: &str, file: &str, sets: &[(&str, usize)]) {
     }
     let error = relative(&losses, &state.get("losses").1);
     assert!(error <= TOLERANCE, "losses {losses:?}: {error:.1e}");
-    let value = |weights: &Weights, kind: &str| match kind {
-        "weight" => weights.weights().value.clone(),
-        _ => weights.biases().value.clone(),
+    let value = |weights: &Parameters, kind: &str| match kind {
+        "weight" => weights.weights.value.clone(),
+        _ => weights.biases.value.clone(),
     };
     let error = worst(&network, &state, "final", value);
     assert!(error <= TOLERANCE, "weights after ten steps: {error:.1e}");

@@ -4,13 +4,13 @@ use super::Shape;
 use crate::device::*;
 use crate::gemm::Source;
 
-/// Far outside of every image, and still when added to a place in one.
+/// Far outside of every image, and still when added to a position in one.
 const OUTSIDE: u32 = 1 << 30;
 
-/// A place in the images: floats before it, row and column; or how far it is
+/// A position in the images: its offset in floats, row and column; or the distance
 /// from one to another. Numbers wrap around where it lies outside.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct Position {
     offset: u32,
     y: u32,
     x: u32,
@@ -18,7 +18,7 @@ pub(super) struct Place {
     left: u32,
 }
 
-/// Images under the moving window: element (weight, column) is what filter weight
+/// Images under the moving window, as im2col would lay them out: element (weight, column) is what filter weight
 /// `weight` = (channel, r, q) meets at output `column` = (pixel, image).
 #[derive(Clone, Copy)]
 pub(super) struct Window {
@@ -29,14 +29,14 @@ pub(super) struct Window {
 impl Window {
     /// From the window's corner to what weight `weight` meets.
     #[inline(always)]
-    fn weight(&self, weight: u32) -> Place {
+    fn weight(&self, weight: u32) -> Position {
         let s = &self.shape;
         let (channel, offset) = s.window.div_rem(weight);
         let (r, q) = s.kernel.div_rem(offset);
         let pixel = (channel * s.height + r) * s.width.get() + q;
         let y = if weight < s.depth() { r } else { OUTSIDE };
         let offset = pixel.wrapping_mul(s.images.get());
-        Place {
+        Position {
             offset,
             y,
             x: q,
@@ -46,7 +46,7 @@ impl Window {
 
     /// The corner of the window of output `column`.
     #[inline(always)]
-    fn column(&self, column: u32) -> Place {
+    fn column(&self, column: u32) -> Position {
         let s = &self.shape;
         let (pixel, image) = s.images.div_rem(column);
         let (i, j) = s.out_width.div_rem(pixel);
@@ -55,7 +55,7 @@ impl Window {
         let pixel = y.wrapping_mul(s.width.get()).wrapping_add(x);
         let y = if column < s.out_columns() { y } else { OUTSIDE };
         let offset = pixel.wrapping_mul(s.images.get()).wrapping_add(image);
-        Place {
+        Position {
             offset,
             y,
             x,
@@ -66,7 +66,7 @@ impl Window {
     /// # Safety
     /// `x` is valid for the shape.
     #[inline(always)]
-    unsafe fn address(&self, weight: Place, column: Place) -> Option<*const f32> {
+    unsafe fn address(&self, weight: Position, column: Position) -> Option<*const f32> {
         let s = &self.shape;
         let (y, x) = (
             column.y.wrapping_add(weight.y),
@@ -86,20 +86,20 @@ pub(super) struct WindowAcross(pub Window);
 // side; they are a multiple of 32, as its shape has them.
 unsafe impl<V: Vector> Source<V> for WindowDown {
     const TRANSPOSED: bool = false;
-    type AtK = Place;
-    type AtI = Place;
+    type AtK = Position;
+    type AtI = Position;
 
     #[inline(always)]
-    fn at_k(&self, k: u32) -> Place {
+    fn at_k(&self, k: u32) -> Position {
         self.0.weight(k)
     }
 
     #[inline(always)]
-    fn next(&self, before: Place, k: u32) -> Place {
+    fn next(&self, before: Position, k: u32) -> Position {
         if before.left == 0 {
             return self.0.weight(k);
         }
-        Place {
+        Position {
             offset: before.offset.wrapping_add(self.0.shape.images.get()),
             x: before.x + 1,
             left: before.left - 1,
@@ -108,12 +108,12 @@ unsafe impl<V: Vector> Source<V> for WindowDown {
     }
 
     #[inline(always)]
-    fn at_i(&self, i: u32) -> Place {
+    fn at_i(&self, i: u32) -> Position {
         self.0.column(i)
     }
 
     #[inline(always)]
-    unsafe fn address(&self, k: Place, i: Place) -> Option<*const f32> {
+    unsafe fn address(&self, k: Position, i: Position) -> Option<*const f32> {
         self.0.address(k, i)
     }
 }
@@ -121,26 +121,26 @@ unsafe impl<V: Vector> Source<V> for WindowDown {
 // SAFETY: as of `WindowDown`.
 unsafe impl<V: Vector> Source<V> for WindowAcross {
     const TRANSPOSED: bool = true;
-    type AtK = Place;
-    type AtI = Place;
+    type AtK = Position;
+    type AtI = Position;
 
     #[inline(always)]
-    fn at_k(&self, k: u32) -> Place {
+    fn at_k(&self, k: u32) -> Position {
         self.0.column(k)
     }
 
     #[inline(always)]
-    fn at_i(&self, i: u32) -> Place {
+    fn at_i(&self, i: u32) -> Position {
         self.0.weight(i)
     }
 
     #[inline(always)]
-    unsafe fn address(&self, k: Place, i: Place) -> Option<*const f32> {
+    unsafe fn address(&self, k: Position, i: Position) -> Option<*const f32> {
         self.0.address(i, k)
     }
 }
 
-/// Output gradients as the input pixels see them: element (k, column) is the
+/// Output gradients as the input pixels get them: element (k, column) is the
 /// gradient that reaches input `column` = (pixel, image) through weight
 /// `k` = (r, q, filter).
 #[derive(Clone, Copy)]
@@ -153,17 +153,17 @@ pub(super) struct Reach {
 // side; they are a multiple of 32, as its shape has them.
 unsafe impl<V: Vector> Source<V> for Reach {
     const TRANSPOSED: bool = false;
-    type AtK = Place;
-    type AtI = Place;
+    type AtK = Position;
+    type AtI = Position;
 
     /// Row and column in the window, and the filter's first pixel.
     #[inline(always)]
-    fn at_k(&self, k: u32) -> Place {
+    fn at_k(&self, k: u32) -> Position {
         let s = &self.shape;
         let (offset, filter) = s.filters.div_rem(k);
         let (r, q) = s.kernel.div_rem(offset);
         let x = if offset < s.window.get() { q } else { OUTSIDE };
-        Place {
+        Position {
             offset: filter.wrapping_mul(s.out_columns()),
             y: r,
             x,
@@ -172,11 +172,11 @@ unsafe impl<V: Vector> Source<V> for Reach {
     }
 
     #[inline(always)]
-    fn next(&self, before: Place, k: u32) -> Place {
+    fn next(&self, before: Position, k: u32) -> Position {
         if before.left == 0 {
             return Source::<V>::at_k(self, k);
         }
-        Place {
+        Position {
             offset: before.offset.wrapping_add(self.shape.out_columns()),
             left: before.left - 1,
             ..before
@@ -185,7 +185,7 @@ unsafe impl<V: Vector> Source<V> for Reach {
 
     /// Row and column in the padded image.
     #[inline(always)]
-    fn at_i(&self, column: u32) -> Place {
+    fn at_i(&self, column: u32) -> Position {
         let s = &self.shape;
         let (pixel, image) = s.images.div_rem(column);
         let (y, x) = s.width.div_rem(pixel);
@@ -194,7 +194,7 @@ unsafe impl<V: Vector> Source<V> for Reach {
         } else {
             OUTSIDE
         };
-        Place {
+        Position {
             offset: image,
             y,
             x: x + s.pad,
@@ -203,7 +203,7 @@ unsafe impl<V: Vector> Source<V> for Reach {
     }
 
     #[inline(always)]
-    unsafe fn address(&self, k: Place, i: Place) -> Option<*const f32> {
+    unsafe fn address(&self, k: Position, i: Position) -> Option<*const f32> {
         let s = &self.shape;
         // Above and left of the first window the subtraction wraps, to beyond any
         // output; a divisor takes 31 bits.

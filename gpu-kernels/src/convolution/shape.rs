@@ -20,8 +20,8 @@ pub struct Shape {
     pub(super) out_width: Divisor,
 }
 
-const fn numbers(maps: u32, [height, width]: [u32; 2], images: u32) -> u64 {
-    product(&[maps, height, width, images]) as u64
+const fn numbers(channels: u32, [height, width]: [u32; 2], images: u32) -> u64 {
+    product(&[channels, height, width, images]) as u64
 }
 
 /// A convolution's sizes by name, to make a [`Shape`] of.
@@ -153,7 +153,7 @@ impl Shape {
         self.height * self.width.get() * self.images.get()
     }
 
-    /// Numbers in one map of the output.
+    /// Numbers in one channel of the output.
     #[inline(always)]
     pub const fn out_columns(&self) -> u32 {
         self.out_height * self.out_width.get() * self.images.get()
@@ -199,13 +199,13 @@ mod launch {
 
         /// Launch of [`convolution_weight_gradient`](crate::convolution::convolution_weight_gradient).
         pub const fn weight_gradient(&self, target: Target) -> Launch {
-            target.product(self.depth(), self.filters.get(), self.parts())
+            target.product(self.depth(), self.filters.get(), self.splits())
         }
 
-        /// In how many parts the weights' gradient is summed: one for each
-        /// [`CHUNK`](crate::convolution::CHUNK) of (pixel, image).
-        pub const fn parts(&self) -> u32 {
-            self.out_columns().div_ceil(crate::convolution::CHUNK)
+        /// Into how many splits the sum of the weight gradient is cut: one for each
+        /// [`SPLIT_K`](crate::convolution::SPLIT_K) of (pixel, image).
+        pub const fn splits(&self) -> u32 {
+            self.out_columns().div_ceil(crate::convolution::SPLIT_K)
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Windows of five maps, as the paper has them: the terms of a sum stay in registers.
+//! Windows of five channels, as the paper has them: the terms of a sum stay in registers.
 
-use super::Lrn;
+use super::Shape;
 use crate::device::*;
 
-/// Five neighbouring maps' values.
+/// Five neighbouring channels' values.
 #[derive(Clone, Copy)]
 struct Five<V>([V; 5]);
 
@@ -32,16 +32,16 @@ impl<V: Vector> Five<V> {
     }
 }
 
-/// Forward for n = 5 at one place and maps `first..last`: `y(map, vector)` gets
-/// each result, `x(map)` is asked once for each map of the tower that a window
+/// Forward for n = 5 at one place and channels `first..last`: `y(channel, vector)` gets
+/// each result, `x(channel)` is asked once for each channel of the tower that a window
 /// reaches. So a kernel can normalise what it has just computed.
 ///
 /// # Safety
-/// `shape.size` is 5 and `last` at most `shape.maps`; the processor has `V`'s
+/// `shape.size` is 5 and `last` at most `shape.channels`; the processor has `V`'s
 /// instructions.
 #[inline(always)]
 pub unsafe fn normalise5<V: Vector>(
-    shape: &Lrn,
+    shape: &Shape,
     [first, last]: [u32; 2],
     x: impl Fn(u32) -> V,
     mut y: impl FnMut(u32, V),
@@ -49,45 +49,45 @@ pub unsafe fn normalise5<V: Vector>(
     let row = |back: u32| shape.or_zero(first.wrapping_sub(back), &x);
     let ahead = shape.or_zero(first + 1, &x);
     let mut window = Five([V::splat(0.0), row(2), row(1), row(0), ahead]);
-    let mut map = first;
-    while map < last {
-        window.push(shape.or_zero(map + 2, &x));
+    let mut channel = first;
+    while channel < last {
+        window.push(shape.or_zero(channel + 2, &x));
         let s = shape.scale(window.squares());
-        y(map, shape.normalised(window.0[2], s));
-        map += 1;
+        y(channel, shape.normalised(window.0[2], s));
+        channel += 1;
     }
 }
 
-/// Forward for n = 5 at one column and maps `first..last`.
+/// Forward for n = 5 at one column and channels `first..last`.
 ///
 /// # Safety
 /// As of [`lrn_forward`]; the vector at `column` lies within the columns.
 #[inline(always)]
 pub unsafe fn forward5<V: Vector>(
-    shape: &Lrn,
-    maps: [u32; 2],
+    shape: &Shape,
+    channels: [u32; 2],
     column: usize,
     x: *const f32,
     y: *mut f32,
 ) {
     normalise5::<V>(
         shape,
-        maps,
-        |map| x.load_vector(shape.at(map, column)),
-        |map, value| y.store_vector(shape.at(map, column), value),
+        channels,
+        |channel| x.load_vector(shape.at(channel, column)),
+        |channel, value| y.store_vector(shape.at(channel, column), value),
     );
 }
 
-/// Backward for n = 5 at one column and maps `first..last`.
+/// Backward for n = 5 at one column and channels `first..last`.
 ///
-/// In step j the window of x reaches to map j + 2, tⱼ becomes known, and with it
-/// the sum for map j − 2.
+/// In step j the window of x reaches to channel j + 2, tⱼ becomes known, and with it
+/// the sum for channel j − 2.
 ///
 /// # Safety
 /// As of [`lrn_backward`]; the vector at `column` lies within the columns.
 #[inline(always)]
 pub unsafe fn backward5<V: Vector>(
-    shape: &Lrn,
+    shape: &Shape,
     [first, last]: [u32; 2],
     column: usize,
     x: *const f32,
@@ -103,13 +103,13 @@ pub unsafe fn backward5<V: Vector>(
     while ahead < last + 4 {
         xs.push(shape.row(x, ahead, column));
         let j = ahead.wrapping_sub(2);
-        let mut parts = [zero; 2];
-        if j < shape.maps {
+        let mut terms = [zero; 2];
+        if j < shape.channels {
             let s = shape.scale(xs.squares());
-            parts = shape.parts(xs.0[2], dy.load_vector(shape.at(j, column)), s);
+            terms = shape.terms(xs.0[2], dy.load_vector(shape.at(j, column)), s);
         }
-        own = [own[1], own[2], parts[0]];
-        ts.push(parts[1]);
+        own = [own[1], own[2], terms[0]];
+        ts.push(terms[1]);
         if ahead >= first + 4 {
             let value = shape.gradient(own[0], xs.0[0], ts.sum());
             dx.store_vector(shape.at(ahead - 4, column), value);

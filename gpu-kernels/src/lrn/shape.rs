@@ -8,12 +8,12 @@ use crate::sizes::{self, BadSize, keep};
 /// Sizes and constants of a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[repr(C)]
-pub struct Lrn {
+pub struct Shape {
     /// Maps of the tower.
-    pub maps: u32,
+    pub channels: u32,
     /// Height · width · images.
     pub columns: u32,
-    /// n, the maps of a window.
+    /// n, the channels of a window.
     pub size: u32,
     /// k.
     pub k: f32,
@@ -24,10 +24,10 @@ pub struct Lrn {
 }
 
 #[cfg(not(target_arch = "nvptx64"))]
-impl Lrn {
+impl Shape {
     /// Length of each tensor.
     pub const fn len(&self) -> usize {
-        sizes::product(&[self.maps, self.columns])
+        sizes::product(&[self.channels, self.columns])
     }
 
     /// Whether they are empty.
@@ -37,8 +37,12 @@ impl Lrn {
 
     /// An error if no normalisation has this shape.
     pub fn check(&self) -> Result<(), BadSize> {
-        let (maps, columns, size) = (self.maps, self.columns, self.size);
-        keep(maps < 1 << 16, "maps must be fewer than 2¹⁶", maps.into())?;
+        let (channels, columns, size) = (self.channels, self.columns, self.size);
+        keep(
+            channels < 1 << 16,
+            "channels must be fewer than 2¹⁶",
+            channels.into(),
+        )?;
         keep(
             columns.is_multiple_of(16) && columns < 1 << 31,
             "columns must be a multiple of 16 and fewer than 2³¹",
@@ -46,39 +50,39 @@ impl Lrn {
         )?;
         keep(
             0 < size && size < 1 << 16,
-            "maps of a window must be at least 1 and fewer than 2¹⁶",
+            "channels of a window must be at least 1 and fewer than 2¹⁶",
             size.into(),
         )
     }
 }
 
-impl Lrn {
-    /// Row `map` of a tensor at `column`; zeros beyond the tower.
+impl Shape {
+    /// Row `channel` of a tensor at `column`; zeros beyond the tower.
     ///
     /// # Safety
     /// The processor has `V`'s instructions, `x` is valid for the shape, and the
     /// vector at `column` lies within the columns.
     #[inline(always)]
-    pub(super) unsafe fn row<V: Vector>(&self, x: *const f32, map: u32, column: usize) -> V {
-        self.or_zero(map, |map| x.load_vector(self.at(map, column)))
+    pub(super) unsafe fn row<V: Vector>(&self, x: *const f32, channel: u32, column: usize) -> V {
+        self.or_zero(channel, |channel| x.load_vector(self.at(channel, column)))
     }
 
-    /// What `x` gives for a map of the tower, zeros for others.
+    /// What `x` gives for a channel of the tower, zeros for others.
     ///
     /// # Safety
     /// The processor has `V`'s instructions.
     #[inline(always)]
-    pub(super) unsafe fn or_zero<V: Vector>(&self, map: u32, x: impl Fn(u32) -> V) -> V {
-        if map >= self.maps {
+    pub(super) unsafe fn or_zero<V: Vector>(&self, channel: u32, x: impl Fn(u32) -> V) -> V {
+        if channel >= self.channels {
             return V::splat(0.0);
         }
-        x(map)
+        x(channel)
     }
 
-    /// Where `map` has `column`.
+    /// Where `channel` has `column`.
     #[inline(always)]
-    pub(super) fn at(&self, map: u32, column: usize) -> usize {
-        map as usize * self.columns as usize + column
+    pub(super) fn at(&self, channel: u32, column: usize) -> usize {
+        channel as usize * self.columns as usize + column
     }
 
     /// s from the sum of squares.
@@ -107,7 +111,7 @@ impl Lrn {
     /// # Safety
     /// The processor has `V`'s instructions.
     #[inline(always)]
-    pub(super) unsafe fn parts<V: Vector>(&self, x: V, dy: V, s: V) -> [V; 2] {
+    pub(super) unsafe fn terms<V: Vector>(&self, x: V, dy: V, s: V) -> [V; 2] {
         let (power, over_s) = if self.beta == 0.75 {
             let over_s = V::splat(1.0) / (three_quarters(s) * s);
             (over_s * s, over_s)
@@ -118,7 +122,7 @@ impl Lrn {
         [dy * power, dy * x * over_s]
     }
 
-    /// dx of one element from its own part and the sum over its window.
+    /// dx of one element from its own term and the sum over its window.
     ///
     /// # Safety
     /// The processor has `V`'s instructions.

@@ -5,8 +5,7 @@ use gpu_kernels::convolution::{Shape, Sizes};
 use gpu_kernels::dropout::Mask;
 use gpu_kernels::fully_connected as fc;
 use gpu_kernels::launch::{self, Call, Error, Floats, Gaussian, In, LossGradient, Out, Target};
-use gpu_kernels::lrn::Lrn;
-use gpu_kernels::pool::Pool;
+use gpu_kernels::{lrn, pool as pooling};
 
 /// For a GPU: buffers at made-up addresses, each one 2⁴⁰ bytes after the other,
 /// where nothing is, as nothing runs. For the executor: zeros that are never freed.
@@ -78,8 +77,8 @@ pub fn convolution() -> Shape {
     Shape::new(CONVOLUTION)
 }
 
-fn pool() -> Pool {
-    Pool::try_new([3, 9, 8], [4, 4], 3, 2, 32).unwrap()
+fn pool() -> pooling::Shape {
+    pooling::Shape::try_new([3, 9, 8], [4, 4], 3, 2, 32).unwrap()
 }
 
 /// x and y of a convolution, its weights; x and y of a pooling.
@@ -95,8 +94,8 @@ pub const LAYER: fc::Shape = fc::Shape {
     outputs: 16,
 };
 
-pub const LRN: Lrn = Lrn {
-    maps: 7,
+pub const LRN: lrn::Shape = lrn::Shape {
+    channels: 7,
     columns: 48,
     size: 5,
     k: 2.0,
@@ -156,7 +155,7 @@ pub const CASES: &[Case] = &[
     }),
     (
         "cross_entropy",
-        &["logits", "labels", "loss", "better"],
+        &["logits", "labels", "loss", "rank"],
         |m| {
             let (logits, labels) = (m.read(0, 320), m.read(1, 32));
             launch::cross_entropy(10, logits, labels, m.write(2, 32), m.write(3, 32), m.target)

@@ -9,8 +9,7 @@ use gpu_kernels::augment::View;
 use gpu_kernels::convolution::{Shape, Sizes};
 use gpu_kernels::fully_connected as fc;
 use gpu_kernels::launch::{self, Gaussian, In, Out, Target};
-use gpu_kernels::lrn::Lrn;
-use gpu_kernels::pool::Pool;
+use gpu_kernels::{lrn, pool};
 use simt_executor::Launch;
 
 fn refused(made: Made) -> String {
@@ -139,7 +138,7 @@ fn a_buffer_of_another_length_is_refused() {
                     if call(gpu(wrong)).is_err() {
                         continue;
                     }
-                    // The one buffer of a fill, and the maps of a sum, may have any length.
+                    // The one buffer of a fill, and the channels of a sum, may have any length.
                     assert!(matches!(*name, "constant_fill"), "{name}: {parameter}");
                     continue;
                 }
@@ -238,13 +237,13 @@ fn sizes_that_a_kernel_cannot_have_are_refused() {
             GPU,
         )),
         refused(launch::lrn_forward(
-            Lrn { columns: 40, ..LRN },
+            lrn::Shape { columns: 40, ..LRN },
             m.read(0, 280),
             m.write(1, 280),
             GPU,
         )),
         refused(launch::lrn_forward(
-            Lrn { maps: 0, ..LRN },
+            lrn::Shape { channels: 0, ..LRN },
             m.read(0, 0),
             m.write(1, 0),
             GPU,
@@ -306,7 +305,7 @@ fn shapes_that_cannot_be_are_refused() {
     assert!(convolution(|sizes| sizes.stride = u32::MAX).starts_with("pixels from first"));
 
     let pool = |output, size, stride| {
-        let made = Pool::try_new([3, 9, 8], output, size, stride, 32);
+        let made = pool::Shape::try_new([3, 9, 8], output, size, stride, 32);
         made.unwrap_err().to_string()
     };
     assert_eq!(

@@ -9,7 +9,7 @@ use gpu_kernels::{lrn, pool};
 use super::data::{below, bytes, changed, random, unwritten, views, whole};
 use super::products::{convolution, fully_connected};
 use super::{Case, Cases};
-use crate::net::shapes::{Layer, Net, Op, Parameters};
+use crate::net::shapes::{Layer, Net, Op, ParameterSpec};
 
 /// The cases of one tower's layers for batches of `images`; where two layers make the same one it comes once.
 pub fn cases(net: &Net, images: usize) -> Vec<Case> {
@@ -39,8 +39,8 @@ fn of_layer(all: &mut Cases, layer: &Layer, images: usize) {
         Op::Relu | Op::Tanh => activations(all, len),
         Op::Lrn(spec) => normalisation(
             all,
-            lrn::Lrn {
-                maps: layer.input.channels as u32,
+            lrn::Shape {
+                channels: layer.input.channels as u32,
                 columns: (layer.input.height * layer.input.width * images) as u32,
                 size: spec.n as u32,
                 k: spec.k as f32,
@@ -112,9 +112,9 @@ fn dropouts(all: &mut Cases, len: usize, probability: f32) {
     });
 }
 
-fn normalisation(all: &mut Cases, shape: lrn::Lrn) {
+fn normalisation(all: &mut Cases, shape: lrn::Shape) {
     let len = shape.len();
-    let text = format!("{} maps of {}", shape.maps, shape.columns);
+    let text = format!("{} channels of {}", shape.channels, shape.columns);
     let tensors = [random(1, len, 9.0), unwritten(len)];
     all.add("lrn_forward", &text, tensors, move |at| {
         launch::lrn_forward(shape, at.read(0), at.write(1), at.target())
@@ -127,7 +127,7 @@ fn normalisation(all: &mut Cases, shape: lrn::Lrn) {
 
 fn pooling(all: &mut Cases, layer: &Layer, [size, stride, images]: [usize; 3]) {
     let (i, o) = (layer.input, layer.output);
-    let shape = pool::Pool::new(
+    let shape = pool::Shape::new(
         [i.channels, i.height, i.width].map(|n| n as u32),
         [o.height as u32, o.width as u32],
         size as u32,
@@ -151,7 +151,7 @@ fn pooling(all: &mut Cases, layer: &Layer, [size, stride, images]: [usize; 3]) {
     });
 }
 
-fn weights(all: &mut Cases, p: &Parameters) {
+fn weights(all: &mut Cases, p: &ParameterSpec) {
     let (rows, stride, valid) = (p.inputs as u32, p.padded_outputs() as u32, p.outputs as u32);
     let len = p.inputs * p.padded_outputs();
     let matrix = Gaussian {
@@ -187,7 +187,7 @@ fn weights(all: &mut Cases, p: &Parameters) {
     });
 }
 
-fn loss(all: &mut Cases, own: &Parameters, classes: usize, images: usize) {
+fn loss(all: &mut Cases, own: &ParameterSpec, classes: usize, images: usize) {
     let len = classes * images;
     let shape = [classes, images].map(|n| n as u32);
     let text = format!("{classes} classes, {images} images");
@@ -203,8 +203,8 @@ fn loss(all: &mut Cases, own: &Parameters, classes: usize, images: usize) {
     ];
     all.add("cross_entropy", &text, tensors, move |at| {
         let (logits, labels) = (at.read(0), at.read(1));
-        let (loss, better) = (at.write(2), at.write(3));
-        launch::cross_entropy(shape[0], logits, labels, loss, better, at.target())
+        let (loss, rank) = (at.write(2), at.write(3));
+        launch::cross_entropy(shape[0], logits, labels, loss, rank, at.target())
     });
     let wanted = LossGradient {
         classes: shape[0],

@@ -5,7 +5,7 @@ use gpu_kernels::{convolution as conv, fully_connected as fc, launch};
 use super::Cases;
 use super::data::{random, unwritten};
 use crate::net::layer::convolution::sizes;
-use crate::net::shapes::{Layer, Parameters};
+use crate::net::shapes::{Layer, ParameterSpec};
 
 pub fn convolution(all: &mut Cases, layer: &Layer, images: usize) {
     let Some(sizes) = sizes(layer, images as u32) else {
@@ -41,7 +41,7 @@ pub fn convolution(all: &mut Cases, layer: &Layer, images: usize) {
         launch::convolution_input_gradient(shape, at.read(0), at.read(1), at.write(2), at.target())
     });
     backward.flops = flops;
-    let parts = shape.parts();
+    let parts = shape.splits();
     let dw = unwritten(w * parts as usize);
     let tensors = [random(1, x, 1.0), random(2, y, 1.0), dw];
     let backward = all.add("convolution_weight_gradient", &text, tensors, move |at| {
@@ -68,7 +68,7 @@ fn maps(all: &mut Cases, maps: usize, columns: u32) {
     });
 }
 
-pub fn fully_connected(all: &mut Cases, parameters: &Parameters, images: usize) {
+pub fn fully_connected(all: &mut Cases, parameters: &ParameterSpec, images: usize) {
     let (inputs, outputs) = (parameters.inputs, parameters.padded_outputs());
     let shape = fc::Shape {
         images: images as u32,
@@ -78,7 +78,7 @@ pub fn fully_connected(all: &mut Cases, parameters: &Parameters, images: usize) 
     let (x, y, w) = (shape.input_len(), shape.output_len(), shape.weights_len());
     let flops = 2.0 * (w * images) as f64;
     let text = format!("{inputs} to {outputs}, {images} images");
-    let [forward, backward] = [shape.inputs, shape.outputs].map(fc::parts);
+    let [forward, backward] = [shape.inputs, shape.outputs].map(fc::splits);
     let y_parts = unwritten(y * forward as usize);
     let tensors = [random(1, x, 1.0), random(2, w, 0.1), y_parts];
     let case = all.add("fully_connected_forward", &text, tensors, move |at| {

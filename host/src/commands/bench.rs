@@ -9,9 +9,9 @@ use serde_json::json;
 
 use crate::cli::Bench;
 use crate::model;
-use crate::net::pass::Mode;
+use crate::net::context::Mode;
 use crate::net::spec::Spec;
-use crate::net::{Batch, Network, Rates};
+use crate::net::{Batch, Network, Sgd};
 use crate::train::views::test_views;
 
 const CLASSES: usize = 1000;
@@ -23,7 +23,7 @@ pub fn run(options: &Bench) -> Result<()> {
     let mut network = Network::new(&net, &devices, options.batch, 0)?;
     network.initialise();
     let batch = batch(&network);
-    let rates = Rates {
+    let rates = Sgd {
         rate: spec.train.lr,
         momentum: spec.train.momentum,
         decay: spec.train.decay,

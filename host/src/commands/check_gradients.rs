@@ -5,9 +5,9 @@ use serde_json::json;
 
 use crate::cli::CheckGradients;
 use crate::model;
-use crate::net::pass::Mode;
+use crate::net::context::Mode;
 use crate::net::spec::Spec;
-use crate::net::{IMAGES, Network, Weights};
+use crate::net::{IMAGES, Network, Parameters};
 use crate::train::random::{Purpose, words};
 
 const CLASSES: usize = 10;
@@ -42,7 +42,7 @@ pub fn run(options: &CheckGradients) -> Result<()> {
     network.backward(mode);
     network.synchronize()?;
     let mut checked = Vec::new();
-    for index in 0..network.weights().count() {
+    for index in 0..network.parameters().count() {
         for kind in ["weight", "bias"] {
             checked.push(check(&network, index, kind)?);
         }
@@ -99,7 +99,7 @@ fn show(checked: &[Checked], as_json: bool) -> Result<()> {
 }
 
 fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {
-    let Some((tower, weights, stream)) = network.weights().nth(index) else {
+    let Some((tower, weights, stream)) = network.parameters().nth(index) else {
         anyhow::bail!("no tensor {index}")
     };
     let tensor = pick(weights, kind);
@@ -133,11 +133,11 @@ fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {
     Ok(checked)
 }
 
-fn pick<'a>(weights: &'a Weights, kind: &str) -> &'a crate::net::weights::Tensor {
+fn pick<'a>(weights: &'a Parameters, kind: &str) -> &'a crate::net::parameters::Tensor {
     if kind == "weight" {
-        weights.weights()
+        &weights.weights
     } else {
-        weights.biases()
+        &weights.biases
     }
 }
 

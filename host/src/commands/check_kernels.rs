@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::check::{Case, Outcome, cases};
+use crate::check::{Case, Comparison, cases};
 use crate::cli::CheckKernels;
 use crate::device::{CpuDevice, Device};
 use crate::model;
@@ -82,7 +82,7 @@ fn unchecked(cases: &[Case]) -> BTreeSet<&'static str> {
         .collect()
 }
 
-fn shown(case: &Case, outcome: &Outcome) -> String {
+fn shown(case: &Case, outcome: &Comparison) -> String {
     let verdict = match outcome.first {
         None => "identical".to_owned(),
         Some((tensor, element, [a, b])) => format!(
@@ -107,7 +107,7 @@ fn shown(case: &Case, outcome: &Outcome) -> String {
     format!("{:32} {speed}{verdict}  {}", case.kernel, case.shape)
 }
 
-fn as_json(case: &Case, outcome: &Outcome) -> Value {
+fn as_json(case: &Case, outcome: &Comparison) -> Value {
     json!({
         "kernel": case.kernel,
         "shape": case.shape,

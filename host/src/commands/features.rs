@@ -5,7 +5,7 @@ use console::escaped;
 use dataset_pack::Dataset;
 
 use crate::cli::Features;
-use crate::net::pass::Mode;
+use crate::net::context::Mode;
 use crate::net::state;
 use crate::tensors::{self, Dtype, Info, Text};
 use crate::train::loader::Gatherer;

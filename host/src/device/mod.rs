@@ -37,7 +37,7 @@ pub trait Device: Any + Send + Sync {
     /// What it is, for people.
     fn describe(&self) -> String;
 
-    /// Which launch geometry it wants.
+    /// Which launch configuration it wants.
     fn target(&self) -> Target;
 
     /// Its memory, where it has memory of its own.
@@ -241,7 +241,7 @@ pub struct Operands<'a> {
 }
 
 impl Operands<'_> {
-    /// Which launch geometry the device wants.
+    /// Which launch configuration the device wants.
     pub fn target(&self) -> Target {
         self.device.target()
     }

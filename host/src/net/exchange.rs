@@ -1,5 +1,5 @@
-//! What the towers tell each other: activations on the way forward, gradients on
-//! the way back.
+//! What the towers exchange: an all-gather of activations before a layer that reads
+//! all towers, and a reduce-scatter of the gradients to them.
 
 use gpu_kernels::launch;
 
@@ -8,8 +8,8 @@ use super::{Network, stream};
 use crate::device::Event;
 
 impl Network {
-    /// Before layer `i`, if it reads all towers: every tower fetches the others' parts.
-    pub(super) fn gather(&self, i: usize) {
+    /// Before layer `i`, if it reads all towers: every tower copies the others' parts.
+    pub(super) fn all_gather(&self, i: usize) {
         let fetched = self.begin(i, |to, from| {
             if to.tower.index != from.tower.index {
                 let part = from.exchange.parts[from.tower.index].clone();
@@ -22,10 +22,10 @@ impl Network {
         self.end(i, &fetched);
     }
 
-    /// After the gradient to what layer `i` read, if it read all towers: every
-    /// tower begins to fetch all gradients to its part. Until [`Network::add_up`]
-    /// the towers can do what does not change them.
-    pub(super) fn scatter(&self, i: usize) -> Vec<Event> {
+    /// After the gradient to what layer `i` read, if it read all towers: every tower
+    /// begins to copy all gradients to its part. Until
+    /// [`Network::finish_reduce_scatter`] the towers can do what does not change them.
+    pub(super) fn begin_reduce_scatter(&self, i: usize) -> Vec<Event> {
         self.begin(i, |to, from| {
             let part = to.exchange.parts[to.tower.index].clone();
             let (Some(gradients), Some(shares)) = (&from.exchange.gradients, &to.exchange.shares)
@@ -38,8 +38,8 @@ impl Network {
         })
     }
 
-    /// Adds up what [`Network::scatter`] has fetched.
-    pub(super) fn add_up(&self, i: usize, fetched: &[Event]) {
+    /// Adds up what [`Network::begin_reduce_scatter`] has copied.
+    pub(super) fn finish_reduce_scatter(&self, i: usize, fetched: &[Event]) {
         self.end(i, fetched);
         self.ends(i).iter().for_each(add_shares);
     }

@@ -15,7 +15,7 @@ pub(super) struct Input {
     device: Arc<dyn Device>,
     /// Copies from the host beside what is computed.
     uploads: Box<dyn Stream>,
-    slots: [Slot; 2],
+    slots: [Pixels; 2],
     /// The slot that was used last.
     used: usize,
     /// When each tower has read the last batch.
@@ -24,8 +24,8 @@ pub(super) struct Input {
     mean: Buffer<f32>,
 }
 
-/// Memory for the pixels of one batch.
-struct Slot {
+/// Memory for the pixels of one batch; one is filled while the other is read.
+struct Pixels {
     memory: Buffer<u8>,
     /// The batch whose pixels are there or on their way, until it is used.
     holds: Option<Arc<[u8]>>,
@@ -34,8 +34,8 @@ struct Slot {
 impl Input {
     pub fn new(net: &Net, device: &Arc<dyn Device>, batch: usize) -> Result<Self> {
         let pixels = net.input.size * net.input.size * 3;
-        let slot = || -> Result<Slot> {
-            Ok(Slot {
+        let slot = || -> Result<Pixels> {
+            Ok(Pixels {
                 memory: Buffer::new(device, batch * pixels)?,
                 holds: None,
             })
@@ -77,7 +77,7 @@ impl Input {
 
     /// The slot that a batch's pixels are in or on their way to.
     fn find(&self, pixels: &Arc<[u8]>) -> Option<usize> {
-        let is_it = |slot: &Slot| {
+        let is_it = |slot: &Pixels| {
             let held = slot.holds.as_ref();
             held.is_some_and(|held| Arc::ptr_eq(held, pixels))
         };

@@ -4,23 +4,24 @@
 //! |---|---|
 //! | [`spec`] | the TOML file |
 //! | [`shapes`] | every layer of every tower with its sizes |
-//! | [`layer`] | what each kind of layer does |
-//! | [`weights`] | a layer's weights and biases, and how they learn |
+//! | [`layer`] | what each kind of layer allocates and launches |
+//! | [`context`] | what a layer is given to launch with |
+//! | [`parameters`] | a layer's weights and biases, and how they learn |
 //! | `tower` | the layers of a tower and the memory between them |
-//! | `exchange` | what the towers tell each other |
+//! | `exchange` | all-gather and reduce-scatter between the towers |
 //! | `input` | a batch on its way to the first layer |
-//! | `fit` | which batch fits into a GPU's memory |
+//! | `memory_plan` | which batch fits into a GPU's memory |
 
+pub mod context;
 mod exchange;
-mod fit;
 mod input;
 pub mod layer;
-pub mod pass;
+mod memory_plan;
+pub mod parameters;
 pub mod shapes;
 pub mod spec;
 pub mod state;
 mod tower;
-pub mod weights;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -30,12 +31,12 @@ use gpu_kernels::launch::{self, Target};
 
 use crate::device::{Buffer, Device, OutOfMemory, Stream};
 use crate::train::views::View;
+use context::{Context, Mode};
 use input::Input;
-pub use layer::softmax::Outcome;
-use pass::{Mode, Pass};
+pub use layer::softmax::ImageScores;
+pub use parameters::{Parameters, Sgd};
 use shapes::{Net, Op};
 pub use tower::Tower;
-pub use weights::{Rates, Weights};
 
 /// Images of a batch come in multiples of this, as the kernels want them.
 pub const IMAGES: usize = 32;
@@ -73,7 +74,7 @@ impl Network {
         );
         match Self::place(net, devices, batch, seed) {
             Err(error) if error.is::<OutOfMemory>() => {
-                Err(fit::explain(error, net, devices, batch))
+                Err(memory_plan::explain(error, net, devices, batch))
             }
             result => result,
         }
@@ -113,10 +114,10 @@ impl Network {
     /// Gives every weight its initial value.
     pub fn initialise(&self) {
         for tower in &self.towers {
-            let pass = tower.pass(Mode::Test, self.seed);
+            let context = tower.context(Mode::Test, self.seed);
             tower
-                .weights()
-                .for_each(|weights| weights.initialise(&pass));
+                .parameters()
+                .for_each(|weights| weights.initialise(&context));
         }
     }
 
@@ -142,9 +143,9 @@ impl Network {
     }
 
     fn forward_layer(&self, i: usize, mode: Mode) {
-        self.gather(i);
+        self.all_gather(i);
         for tower in &self.towers {
-            tower.forward(i, &tower.pass(mode, self.seed));
+            tower.forward(i, &tower.context(mode, self.seed));
         }
     }
 
@@ -158,32 +159,32 @@ impl Network {
     fn backward_layer(&self, i: usize, mode: Mode) {
         self.input_gradients(i, mode);
         // What the towers fetch from each other arrives meanwhile.
-        let fetched = self.scatter(i);
+        let fetched = self.begin_reduce_scatter(i);
         self.weight_gradients(i, mode);
-        self.add_up(i, &fetched);
+        self.finish_reduce_scatter(i, &fetched);
     }
 
     fn input_gradients(&self, i: usize, mode: Mode) {
         for tower in &self.towers {
-            let pass = tower.pass(mode, self.seed);
+            let context = tower.context(mode, self.seed);
             match self.net.towers[tower.index][i].op {
-                Op::Softmax => self.first_gradient(i, tower, &pass),
-                _ => tower.input_gradient(i, &pass),
+                Op::Softmax => self.first_gradient(i, tower, &context),
+                _ => tower.input_gradient(i, &context),
             }
         }
     }
 
     fn weight_gradients(&self, i: usize, mode: Mode) {
         for tower in &self.towers {
-            tower.weight_gradient(i, &tower.pass(mode, self.seed));
+            tower.weight_gradient(i, &tower.context(mode, self.seed));
         }
     }
 
     /// The loss's gradient to what layer `i`, a softmax, read from this tower.
-    fn first_gradient(&self, i: usize, tower: &Tower, pass: &Pass) {
+    fn first_gradient(&self, i: usize, tower: &Tower, context: &Context) {
         let own = self.net.towers[tower.index][i - 1].parameters();
         if let (Some(own), Some(dy)) = (own, &tower.steps[i - 1].y.gradient) {
-            tower.softmax.backward(pass, own, self.valid, dy);
+            tower.softmax.backward(context, own, self.valid, dy);
         }
     }
 
@@ -205,8 +206,8 @@ impl Network {
         for (i, step) in steps.iter().enumerate().rev() {
             let input = time(&|| {
                 self.input_gradients(i, mode);
-                let fetched = self.scatter(i);
-                self.add_up(i, &fetched);
+                let fetched = self.begin_reduce_scatter(i);
+                self.finish_reduce_scatter(i, &fetched);
             })?;
             let weights = time(&|| self.weight_gradients(i, mode))?;
             times.push((step.name.clone(), [forward[i], input, weights]));
@@ -216,31 +217,33 @@ impl Network {
     }
 
     /// Queues a step down the gradient.
-    pub fn update(&self, rates: Rates) {
+    pub fn update(&self, rates: Sgd) {
         for tower in &self.towers {
-            let pass = tower.pass(Mode::Test, self.seed);
+            let context = tower.context(Mode::Test, self.seed);
             tower
-                .weights()
-                .for_each(|weights| weights.update(&pass, rates));
+                .parameters()
+                .for_each(|weights| weights.update(&context, rates));
         }
     }
 
     /// Queues one step of training on the batch that was loaded.
-    pub fn train(&self, step: u32, rates: Rates) {
+    pub fn train(&self, step: u32, rates: Sgd) {
         self.forward(Mode::Train { step });
         self.backward(Mode::Train { step });
         self.update(rates);
     }
 
     /// Waits for the batch and says what became of the images that count.
-    pub fn outcome(&self) -> Result<Outcome> {
+    pub fn outcome(&self) -> Result<ImageScores> {
         let tower = &self.towers[0];
-        let mut outcome = tower.softmax.outcome(&tower.pass(Mode::Test, self.seed))?;
+        let mut outcome = tower
+            .softmax
+            .outcome(&tower.context(Mode::Test, self.seed))?;
         for other in &self.towers[1..] {
             other.stream.synchronize()?;
         }
         outcome.loss.truncate(self.valid);
-        outcome.better.truncate(self.valid);
+        outcome.rank.truncate(self.valid);
         Ok(outcome)
     }
 
@@ -286,10 +289,10 @@ impl Network {
     }
 
     /// The weights of every layer, each with its tower's number and a stream for its device.
-    pub fn weights(&self) -> impl Iterator<Item = (usize, &Weights, &dyn Stream)> {
+    pub fn parameters(&self) -> impl Iterator<Item = (usize, &Parameters, &dyn Stream)> {
         self.towers.iter().flat_map(|tower| {
             tower
-                .weights()
+                .parameters()
                 .map(move |weights| (tower.index, weights, &*tower.stream))
         })
     }

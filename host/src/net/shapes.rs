@@ -24,7 +24,7 @@ pub struct Net {
 
 /// Maps × rows × columns of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Shape {
+pub struct Dims {
     /// Maps, or units.
     pub channels: usize,
     /// Rows; 1 after a fully connected layer.
@@ -39,9 +39,9 @@ pub struct Layer {
     /// Its name.
     pub name: String,
     /// What it reads: its own tower's maps, or those of all towers (tower 0's first) where `exchanges` holds.
-    pub input: Shape,
+    pub input: Dims,
     /// What it gives, of this tower alone; the softmax gives all classes in every tower.
-    pub output: Shape,
+    pub output: Dims,
     /// Whether the towers must exchange their maps before it.
     pub exchanges: bool,
     /// What it does.
@@ -60,12 +60,12 @@ pub enum Op {
         /// Zeros before the first row and column; as many as needed follow the last.
         pad: usize,
         /// Its weights and biases.
-        parameters: Parameters,
+        parameters: ParameterSpec,
     },
     /// Every output reads every input; inputs are ordered map, row, column.
     FullyConnected {
         /// Its weights and biases.
-        parameters: Parameters,
+        parameters: ParameterSpec,
     },
     /// max(x, 0)
     Relu,
@@ -93,7 +93,7 @@ pub enum Op {
 
 /// The weights and biases of a layer of one tower.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Parameters {
+pub struct ParameterSpec {
     /// Weights that feed one output: maps read · kernel², or units read.
     pub inputs: usize,
     /// Outputs of this tower.
@@ -114,12 +114,12 @@ pub struct LayerCount {
     /// The layer.
     pub name: String,
     /// Its output over all towers.
-    pub output: Shape,
+    pub output: Dims,
     /// Its weights and biases over all towers.
     pub parameters: usize,
 }
 
-impl Shape {
+impl Dims {
     /// Numbers an image has.
     pub fn len(&self) -> usize {
         self.channels * self.height * self.width
@@ -131,7 +131,7 @@ impl Shape {
     }
 }
 
-impl Parameters {
+impl ParameterSpec {
     /// Outputs as stored: rounded up to what the kernels' tiles need.
     pub fn padded_outputs(&self) -> usize {
         self.outputs.next_multiple_of(GRANULE)
@@ -152,7 +152,7 @@ impl Op {
 
 impl Layer {
     /// The layer's weights and biases, if it has any.
-    pub fn parameters(&self) -> Option<&Parameters> {
+    pub fn parameters(&self) -> Option<&ParameterSpec> {
         match &self.op {
             Op::Convolution { parameters, .. } | Op::FullyConnected { parameters } => {
                 Some(parameters)
@@ -184,7 +184,7 @@ impl Net {
             let joint = !matches!(first.op, Op::Softmax);
             let channels = layers.clone().map(|layer| layer.output.channels).sum();
             let output = if joint {
-                Shape {
+                Dims {
                     channels,
                     ..first.output
                 }
@@ -193,7 +193,7 @@ impl Net {
             };
             let parameters = layers
                 .filter_map(Layer::parameters)
-                .map(Parameters::count)
+                .map(ParameterSpec::count)
                 .sum();
             LayerCount {
                 name: first.name.clone(),

@@ -9,9 +9,9 @@
 
 use anyhow::Result;
 
+use super::parameters::Tensor;
 use super::shapes::Net;
-use super::weights::Tensor;
-use super::{Network, Weights};
+use super::{Network, Parameters};
 use crate::device::{Buffer, Stream};
 use crate::export;
 use crate::tensors::{File, Info};
@@ -22,8 +22,8 @@ pub fn mean_info(net: &Net) -> Info {
 }
 
 /// Name and shape of a layer's tensors, weights and biases.
-fn infos_of(tower: usize, weights: &Weights) -> [Info; 2] {
-    let (p, name) = (&weights.parameters, &weights.name);
+fn infos_of(tower: usize, weights: &Parameters) -> [Info; 2] {
+    let (p, name) = (&weights.spec, &weights.name);
     [
         Info::f32(
             format!("tower{tower}.{name}.weight"),
@@ -34,17 +34,17 @@ fn infos_of(tower: usize, weights: &Weights) -> [Info; 2] {
 }
 
 /// One tensor of a network that learns: its name and shape, and where it lies.
-struct Place<'a> {
+struct Learned<'a> {
     info: Info,
     tensor: &'a Tensor,
     stream: &'a dyn Stream,
 }
 
-fn places(network: &Network) -> impl Iterator<Item = Place<'_>> {
-    network.weights().flat_map(|(tower, weights, stream)| {
-        let tensors = [weights.weights(), weights.biases()];
+fn learned(network: &Network) -> impl Iterator<Item = Learned<'_>> {
+    network.parameters().flat_map(|(tower, weights, stream)| {
+        let tensors = [&weights.weights, &weights.biases];
         let pairs = infos_of(tower, weights).into_iter().zip(tensors);
-        pairs.map(move |(info, tensor)| Place {
+        pairs.map(move |(info, tensor)| Learned {
             info,
             tensor,
             stream,
@@ -70,11 +70,11 @@ impl<'a> State<'a> {
     /// Of this network.
     pub fn of(network: &'a Network, mean: &'a [f32]) -> Self {
         let mut views = vec![(mean_info(network.net()), Source::Host(mean))];
-        for Place {
+        for Learned {
             info,
             tensor,
             stream,
-        } in places(network)
+        } in learned(network)
         {
             views.push((
                 velocity(&info),
@@ -105,16 +105,16 @@ impl<'a> State<'a> {
 /// file; gives the mean image. Nothing is set unless all fits.
 pub fn restore(network: &Network, file: &File, momentum: bool) -> Result<Vec<f32>> {
     let mean = mean_info(network.net());
-    let mut wanted: Vec<Info> = places(network)
-        .flat_map(|place| [velocity(&place.info), place.info])
+    let mut wanted: Vec<Info> = learned(network)
+        .flat_map(|one| [velocity(&one.info), one.info])
         .collect();
     wanted.push(mean.clone());
     file.check(&wanted)?;
-    for Place {
+    for Learned {
         info,
         tensor,
         stream,
-    } in places(network)
+    } in learned(network)
     {
         stream.upload(&file.f32(&info)?, &tensor.value);
         if momentum {
@@ -138,9 +138,9 @@ pub fn import(network: &Network, file: &File) -> Result<()> {
         let name = &network.net().towers[0][joint.layer].name;
         let weights = export::split_weights(network.net(), joint.layer, &file.f32(&joint.weight)?)?;
         let biases = export::split_biases(network.net(), joint.layer, &file.f32(&joint.bias)?)?;
-        for (tower, own, stream) in network.weights().filter(|(_, own, _)| own.name == *name) {
-            stream.upload(&weights[tower], &own.weights().value);
-            stream.upload(&biases[tower], &own.biases().value);
+        for (tower, own, stream) in network.parameters().filter(|(_, own, _)| own.name == *name) {
+            stream.upload(&weights[tower], &own.weights.value);
+            stream.upload(&biases[tower], &own.biases.value);
         }
     }
     Ok(())

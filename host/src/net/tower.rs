@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
+use super::context::{Context, Mode};
 use super::layer::softmax::Softmax;
 use super::layer::{self, Backward, Layer};
-use super::pass::{Mode, Pass};
 use super::shapes::{self, Net, Op};
 use crate::device::{Buffer, Device, Stream};
 
@@ -28,14 +28,14 @@ pub struct Tower {
 pub(super) struct Step {
     pub name: String,
     layer: Option<Box<dyn Layer>>,
-    pub x: Slot,
-    pub y: Slot,
+    pub x: Activation,
+    pub y: Activation,
     pub exchange: Option<Exchange>,
 }
 
-/// A value between layers, and the loss's gradient to it.
+/// An activation between layers, and the loss's gradient to it.
 #[derive(Clone)]
-pub(super) struct Slot {
+pub(super) struct Activation {
     pub value: Buffer<f32>,
     pub gradient: Option<Buffer<f32>>,
 }
@@ -94,8 +94,8 @@ impl Tower {
         })
     }
 
-    pub(super) fn pass(&self, mode: Mode, seed: [u32; 2]) -> Pass<'_> {
-        Pass {
+    pub(super) fn context(&self, mode: Mode, seed: [u32; 2]) -> Context<'_> {
+        Context {
             stream: &*self.stream,
             scratch: &self.scratch,
             mode,
@@ -104,31 +104,31 @@ impl Tower {
     }
 
     /// Layers with weights, first to last.
-    pub(super) fn weights(&self) -> impl Iterator<Item = &super::Weights> {
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &super::Parameters> {
         self.steps
             .iter()
-            .filter_map(|step| step.layer.as_ref()?.weights())
+            .filter_map(|step| step.layer.as_ref()?.parameters())
     }
 
-    pub(super) fn forward(&self, i: usize, pass: &Pass) {
+    pub(super) fn forward(&self, i: usize, context: &Context) {
         let step = &self.steps[i];
         match &step.layer {
-            Some(layer) => layer.forward(pass, &step.x.value, &step.y.value),
-            None => self.softmax.forward(pass, &step.x.value),
+            Some(layer) => layer.forward(context, &step.x.value, &step.y.value),
+            None => self.softmax.forward(context, &step.x.value),
         }
     }
 
     /// Queues the gradient to what layer `i` read.
-    pub(super) fn input_gradient(&self, i: usize, pass: &Pass) {
+    pub(super) fn input_gradient(&self, i: usize, context: &Context) {
         if let Some((layer, at)) = self.steps[i].backward() {
-            layer.input_gradient(pass, &at);
+            layer.input_gradient(context, &at);
         }
     }
 
     /// Queues the gradients to the parameters of layer `i`.
-    pub(super) fn weight_gradient(&self, i: usize, pass: &Pass) {
+    pub(super) fn weight_gradient(&self, i: usize, context: &Context) {
         if let Some((layer, at)) = self.steps[i].backward() {
-            layer.weight_gradient(pass, &at);
+            layer.weight_gradient(context, &at);
         }
     }
 }
@@ -161,7 +161,7 @@ impl Builder<'_> {
 
     fn steps(&self, image: &Buffer<f32>) -> Result<Vec<Step>> {
         let layers = &self.net.towers[self.index];
-        let mut x = Slot {
+        let mut x = Activation {
             value: image.clone(),
             gradient: None,
         };
@@ -179,7 +179,7 @@ impl Builder<'_> {
                 None
             };
             if let Some(e) = &exchange_here {
-                x = Slot {
+                x = Activation {
                     value: e.whole.clone(),
                     gradient: e.gradients.clone(),
                 };
@@ -204,14 +204,14 @@ impl Builder<'_> {
 
     /// Memory for the output of layer `i`: this tower's part of a whole if the
     /// next layer reads those of all towers.
-    fn output(&self, i: usize) -> Result<(Slot, Option<Exchange>)> {
+    fn output(&self, i: usize) -> Result<(Activation, Option<Exchange>)> {
         let layers = &self.net.towers[self.index];
         let next = layers[i + 1..].iter().find(|layer| !layer.op.in_place());
         let padded = stored(&layers[i]);
         let gradient = Some(self.floats(padded)?);
         let Some(next) = next.filter(|layer| layer.exchanges) else {
             return Ok((
-                Slot {
+                Activation {
                     value: self.floats(padded)?,
                     gradient,
                 },
@@ -240,7 +240,7 @@ impl Builder<'_> {
             own_gradient,
             parts: parts_in_floats,
         };
-        Ok((Slot { value, gradient }, Some(exchange)))
+        Ok((Activation { value, gradient }, Some(exchange)))
     }
 
     /// Where the towers' parts of layer `i`'s output lie, in floats of an image.

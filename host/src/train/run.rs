@@ -22,7 +22,7 @@ use crate::cli;
 use crate::evaluate::{self, Score, errors};
 use crate::model;
 use crate::net::spec::Train;
-use crate::net::{Network, Outcome, Rates, state};
+use crate::net::{ImageScores, Network, Sgd, state};
 use crate::picture::{curves, filters};
 
 /// What a run came to.
@@ -231,7 +231,7 @@ impl<'a> Run<'a> {
             None => loader.next()?,
         };
         let rate = self.rate();
-        let rates = Rates {
+        let rates = Sgd {
             rate,
             momentum: self.train.momentum,
             decay: self.train.decay,
@@ -273,7 +273,7 @@ impl<'a> Run<'a> {
         self.train.lr * self.schedule.factor(&self.progress.schedule, epoch)
     }
 
-    fn line(&self, outcome: &Outcome, lr: f64, begun: Instant) -> Line {
+    fn line(&self, outcome: &ImageScores, lr: f64, begun: Instant) -> Line {
         let images = outcome.loss.len() as f64;
         Line {
             step: self.progress.step,
@@ -284,8 +284,8 @@ impl<'a> Run<'a> {
                 .map(|&loss| f64::from(loss))
                 .sum::<f64>()
                 / images,
-            top1_error: errors(&outcome.better, 1.0) / images,
-            top5_error: errors(&outcome.better, 5.0) / images,
+            top1_error: errors(&outcome.rank, 1.0) / images,
+            top5_error: errors(&outcome.rank, 5.0) / images,
             lr,
             images_per_second: images / begun.elapsed().as_secs_f64(),
             validation: false,

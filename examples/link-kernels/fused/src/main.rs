@@ -3,13 +3,13 @@
 
 use fused_kernels::bias_relu_lrn;
 use gpu_kernels::launch::{Call, Check, Error, Floats, In, Launch, Out, Target, keep, needs};
-use gpu_kernels::lrn::{COLUMNS, Lrn};
+use gpu_kernels::lrn::{COLUMNS, Shape};
 
 /// For a GPU.
 static PTX: &str = include_str!(env!("FUSED_PTX"));
 
-const SHAPE: Lrn = Lrn {
-    maps: 16,
+const SHAPE: Shape = Shape {
+    channels: 16,
     columns: 13 * 13 * 32,
     size: 5,
     k: 2.0,
@@ -19,7 +19,7 @@ const SHAPE: Lrn = Lrn {
 
 /// The kernel's own checked launch.
 fn call<'a>(
-    shape: Lrn,
+    shape: Shape,
     x: In<'a, f32>,
     bias: In<'a, f32>,
     y: Out<'a, f32>,
@@ -29,10 +29,10 @@ fn call<'a>(
     check.size(shape.check())?;
     check.size(keep(
         shape.size == 5,
-        "maps of a window must be 5",
+        "channels of a window must be 5",
         shape.size.into(),
     ))?;
-    check.buffers(&needs![x: shape.len(), bias: shape.maps as usize, y: shape.len()])?;
+    check.buffers(&needs![x: shape.len(), bias: shape.channels as usize, y: shape.len()])?;
     let launch = Launch {
         grid: [shape.columns.div_ceil(COLUMNS), 1, 1],
         block: [if target == Target::Cpu { 1 } else { 256 }, 1, 1],
@@ -98,15 +98,15 @@ fn on_gpu(gpu: &gpu::Gpu, x: &[f32], bias: &[f32]) -> gpu::Result<Vec<f32>> {
 }
 
 fn expected(x: &[f32], bias: &[f32]) -> Vec<f64> {
-    let (maps, columns) = (SHAPE.maps as usize, SHAPE.columns as usize);
+    let (channels, columns) = (SHAPE.maps as usize, SHAPE.columns as usize);
     let rectified =
-        |map: usize, column: usize| (x[map * columns + column] + bias[map]).max(0.0) as f64;
+        |channel: usize, column: usize| (x[channel * columns + column] + bias[channel]).max(0.0) as f64;
     let mut y = Vec::new();
-    for map in 0..maps {
+    for channel in 0..maps {
         for column in 0..columns {
-            let window = map.saturating_sub(2)..(map + 3).min(maps);
+            let window = channel.saturating_sub(2)..(channel + 3).min(channels);
             let squares: f64 = window.map(|j| rectified(j, column).powi(2)).sum();
-            y.push(rectified(map, column) * (2.0 + 1e-4 * squares).powf(-0.75));
+            y.push(rectified(channel, column) * (2.0 + 1e-4 * squares).powf(-0.75));
         }
     }
     y

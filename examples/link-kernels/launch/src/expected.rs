@@ -53,13 +53,13 @@ fn convolution(input: &Input) -> Vec<f64> {
 }
 
 fn normalisation(net: &Net, x: &[f64]) -> Vec<f64> {
-    let (maps, columns) = (net.lrn.maps as usize, net.lrn.columns as usize);
+    let (channels, columns) = (net.lrn.channels as usize, net.lrn.columns as usize);
     let mut y = Vec::new();
-    for map in 0..maps {
+    for channel in 0..maps {
         for column in 0..columns {
-            let window = map.saturating_sub(2)..(map + 3).min(maps);
+            let window = channel.saturating_sub(2)..(channel + 3).min(channels);
             let squares: f64 = window.map(|j| x[j * columns + column].powi(2)).sum();
-            y.push(x[map * columns + column] * (2.0 + 1e-4 * squares).powf(-0.75));
+            y.push(x[channel * columns + column] * (2.0 + 1e-4 * squares).powf(-0.75));
         }
     }
     y
@@ -68,9 +68,9 @@ fn normalisation(net: &Net, x: &[f64]) -> Vec<f64> {
 fn pooling(x: &[f64]) -> Vec<f64> {
     let [height, width] = SIZES.output.map(|n| n as usize);
     let mut y = Vec::new();
-    for map in 0..SIZES.filters as usize {
+    for channel in 0..SIZES.filters as usize {
         for (i, j, n) in places([2, 2, IMAGES]) {
-            let at = |(r, q, _)| x[((map * height + 2 * i + r) * width + 2 * j + q) * IMAGES + n];
+            let at = |(r, q, _)| x[((channel * height + 2 * i + r) * width + 2 * j + q) * IMAGES + n];
             y.push(places([3, 3, 1]).map(at).fold(f64::NEG_INFINITY, f64::max));
         }
     }

@@ -7,8 +7,7 @@ mod on_gpu;
 
 use gpu_kernels::convolution::{Shape, Sizes};
 use gpu_kernels::launch::{self, BadSize, Call, Floats, In, Out, Target};
-use gpu_kernels::lrn::Lrn;
-use gpu_kernels::pool::Pool;
+use gpu_kernels::{lrn, pool};
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -27,15 +26,15 @@ const SIZES: Sizes = Sizes {
 /// The shapes of the four layers.
 struct Net {
     convolution: Shape,
-    lrn: Lrn,
-    pool: Pool,
+    lrn: lrn::Shape,
+    pool: pool::Shape,
 }
 
 impl Net {
     fn new() -> std::result::Result<Net, BadSize> {
         let convolution = Shape::try_new(SIZES)?;
-        let lrn = Lrn {
-            maps: SIZES.filters,
+        let lrn = lrn::Shape {
+            channels: SIZES.filters,
             columns: convolution.out_columns(),
             size: 5,
             k: 2.0,
@@ -43,7 +42,7 @@ impl Net {
             beta: 0.75,
         };
         let [height, width] = SIZES.output;
-        let pool = Pool::try_new([SIZES.filters, height, width], [2, 2], 3, 2, SIZES.images)?;
+        let pool = pool::Shape::try_new([SIZES.filters, height, width], [2, 2], 3, 2, SIZES.images)?;
         Ok(Net {
             convolution,
             lrn,

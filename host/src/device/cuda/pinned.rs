@@ -60,11 +60,11 @@ pub(super) const PIECE: usize = 32 << 20;
 /// Two buffers by turns: one is filled while the GPU still copies from the other.
 #[derive(Default)]
 pub(super) struct Uploads {
-    slots: [Option<Slot>; 2],
+    halves: [Option<Half>; 2],
     turn: usize,
 }
 
-struct Slot {
+struct Half {
     memory: Pinned,
     /// When the GPU has copied from it.
     done: Option<CudaEvent>,
@@ -78,30 +78,30 @@ impl Uploads {
         bytes: &[u8],
         copy: impl FnOnce(*const c_void) -> Result<CudaEvent, Failure>,
     ) -> Result<(), Failure> {
-        let slot = &mut self.slots[self.turn];
+        let half = &mut self.halves[self.turn];
         self.turn = 1 - self.turn;
-        if let Some(done) = slot.as_mut().and_then(|slot| slot.done.take()) {
+        if let Some(done) = half.as_mut().and_then(|half| half.done.take()) {
             done.synchronize()?;
         }
-        if slot
+        if half
             .as_ref()
-            .is_none_or(|slot| slot.memory.len() < bytes.len())
+            .is_none_or(|half| half.memory.len() < bytes.len())
         {
-            *slot = None;
-            *slot = Some(Slot {
+            *half = None;
+            *half = Some(Half {
                 memory: Pinned::new(device, bytes.len())?,
                 done: None,
             });
         }
-        let Some(slot) = slot else { return Ok(()) };
-        let memory = slot.memory.as_ptr();
+        let Some(half) = half else { return Ok(()) };
+        let memory = half.memory.as_ptr();
         // SAFETY: it is long enough, and nothing copies from it any more.
         unsafe {
             memory
                 .cast::<u8>()
                 .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
         };
-        slot.done = Some(copy(memory)?);
+        half.done = Some(copy(memory)?);
         Ok(())
     }
 }

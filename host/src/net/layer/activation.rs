@@ -4,7 +4,7 @@ use gpu_kernels::launch;
 
 use super::{Backward, Layer};
 use crate::device::Buffer;
-use crate::net::pass::Pass;
+use crate::net::context::Context;
 
 /// max(x, 0)
 pub struct Relu;
@@ -15,14 +15,15 @@ pub struct Tanh;
 macro_rules! activation {
     ($layer:ident, $forward:ident, $backward:ident) => {
         impl Layer for $layer {
-            fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
-                pass.stream
+            fn forward(&self, context: &Context, x: &Buffer<f32>, y: &Buffer<f32>) {
+                context
+                    .stream
                     .launch(|on| launch::$forward(on.read(x), on.write(y), on.target()));
             }
 
-            fn input_gradient(&self, pass: &Pass, at: &Backward) {
+            fn input_gradient(&self, context: &Context, at: &Backward) {
                 let Some(dx) = at.dx else { return };
-                pass.stream.launch(|on| {
+                context.stream.launch(|on| {
                     let (y, dy) = (on.read(at.y), on.read(at.dy));
                     launch::$backward(y, dy, on.write(dx), on.target())
                 });

@@ -8,9 +8,9 @@ use gpu_kernels::launch;
 
 use super::{Backward, Layer};
 use crate::device::{Buffer, Device};
-use crate::net::pass::Pass;
+use crate::net::context::Context;
+use crate::net::parameters::Parameters;
 use crate::net::shapes::{self, Op};
-use crate::net::weights::Weights;
 
 /// The sizes of a convolution on so many images; nothing for another layer.
 pub fn sizes(layer: &shapes::Layer, images: u32) -> Option<Sizes> {
@@ -37,7 +37,7 @@ pub fn sizes(layer: &shapes::Layer, images: u32) -> Option<Sizes> {
 
 pub struct Convolution {
     shape: Shape,
-    weights: Weights,
+    parameters: Parameters,
 }
 
 impl Convolution {
@@ -55,51 +55,51 @@ impl Convolution {
         let shape = Shape::new(sizes);
         Ok(Convolution {
             shape,
-            weights: Weights::new(&layer.name, *parameters, device, id)?,
+            parameters: Parameters::new(&layer.name, *parameters, device, id)?,
         })
     }
 }
 
 impl Layer for Convolution {
-    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
-        let (w, b) = (self.weights.weights(), self.weights.biases());
-        pass.stream.launch(|on| {
+    fn forward(&self, context: &Context, x: &Buffer<f32>, y: &Buffer<f32>) {
+        let (w, b) = (&self.parameters.weights, &self.parameters.biases);
+        context.stream.launch(|on| {
             let (x, w, b) = (on.read(x), on.read(&w.value), on.read(&b.value));
             launch::convolution_forward(self.shape, x, w, b, on.write(y), on.target())
         });
     }
 
-    fn input_gradient(&self, pass: &Pass, at: &Backward) {
+    fn input_gradient(&self, context: &Context, at: &Backward) {
         let Some(dx) = at.dx else { return };
-        let w = self.weights.weights();
-        pass.stream.launch(|on| {
+        let w = &self.parameters.weights;
+        context.stream.launch(|on| {
             let (w, dy) = (on.read(&w.value), on.read(at.dy));
             launch::convolution_input_gradient(self.shape, w, dy, on.write(dx), on.target())
         });
     }
 
-    fn weight_gradient(&self, pass: &Pass, at: &Backward) {
-        let (w, b) = (self.weights.weights(), self.weights.biases());
-        let parts = pass.scratch.slice(0..self.scratch());
-        pass.stream.launch(|on| {
+    fn weight_gradient(&self, context: &Context, at: &Backward) {
+        let (w, b) = (&self.parameters.weights, &self.parameters.biases);
+        let parts = context.scratch.slice(0..self.scratch());
+        context.stream.launch(|on| {
             let (x, dy) = (on.read(at.x), on.read(at.dy));
             launch::convolution_weight_gradient(self.shape, x, dy, on.write(&parts), on.target())
         });
-        pass.stream.launch(|on| {
+        context.stream.launch(|on| {
             let (parts, dw) = (on.read(&parts), on.write(&w.gradient));
-            launch::sum_parts(self.shape.parts(), parts, dw, on.target())
+            launch::sum_parts(self.shape.splits(), parts, dw, on.target())
         });
-        pass.stream.launch(|on| {
+        context.stream.launch(|on| {
             let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
             launch::sum_maps(self.shape.out_columns(), dy, db, on.target())
         });
     }
 
     fn scratch(&self) -> usize {
-        self.weights.weights().value.len() * self.shape.parts() as usize
+        self.parameters.weights.value.len() * self.shape.splits() as usize
     }
 
-    fn weights(&self) -> Option<&Weights> {
-        Some(&self.weights)
+    fn parameters(&self) -> Option<&Parameters> {
+        Some(&self.parameters)
     }
 }

@@ -5,7 +5,7 @@ use gpu_kernels::launch;
 
 use super::{Backward, Layer};
 use crate::device::Buffer;
-use crate::net::pass::{Mode, Pass};
+use crate::net::context::{Context, Mode};
 
 pub struct Dropout {
     pub p: f32,
@@ -13,10 +13,10 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    fn mask(&self, pass: &Pass, step: u32) -> Mask {
+    fn mask(&self, context: &Context, step: u32) -> Mask {
         Mask {
             probability: self.p,
-            seed: pass.seed,
+            seed: context.seed,
             stream: self.id,
             step,
         }
@@ -24,25 +24,25 @@ impl Dropout {
 }
 
 impl Layer for Dropout {
-    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
-        pass.stream.launch(|on| {
+    fn forward(&self, context: &Context, x: &Buffer<f32>, y: &Buffer<f32>) {
+        context.stream.launch(|on| {
             let (x, y) = (on.read(x), on.write(y));
-            match pass.mode {
+            match context.mode {
                 Mode::Train { step } => {
-                    launch::dropout_forward(self.mask(pass, step), x, y, on.target())
+                    launch::dropout_forward(self.mask(context, step), x, y, on.target())
                 }
                 Mode::Test => launch::scale(1.0 - self.p, x, y, on.target()),
             }
         });
     }
 
-    fn input_gradient(&self, pass: &Pass, at: &Backward) {
-        let (Some(dx), Mode::Train { step }) = (at.dx, pass.mode) else {
+    fn input_gradient(&self, context: &Context, at: &Backward) {
+        let (Some(dx), Mode::Train { step }) = (at.dx, context.mode) else {
             return;
         };
-        pass.stream.launch(|on| {
+        context.stream.launch(|on| {
             let (dy, dx) = (on.read(at.dy), on.write(dx));
-            launch::dropout_backward(self.mask(pass, step), dy, dx, on.target())
+            launch::dropout_backward(self.mask(context, step), dy, dx, on.target())
         });
     }
 }

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use anyhow::{Result, bail};
-use gpu_kernels::fully_connected::{Shape, parts};
+use gpu_kernels::fully_connected::{Shape, splits};
 use gpu_kernels::launch;
 
 use super::{Backward, Layer};
 use crate::device::{Buffer, Device};
-use crate::net::pass::Pass;
+use crate::net::context::Context;
+use crate::net::parameters::Parameters;
 use crate::net::shapes::{self, Op};
-use crate::net::weights::Weights;
 
 pub struct FullyConnected {
     shape: Shape,
-    weights: Weights,
+    parameters: Parameters,
 }
 
 impl FullyConnected {
@@ -34,46 +34,47 @@ impl FullyConnected {
         };
         Ok(FullyConnected {
             shape,
-            weights: Weights::new(&layer.name, *parameters, device, id)?,
+            parameters: Parameters::new(&layer.name, *parameters, device, id)?,
         })
     }
 }
 
 impl Layer for FullyConnected {
-    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
-        let (w, b) = (self.weights.weights(), self.weights.biases());
-        let count = parts(self.shape.inputs);
-        let sums = pass.scratch.slice(0..y.len() * count as usize);
-        pass.stream.launch(|on| {
+    fn forward(&self, context: &Context, x: &Buffer<f32>, y: &Buffer<f32>) {
+        let (w, b) = (&self.parameters.weights, &self.parameters.biases);
+        let count = splits(self.shape.inputs);
+        let sums = context.scratch.slice(0..y.len() * count as usize);
+        context.stream.launch(|on| {
             let (x, w) = (on.read(x), on.read(&w.value));
             launch::fully_connected_forward(self.shape, x, w, on.write(&sums), on.target())
         });
-        pass.stream.launch(|on| {
+        context.stream.launch(|on| {
             let (images, sums, b) = (self.shape.images, on.read(&sums), on.read(&b.value));
             launch::sum_parts_with_bias(images, count, sums, b, on.write(y), on.target())
         });
     }
 
-    fn input_gradient(&self, pass: &Pass, at: &Backward) {
+    fn input_gradient(&self, context: &Context, at: &Backward) {
         let Some(dx) = at.dx else { return };
-        let w = self.weights.weights();
-        let count = parts(self.shape.outputs);
-        let sums = pass.scratch.slice(0..dx.len() * count as usize);
-        pass.stream.launch(|on| {
+        let w = &self.parameters.weights;
+        let count = splits(self.shape.outputs);
+        let sums = context.scratch.slice(0..dx.len() * count as usize);
+        context.stream.launch(|on| {
             let (w, dy) = (on.read(&w.value), on.read(at.dy));
             launch::fully_connected_input_gradient(self.shape, w, dy, on.write(&sums), on.target())
         });
-        pass.stream
+        context
+            .stream
             .launch(|on| launch::sum_parts(count, on.read(&sums), on.write(dx), on.target()));
     }
 
-    fn weight_gradient(&self, pass: &Pass, at: &Backward) {
-        let (w, b) = (self.weights.weights(), self.weights.biases());
-        pass.stream.launch(|on| {
+    fn weight_gradient(&self, context: &Context, at: &Backward) {
+        let (w, b) = (&self.parameters.weights, &self.parameters.biases);
+        context.stream.launch(|on| {
             let (x, dy, dw) = (on.read(at.x), on.read(at.dy), on.write(&w.gradient));
             launch::fully_connected_weight_gradient(self.shape, x, dy, dw, on.target())
         });
-        pass.stream.launch(|on| {
+        context.stream.launch(|on| {
             let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
             launch::sum_maps(self.shape.images, dy, db, on.target())
         });
@@ -85,12 +86,12 @@ impl Layer for FullyConnected {
             inputs,
             outputs,
         } = self.shape;
-        let forward = parts(inputs) * outputs;
-        let backward = parts(outputs) * inputs;
+        let forward = splits(inputs) * outputs;
+        let backward = splits(outputs) * inputs;
         forward.max(backward) as usize * images as usize
     }
 
-    fn weights(&self) -> Option<&Weights> {
-        Some(&self.weights)
+    fn parameters(&self) -> Option<&Parameters> {
+        Some(&self.parameters)
     }
 }

@@ -4,11 +4,11 @@ use gpu_kernels::{launch, lrn};
 
 use super::{Backward, Layer};
 use crate::device::Buffer;
-use crate::net::pass::Pass;
+use crate::net::context::Context;
 use crate::net::shapes;
 use crate::net::spec;
 
-pub struct Lrn(lrn::Lrn);
+pub struct Lrn(lrn::Shape);
 
 impl Lrn {
     pub fn new(spec: &spec::Lrn, layer: &shapes::Layer, batch: usize) -> Self {
@@ -17,8 +17,8 @@ impl Lrn {
         } else {
             spec.alpha
         };
-        Lrn(lrn::Lrn {
-            maps: layer.input.channels as u32,
+        Lrn(lrn::Shape {
+            channels: layer.input.channels as u32,
             columns: (layer.input.height * layer.input.width * batch) as u32,
             size: spec.n as u32,
             k: spec.k as f32,
@@ -29,14 +29,15 @@ impl Lrn {
 }
 
 impl Layer for Lrn {
-    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
-        pass.stream
+    fn forward(&self, context: &Context, x: &Buffer<f32>, y: &Buffer<f32>) {
+        context
+            .stream
             .launch(|on| launch::lrn_forward(self.0, on.read(x), on.write(y), on.target()));
     }
 
-    fn input_gradient(&self, pass: &Pass, at: &Backward) {
+    fn input_gradient(&self, context: &Context, at: &Backward) {
         let Some(dx) = at.dx else { return };
-        pass.stream.launch(|on| {
+        context.stream.launch(|on| {
             let (x, dy) = (on.read(at.x), on.read(at.dy));
             launch::lrn_backward(self.0, x, dy, on.write(dx), on.target())
         });

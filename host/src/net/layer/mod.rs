@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use super::pass::Pass;
+use super::context::Context;
+use super::parameters::Parameters;
 use super::shapes::{self, Op};
-use super::weights::Weights;
 use crate::device::{Buffer, Device};
 
 /// What a layer gave and what it gets back.
@@ -32,13 +32,13 @@ pub struct Backward<'a> {
 /// A layer of one tower, ready to run on a batch of fixed size.
 pub trait Layer: Send {
     /// Queues `y` from `x`.
-    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>);
+    fn forward(&self, context: &Context, x: &Buffer<f32>, y: &Buffer<f32>);
 
     /// Queues the gradient to the input.
-    fn input_gradient(&self, pass: &Pass, at: &Backward);
+    fn input_gradient(&self, context: &Context, at: &Backward);
 
     /// Then queues the gradients to the parameters, if it has any.
-    fn weight_gradient(&self, _pass: &Pass, _at: &Backward) {}
+    fn weight_gradient(&self, _pass: &Context, _at: &Backward) {}
 
     /// Floats of scratch memory it uses.
     fn scratch(&self) -> usize {
@@ -46,7 +46,7 @@ pub trait Layer: Send {
     }
 
     /// Its weights and biases, if it has any.
-    fn weights(&self) -> Option<&Weights> {
+    fn parameters(&self) -> Option<&Parameters> {
         None
     }
 }

@@ -7,11 +7,11 @@ use gpu_kernels::{launch, pool};
 
 use super::{Backward, Layer};
 use crate::device::{Buffer, Device};
-use crate::net::pass::Pass;
+use crate::net::context::Context;
 use crate::net::shapes::{self, Op};
 
 pub struct MaxPool {
-    shape: pool::Pool,
+    shape: pool::Shape,
     winner: Buffer<f32>,
 }
 
@@ -26,7 +26,7 @@ impl MaxPool {
             bail!("layer {}: not a pooling", layer.name)
         };
         ensure!(pad == 0, "layer {}: pooling has no pad", layer.name);
-        let shape = pool::Pool::new(
+        let shape = pool::Shape::new(
             [layer.input.channels, layer.input.height, layer.input.width].map(|n| n as u32),
             [layer.output.height as u32, layer.output.width as u32],
             kernel as u32,
@@ -41,16 +41,16 @@ impl MaxPool {
 }
 
 impl Layer for MaxPool {
-    fn forward(&self, pass: &Pass, x: &Buffer<f32>, y: &Buffer<f32>) {
-        pass.stream.launch(|on| {
+    fn forward(&self, context: &Context, x: &Buffer<f32>, y: &Buffer<f32>) {
+        context.stream.launch(|on| {
             let (x, y, winner) = (on.read(x), on.write(y), on.write(&self.winner));
             launch::max_pool_forward(self.shape, x, y, winner, on.target())
         });
     }
 
-    fn input_gradient(&self, pass: &Pass, at: &Backward) {
+    fn input_gradient(&self, context: &Context, at: &Backward) {
         let Some(dx) = at.dx else { return };
-        pass.stream.launch(|on| {
+        context.stream.launch(|on| {
             let (winner, dy) = (on.read(&self.winner), on.read(at.dy));
             launch::max_pool_backward(self.shape, winner, dy, on.write(dx), on.target())
         });

@@ -6,8 +6,8 @@ use anyhow::Result;
 use gpu_kernels::launch::{self, LossGradient};
 
 use crate::device::{Buffer, Device};
-use crate::net::pass::Pass;
-use crate::net::shapes::Parameters;
+use crate::net::context::Context;
+use crate::net::shapes::ParameterSpec;
 
 /// Softmax over all classes with the mean negative log-probability as loss.
 pub struct Softmax {
@@ -16,16 +16,16 @@ pub struct Softmax {
     labels: Buffer<u32>,
     probabilities: Buffer<f32>,
     loss: Buffer<f32>,
-    better: Buffer<f32>,
+    rank: Buffer<f32>,
 }
 
-/// What became of each image of a batch.
+/// Each image's loss and rank.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
+pub struct ImageScores {
     /// Negative log-probability of its label.
     pub loss: Vec<f32>,
-    /// Number of classes held more likely than its label.
-    pub better: Vec<f32>,
+    /// Its label's rank: how many classes are held more likely, 0 for a top-1 hit.
+    pub rank: Vec<f32>,
 }
 
 impl Softmax {
@@ -37,7 +37,7 @@ impl Softmax {
             labels: Buffer::new(device, batch)?,
             probabilities: Buffer::new(device, classes * batch)?,
             loss: Buffer::new(device, batch)?,
-            better: Buffer::new(device, batch)?,
+            rank: Buffer::new(device, batch)?,
         })
     }
 
@@ -52,24 +52,24 @@ impl Softmax {
     }
 
     /// Queues probabilities and loss from the logits of all classes.
-    pub fn forward(&self, pass: &Pass, logits: &Buffer<f32>) {
+    pub fn forward(&self, context: &Context, logits: &Buffer<f32>) {
         let (classes, images) = (self.classes, self.images);
         // Behind the last class may be padding.
         let logits = logits.slice(0..self.probabilities.len());
-        pass.stream.launch(|on| {
+        context.stream.launch(|on| {
             let (logits, probabilities) = (on.read(&logits), on.write(&self.probabilities));
             launch::softmax([classes, images], logits, probabilities, on.target())
         });
-        pass.stream.launch(|on| {
+        context.stream.launch(|on| {
             let (logits, labels) = (on.read(&logits), on.read(&self.labels));
-            let (loss, better) = (on.write(&self.loss), on.write(&self.better));
-            launch::cross_entropy(classes, logits, labels, loss, better, on.target())
+            let (loss, rank) = (on.write(&self.loss), on.write(&self.rank));
+            launch::cross_entropy(classes, logits, labels, loss, rank, on.target())
         });
     }
 
     /// Queues the gradient of the mean loss of the first `valid` images to the
     /// logits of one tower.
-    pub fn backward(&self, pass: &Pass, own: &Parameters, valid: usize, dy: &Buffer<f32>) {
+    pub fn backward(&self, context: &Context, own: &ParameterSpec, valid: usize, dy: &Buffer<f32>) {
         let [first, rows, rows_padded] =
             [own.first_output, own.outputs, own.padded_outputs()].map(|n| n as u32);
         let wanted = LossGradient {
@@ -79,17 +79,17 @@ impl Softmax {
             rows_padded,
             valid: valid as u32,
         };
-        pass.stream.launch(|on| {
+        context.stream.launch(|on| {
             let (probabilities, labels) = (on.read(&self.probabilities), on.read(&self.labels));
             launch::softmax_gradient(wanted, probabilities, labels, on.write(dy), on.target())
         });
     }
 
     /// Waits for the batch.
-    pub fn outcome(&self, pass: &Pass) -> Result<Outcome> {
-        Ok(Outcome {
-            loss: pass.stream.download(&self.loss)?,
-            better: pass.stream.download(&self.better)?,
+    pub fn outcome(&self, context: &Context) -> Result<ImageScores> {
+        Ok(ImageScores {
+            loss: context.stream.download(&self.loss)?,
+            rank: context.stream.download(&self.rank)?,
         })
     }
 }

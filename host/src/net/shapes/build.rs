@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{GRANULE, Layer, Net, Op, Parameters, Shape};
+use super::{Dims, GRANULE, Layer, Net, Op, ParameterSpec};
 use crate::net::spec::{
     Convolution, FullyConnected, Init, Input, Kind, MaxPool, Reads, Rounding, Spec, Units,
 };
@@ -69,7 +69,7 @@ struct Builder<'a> {
     classes: usize,
     tower: usize,
     /// What the tower has so far.
-    shape: Shape,
+    shape: Dims,
     /// What all towers have so far.
     all_channels: usize,
     /// Whether maps are split over the towers yet: the image is not.
@@ -79,7 +79,7 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(spec: &'a Spec, width: f64, classes: usize, tower: usize) -> Self {
         let Input { crop, channels, .. } = spec.input;
-        let shape = Shape {
+        let shape = Dims {
             channels,
             height: crop,
             width: crop,
@@ -119,7 +119,7 @@ impl<'a> Builder<'a> {
         } else {
             self.shape.channels
         };
-        let input = Shape {
+        let input = Dims {
             channels,
             ..self.shape
         };
@@ -143,14 +143,14 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn convolution(&mut self, c: &Convolution, input: Shape) -> Result<(Shape, Op)> {
+    fn convolution(&mut self, c: &Convolution, input: Dims) -> Result<(Dims, Op)> {
         let windows = |side| positions(side, c.kernel, c.stride, c.pad, c.rounding);
         let (height, width) = (windows(input.height)?, windows(input.width)?);
         let inputs = input.channels * c.kernel * c.kernel;
         let outputs = self.share(c.maps, "maps")?;
         let init = self.scaled(c.init);
         let first_output = self.tower * outputs;
-        let parameters = Parameters {
+        let parameters = ParameterSpec {
             inputs,
             outputs,
             first_output,
@@ -166,7 +166,7 @@ impl<'a> Builder<'a> {
             parameters,
         };
         Ok((
-            Shape {
+            Dims {
                 channels: outputs,
                 height,
                 width,
@@ -175,7 +175,7 @@ impl<'a> Builder<'a> {
         ))
     }
 
-    fn fully_connected(&mut self, f: &FullyConnected, input: Shape) -> Result<(Shape, Op)> {
+    fn fully_connected(&mut self, f: &FullyConnected, input: Dims) -> Result<(Dims, Op)> {
         let towers = self.spec.towers;
         let (outputs, first_output, all) = match f.units {
             Units::Count(units) => {
@@ -194,7 +194,7 @@ impl<'a> Builder<'a> {
             }
         };
         let init = self.scaled(f.init);
-        let parameters = Parameters {
+        let parameters = ParameterSpec {
             inputs: input.len(),
             outputs,
             first_output,
@@ -204,7 +204,7 @@ impl<'a> Builder<'a> {
         };
         self.grow(all);
         Ok((
-            Shape {
+            Dims {
                 channels: outputs,
                 height: 1,
                 width: 1,
@@ -250,9 +250,9 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn pool(p: &MaxPool, input: Shape) -> Result<(Shape, Op)> {
+fn pool(p: &MaxPool, input: Dims) -> Result<(Dims, Op)> {
     let windows = |side| positions(side, p.kernel, p.stride, p.pad, p.rounding);
-    let output = Shape {
+    let output = Dims {
         height: windows(input.height)?,
         width: windows(input.width)?,
         ..input

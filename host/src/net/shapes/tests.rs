@@ -27,7 +27,7 @@ fn the_paper_has_its_published_shapes_and_parameters() {
             .map(|c| (c.output, c.parameters))
             .unwrap()
     };
-    let shape = |channels, height| Shape {
+    let shape = |channels, height| Dims {
         channels,
         height,
         width: height,

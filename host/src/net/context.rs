@@ -1,9 +1,9 @@
-//! A pass through a tower.
+//! What a layer is given to launch with.
 
 use crate::device::{Buffer, Stream};
 
-/// A pass through a tower, as its layers see it.
-pub struct Pass<'a> {
+/// A pass through a tower, as its layers are given it.
+pub struct Context<'a> {
     /// Where to queue kernels.
     pub stream: &'a dyn Stream,
     /// Memory that any layer may use while it is its turn.

@@ -5,28 +5,30 @@ use std::sync::Arc;
 use anyhow::Result;
 use gpu_kernels::launch::{self, Gaussian};
 
-use super::pass::Pass;
-use super::shapes::Parameters;
+use super::context::Context;
+use super::shapes::ParameterSpec;
 use crate::device::{Buffer, Device};
 
 /// Weights `[input][output]` and biases `[output]`, outputs padded with zeros to
-/// [`Parameters::padded_outputs`], each with its velocity and its gradient.
-pub struct Weights {
+/// [`ParameterSpec::padded_outputs`], each with its velocity and its gradient.
+pub struct Parameters {
     /// The layer's name.
     pub name: String,
     /// Sizes, initial values and rates.
-    pub parameters: Parameters,
-    weights: Tensor,
-    biases: Tensor,
+    pub spec: ParameterSpec,
+    /// The weights.
+    pub weights: Tensor,
+    /// The biases.
+    pub biases: Tensor,
     id: u32,
 }
 
 /// One tensor that learns.
 #[derive(Clone)]
 pub struct Tensor {
-    /// What it is.
+    /// Its values.
     pub value: Buffer<f32>,
-    /// Its momentum.
+    /// Its velocity, which momentum keeps from step to step.
     pub velocity: Buffer<f32>,
     /// The gradient of the loss to it.
     pub gradient: Buffer<f32>,
@@ -34,7 +36,7 @@ pub struct Tensor {
 
 /// The numbers of a step of stochastic gradient descent.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rates {
+pub struct Sgd {
     /// Learning rate ε.
     pub rate: f64,
     /// Momentum.
@@ -43,15 +45,10 @@ pub struct Rates {
     pub decay: f64,
 }
 
-impl Weights {
+impl Parameters {
     /// Zeros on `device`; `id` tells their random numbers from others'.
-    pub fn new(
-        name: &str,
-        parameters: Parameters,
-        device: &Arc<dyn Device>,
-        id: u32,
-    ) -> Result<Self> {
-        let padded = parameters.padded_outputs();
+    pub fn new(name: &str, spec: ParameterSpec, device: &Arc<dyn Device>, id: u32) -> Result<Self> {
+        let padded = spec.padded_outputs();
         let tensor = |len| -> Result<Tensor> {
             Ok(Tensor {
                 value: Buffer::new(device, len)?,
@@ -59,61 +56,49 @@ impl Weights {
                 gradient: Buffer::new(device, len)?,
             })
         };
-        let (weights, biases) = (tensor(parameters.inputs * padded)?, tensor(padded)?);
-        Ok(Weights {
+        let (weights, biases) = (tensor(spec.inputs * padded)?, tensor(padded)?);
+        Ok(Parameters {
             name: name.to_owned(),
-            parameters,
+            spec,
             weights,
             biases,
             id,
         })
     }
 
-    /// The weights.
-    pub fn weights(&self) -> &Tensor {
-        &self.weights
-    }
-
-    /// The biases.
-    pub fn biases(&self) -> &Tensor {
-        &self.biases
-    }
-
     /// Queues the initial values: weights from a normal distribution, biases constant.
-    pub fn initialise(&self, pass: &Pass) {
-        let p = &self.parameters;
+    pub fn initialise(&self, context: &Context) {
+        let p = &self.spec;
         let [rows, stride, valid] = [p.inputs, p.padded_outputs(), p.outputs].map(|n| n as u32);
         let matrix = Gaussian {
             rows,
             stride,
             valid,
             sigma: p.init.sigma as f32,
-            seed: pass.seed,
+            seed: context.seed,
             stream: self.id,
         };
-        pass.stream
+        context
+            .stream
             .launch(|on| launch::gaussian_fill(matrix, on.write(&self.weights.value), on.target()));
-        pass.stream.launch(|on| {
+        context.stream.launch(|on| {
             let (bias, biases) = (p.init.bias as f32, on.write(&self.biases.value));
             launch::constant_fill(valid, bias, biases, on.target())
         });
     }
 
     /// Queues a step down the gradient.
-    pub fn update(&self, pass: &Pass, rates: Rates) {
-        let Parameters {
-            rates: rate, decay, ..
-        } = self.parameters;
-        step(pass, rates, rate.weights, decay.weights, self.weights());
-        step(pass, rates, rate.biases, decay.biases, self.biases());
+    pub fn update(&self, context: &Context, sgd: Sgd) {
+        let ParameterSpec { rates, decay, .. } = self.spec;
+        step(context, sgd, [rates.weights, decay.weights], &self.weights);
+        step(context, sgd, [rates.biases, decay.biases], &self.biases);
     }
 }
 
-fn step(pass: &Pass, rates: Rates, times_rate: f64, times_decay: f64, t: &Tensor) {
-    let rate = (rates.rate * times_rate) as f32;
-    let decay = (rates.decay * times_decay) as f32;
-    let numbers = [rate, rates.momentum as f32, decay];
-    pass.stream.launch(|on| {
+/// A step down the gradient of one tensor, with its multipliers of rate and decay.
+fn step(context: &Context, sgd: Sgd, [rate, decay]: [f64; 2], t: &Tensor) {
+    let numbers = [sgd.rate * rate, sgd.momentum, sgd.decay * decay].map(|n| n as f32);
+    context.stream.launch(|on| {
         let (g, v, w) = (
             on.read(&t.gradient),
             on.write(&t.velocity),

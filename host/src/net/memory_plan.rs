@@ -11,7 +11,7 @@ use crate::device::{Counting, Device, Memory};
 /// Part of the free memory that is left to the driver.
 const RESERVE: f64 = 0.03;
 
-/// Bytes that a network takes on a device and what that has free, for each that says.
+/// For each device that tells its memory: the bytes that a network takes there, and that memory.
 fn loads(net: &Net, devices: &[Arc<dyn Device>], batch: usize) -> Result<Vec<(usize, Memory)>> {
     let counting: Vec<Arc<Counting>> = devices.iter().map(|_| Counting::new()).collect();
     let stands_in = |device| counting[first(devices, device)].clone() as Arc<dyn Device>;
