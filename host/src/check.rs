@@ -1,8 +1,7 @@
 //! Every kernel on two devices with the same inputs: are the results the same, bit for bit?
 
 mod cases;
-mod data;
-mod products;
+pub(crate) mod data;
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -12,7 +12,8 @@
 
 use anyhow::{Context, Result, ensure};
 
-use crate::net::shapes::{GRANULE, Net, Op, ParameterSpec};
+use crate::net::layer::Kind;
+use crate::net::shapes::{GRANULE, Net, ParameterSpec};
 use crate::tensors::Info;
 
 /// The joint tensors of one layer.
@@ -32,8 +33,8 @@ pub fn joints(net: &Net) -> Vec<Joint> {
     let joint = |(layer, first): (usize, &crate::net::shapes::Layer)| {
         let parameters = first.parameters()?;
         let outputs = parameters_of(net, layer).map(|p| p.outputs).sum();
-        let shape = match first.op {
-            Op::Convolution { kernel, .. } => vec![outputs, first.input.channels, kernel, kernel],
+        let shape = match &first.kind {
+            Kind::Convolution(c) => vec![outputs, first.input.channels, c.kernel, c.kernel],
             _ => vec![outputs, parameters.inputs],
         };
         let weight = Info::f32(format!("{}.weight", first.name), shape);

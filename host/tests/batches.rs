@@ -65,3 +65,16 @@ fn none_is_overwritten_before_it_has_been_read() {
         }
     }
 }
+
+/// The kernel would read beyond the pixels.
+#[test]
+#[should_panic(expected = "a view leaves its image")]
+fn a_view_that_leaves_its_image_is_refused() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/common/tiny.toml");
+    let net = Spec::load(file, &[]).unwrap().resolve(1.0, 5).unwrap();
+    let devices = open(&[Place::Cpu], net.towers.len()).unwrap();
+    let mut network = Network::new(&net, &devices, BATCH, 1).unwrap();
+    let mut batch = batch(&network, 0);
+    batch.views[3].x = (net.input.size - net.input.crop) as u32 + 1;
+    network.load(&batch);
+}

@@ -12,6 +12,10 @@ pub struct Context<'a> {
     pub mode: Mode,
     /// Key of all random numbers.
     pub seed: [u32; 2],
+    /// The images' classes.
+    pub labels: &'a Buffer<u32>,
+    /// How many of the images count.
+    pub valid: usize,
 }
 
 /// Whether dropout drops.

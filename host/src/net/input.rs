@@ -130,7 +130,7 @@ impl Network {
             let see = |tower: &Tower| {
                 let stream = stream(tower);
                 stream.wait(&arrived);
-                stream.upload(&batch.labels, tower.softmax.labels());
+                stream.upload(&batch.labels, &tower.labels);
                 stream.launch(|on| {
                     let (pixels, mean) = (on.read(&pixels), on.read(&input.mean));
                     // SAFETY: the views lie inside their images, as was just checked.

@@ -35,7 +35,7 @@ use context::{Context, Mode};
 use input::Input;
 pub use layer::softmax::ImageScores;
 pub use parameters::{Parameters, Sgd};
-use shapes::{Net, Op};
+use shapes::Net;
 pub use tower::Tower;
 
 /// Images of a batch come in multiples of this, as the kernels want them.
@@ -114,7 +114,7 @@ impl Network {
     /// Gives every weight its initial value.
     pub fn initialise(&self) {
         for tower in &self.towers {
-            let context = tower.context(Mode::Test, self.seed);
+            let context = self.context(tower, Mode::Test);
             tower
                 .parameters()
                 .for_each(|weights| weights.initialise(&context));
@@ -131,7 +131,7 @@ impl Network {
         self.valid = self.batch;
         for tower in &self.towers {
             stream(tower).upload(image, &tower.image);
-            stream(tower).upload(labels, tower.softmax.labels());
+            stream(tower).upload(labels, &tower.labels);
         }
     }
 
@@ -145,7 +145,7 @@ impl Network {
     fn forward_layer(&self, i: usize, mode: Mode) {
         self.all_gather(i);
         for tower in &self.towers {
-            tower.forward(i, &tower.context(mode, self.seed));
+            tower.forward(i, &self.context(tower, mode));
         }
     }
 
@@ -166,26 +166,18 @@ impl Network {
 
     fn input_gradients(&self, i: usize, mode: Mode) {
         for tower in &self.towers {
-            let context = tower.context(mode, self.seed);
-            match self.net.towers[tower.index][i].op {
-                Op::Softmax => self.first_gradient(i, tower, &context),
-                _ => tower.input_gradient(i, &context),
-            }
+            tower.input_gradient(i, &self.context(tower, mode));
         }
     }
 
     fn weight_gradients(&self, i: usize, mode: Mode) {
         for tower in &self.towers {
-            tower.weight_gradient(i, &tower.context(mode, self.seed));
+            tower.weight_gradient(i, &self.context(tower, mode));
         }
     }
 
-    /// The loss's gradient to what layer `i`, a softmax, read from this tower.
-    fn first_gradient(&self, i: usize, tower: &Tower, context: &Context) {
-        let own = self.net.towers[tower.index][i - 1].parameters();
-        if let (Some(own), Some(dy)) = (own, &tower.steps[i - 1].y.gradient) {
-            tower.softmax.backward(context, own, self.valid, dy);
-        }
+    fn context<'a>(&self, tower: &'a Tower, mode: Mode) -> Context<'a> {
+        tower.context(mode, self.seed, self.valid)
     }
 
     /// Seconds that each layer takes for its output, the gradient to its input
@@ -219,7 +211,7 @@ impl Network {
     /// Queues a step down the gradient.
     pub fn update(&self, rates: Sgd) {
         for tower in &self.towers {
-            let context = tower.context(Mode::Test, self.seed);
+            let context = self.context(tower, Mode::Test);
             tower
                 .parameters()
                 .for_each(|weights| weights.update(&context, rates));
@@ -236,9 +228,8 @@ impl Network {
     /// Waits for the batch and says what became of the images that count.
     pub fn outcome(&self) -> Result<ImageScores> {
         let tower = &self.towers[0];
-        let mut outcome = tower
-            .softmax
-            .outcome(&tower.context(Mode::Test, self.seed))?;
+        let context = self.context(tower, Mode::Test);
+        let mut outcome = tower.loss()?.scores(&context)?;
         for other in &self.towers[1..] {
             other.stream.synchronize()?;
         }
@@ -250,7 +241,7 @@ impl Network {
     /// Waits for the probabilities, `[image][class]`, of the images that count.
     pub fn probabilities(&self) -> Result<Vec<f32>> {
         let tower = &self.towers[0];
-        self.by_image(tower, tower.softmax.probabilities(), self.net.classes)
+        self.by_image(tower, tower.loss()?.probabilities(), self.net.classes)
     }
 
     /// Waits for what a layer gave, `[image][feature]`, all towers joined, of the

@@ -2,9 +2,12 @@
 
 use anyhow::{Context, Result};
 
-use super::spec::{Decay, Init, Input, Lrn, Rates};
+use super::layer::Kind;
+use super::spec::{Decay, Init, Input, Rates};
 
 mod build;
+
+pub use build::{Shaping, positions};
 
 /// Maps and units of a hidden layer come in multiples of this in each tower, as the kernels' tiles do.
 pub const GRANULE: usize = 16;
@@ -45,50 +48,9 @@ pub struct Layer {
     /// Whether the towers must exchange their maps before it.
     pub exchanges: bool,
     /// What it does.
-    pub op: Op,
-}
-
-/// What a layer of one tower does.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Op {
-    /// Convolution with square filters.
-    Convolution {
-        /// Side of a filter.
-        kernel: usize,
-        /// Step between windows.
-        stride: usize,
-        /// Zeros before the first row and column; as many as needed follow the last.
-        pad: usize,
-        /// Its weights and biases.
-        parameters: ParameterSpec,
-    },
-    /// Every output reads every input; inputs are ordered map, row, column.
-    FullyConnected {
-        /// Its weights and biases.
-        parameters: ParameterSpec,
-    },
-    /// max(x, 0)
-    Relu,
-    /// tanh(x)
-    Tanh,
-    /// Local response normalisation over maps.
-    Lrn(Lrn),
-    /// Maximum of each window, of what lies inside the image.
-    MaxPool {
-        /// Side of a window.
-        kernel: usize,
-        /// Step between windows.
-        stride: usize,
-        /// Border before the first row and column.
-        pad: usize,
-    },
-    /// Dropout with this probability of zero.
-    Dropout {
-        /// Probability of zero.
-        p: f64,
-    },
-    /// Softmax over all classes, with the mean negative log-probability as loss.
-    Softmax,
+    pub kind: Kind,
+    /// Its weights and biases, if it has any.
+    pub parameters: Option<ParameterSpec>,
 }
 
 /// The weights and biases of a layer of one tower.
@@ -143,30 +105,26 @@ impl ParameterSpec {
     }
 }
 
-impl Op {
-    /// Whether such a layer overwrites its input.
-    pub fn in_place(&self) -> bool {
-        matches!(self, Op::Relu | Op::Tanh | Op::Dropout { .. })
-    }
-}
-
 impl Layer {
     /// The layer's weights and biases, if it has any.
     pub fn parameters(&self) -> Option<&ParameterSpec> {
-        match &self.op {
-            Op::Convolution { parameters, .. } | Op::FullyConnected { parameters } => {
-                Some(parameters)
-            }
-            _ => None,
-        }
+        self.parameters.as_ref()
     }
 
-    /// Side of its filters or windows: 1 where it has none.
-    pub fn kernel(&self) -> usize {
-        match self.op {
-            Op::Convolution { kernel, .. } | Op::MaxPool { kernel, .. } => kernel,
-            _ => 1,
-        }
+    /// The weights and biases of a layer that has some.
+    pub(super) fn own_parameters(&self) -> Result<&ParameterSpec> {
+        self.parameters()
+            .with_context(|| format!("layer {}: has no weights", self.name))
+    }
+
+    /// Whether it overwrites its input.
+    pub fn in_place(&self) -> bool {
+        self.kind.keys().in_place()
+    }
+
+    /// Whether it ends the network.
+    pub fn is_loss(&self) -> bool {
+        self.kind.keys().is_loss()
     }
 }
 
@@ -181,7 +139,7 @@ impl Net {
         let of = |i: usize| {
             let layers = self.towers.iter().map(|tower| &tower[i]);
             let first = &self.towers[0][i];
-            let joint = !matches!(first.op, Op::Softmax);
+            let joint = !first.is_loss();
             let channels = layers.clone().map(|layer| layer.output.channels).sum();
             let output = if joint {
                 Dims {
@@ -208,7 +166,7 @@ impl Net {
     /// there is to see of it once the network has run.
     pub fn last_in_place(&self, i: usize) -> usize {
         let after = self.towers[0][i + 1..].iter();
-        i + after.take_while(|layer| layer.op.in_place()).count()
+        i + after.take_while(|layer| layer.in_place()).count()
     }
 
     /// The place of a layer in every tower's list.

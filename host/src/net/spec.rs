@@ -36,14 +36,17 @@
 //! \[pad 0\] \[rounding "floor"\]) and `dropout` (p).
 
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use toml::Table;
 
 pub(crate) use read::{from_value, parse_toml};
 
+use super::layer::Kind;
 use crate::train::schedule::Rule;
 
 mod check;
 mod read;
+
+pub(super) use check::check_parameters;
 
 /// The networks that come with the program: name and text.
 pub const PRESETS: [(&str, &str); 2] = [
@@ -132,143 +135,6 @@ pub struct LayerSpec {
     pub kind: Kind,
 }
 
-/// What a layer does, with the numbers as written (maps and units of all towers together).
-#[derive(Clone, Debug, PartialEq)]
-pub enum Kind {
-    /// `convolution`
-    Convolution(Convolution),
-    /// `fully-connected`
-    FullyConnected(FullyConnected),
-    /// `relu`
-    Relu,
-    /// `tanh`
-    Tanh,
-    /// `lrn`
-    Lrn(Lrn),
-    /// `max-pool`
-    MaxPool(MaxPool),
-    /// `dropout`
-    Dropout(Dropout),
-    /// `softmax`
-    Softmax,
-}
-
-/// A convolution as written.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Convolution {
-    /// Output maps of all towers together.
-    pub maps: usize,
-    /// Side of a filter.
-    pub kernel: usize,
-    /// Step between windows.
-    #[serde(default = "one")]
-    pub stride: usize,
-    /// Zeros around the image.
-    #[serde(default)]
-    pub pad: usize,
-    /// Whether a last, overhanging window counts.
-    #[serde(default)]
-    pub rounding: Rounding,
-    /// Whose maps it sees.
-    #[serde(default)]
-    pub reads: Reads,
-    /// Initial values.
-    #[serde(default)]
-    pub init: Init,
-    /// Multipliers of the learning rate.
-    #[serde(default)]
-    pub rates: Rates,
-    /// Multipliers of the weight decay.
-    #[serde(default)]
-    pub decay: Decay,
-}
-
-/// A fully connected layer as written.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct FullyConnected {
-    /// Outputs of all towers together.
-    pub units: Units,
-    /// Whose maps it sees.
-    #[serde(default)]
-    pub reads: Reads,
-    /// Initial values.
-    #[serde(default)]
-    pub init: Init,
-    /// Multipliers of the learning rate.
-    #[serde(default)]
-    pub rates: Rates,
-    /// Multipliers of the weight decay.
-    #[serde(default)]
-    pub decay: Decay,
-}
-
-/// Local response normalisation over neighbouring maps of a tower: b = a / (k + α Σ a²)^β.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Lrn {
-    /// k
-    pub k: f64,
-    /// Maps in the sum.
-    pub n: usize,
-    /// α
-    pub alpha: f64,
-    /// β
-    pub beta: f64,
-    /// Use α/n for α, as the authors' program, Caffe and PyTorch do; the paper's formula does not.
-    #[serde(default)]
-    pub alpha_over_n: bool,
-}
-
-/// Max-pooling as written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct MaxPool {
-    /// Side of a window.
-    pub kernel: usize,
-    /// Step between windows; smaller than `kernel` means overlapping pooling.
-    pub stride: usize,
-    /// Border that windows may start in; it never is the maximum.
-    #[serde(default)]
-    pub pad: usize,
-    /// Whether a last, overhanging window counts.
-    #[serde(default)]
-    pub rounding: Rounding,
-}
-
-/// Dropout: training zeroes each unit with probability p, testing multiplies by 1 − p.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Dropout {
-    /// Probability of zero.
-    pub p: f64,
-}
-
-/// Outputs of a fully connected layer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "Value")]
-pub enum Units {
-    /// As many as the data has classes: the last fully connected layer.
-    Classes,
-    /// So many, all towers together.
-    Count(usize),
-}
-
-impl TryFrom<Value> for Units {
-    type Error = String;
-
-    fn try_from(value: Value) -> Result<Self, String> {
-        match &value {
-            Value::String(word) if word == "classes" => Ok(Self::Classes),
-            Value::Integer(n) if *n > 0 => Ok(Self::Count(*n as usize)),
-            _ => Err(format!(
-                "units = {value}: expected a positive count or \"classes\""
-            )),
-        }
-    }
-}
-
 /// What becomes of a last window that hangs over the edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -352,10 +218,6 @@ impl Default for Decay {
             biases: 0.0,
         }
     }
-}
-
-fn one() -> usize {
-    1
 }
 
 fn three() -> usize {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::context::{Context, Mode};
-use super::layer::softmax::Softmax;
-use super::layer::{self, Backward, Layer};
-use super::shapes::{self, Net, Op};
+use super::layer::softmax::Loss;
+use super::layer::{Backward, Layer, Site};
+use super::shapes::{self, Net};
 use crate::device::{Buffer, Device, Stream};
 
 /// A tower, ready for batches of fixed size.
@@ -15,7 +15,7 @@ pub struct Tower {
     /// Which one it is.
     pub index: usize,
     pub(super) steps: Vec<Step>,
-    pub(super) softmax: Softmax,
+    pub(super) labels: Buffer<u32>,
     pub(super) image: Buffer<f32>,
     pub(super) stream: Box<dyn Stream>,
     /// Fetches what other towers have, beside the work of `stream`.
@@ -27,7 +27,7 @@ pub struct Tower {
 /// A layer with what it reads and writes.
 pub(super) struct Step {
     pub name: String,
-    layer: Option<Box<dyn Layer>>,
+    layer: Box<dyn Layer>,
     pub x: Activation,
     pub y: Activation,
     pub exchange: Option<Exchange>,
@@ -75,15 +75,11 @@ impl Tower {
         };
         let image = builder.floats(net.input.channels * net.input.crop * net.input.crop)?;
         let steps = builder.steps(&image)?;
-        let scratch = steps
-            .iter()
-            .filter_map(|step| step.layer.as_ref())
-            .map(|l| l.scratch())
-            .max();
+        let scratch = steps.iter().map(|step| step.layer.scratch()).max();
         Ok(Tower {
             index,
             steps,
-            softmax: Softmax::new(net.classes, device, batch)?,
+            labels: Buffer::new(device, batch)?,
             image,
             // SAFETY: what the towers read of each other's memory is ordered in `exchange`.
             stream: unsafe { device.clone().stream() }?,
@@ -94,28 +90,31 @@ impl Tower {
         })
     }
 
-    pub(super) fn context(&self, mode: Mode, seed: [u32; 2]) -> Context<'_> {
+    pub(super) fn context(&self, mode: Mode, seed: [u32; 2], valid: usize) -> Context<'_> {
         Context {
             stream: &*self.stream,
             scratch: &self.scratch,
             mode,
             seed,
+            labels: &self.labels,
+            valid,
         }
+    }
+
+    /// The end of the network.
+    pub(super) fn loss(&self) -> Result<&Loss> {
+        let last = self.steps.last().and_then(|step| step.layer.loss());
+        last.context("the network has no loss")
     }
 
     /// Layers with weights, first to last.
     pub(super) fn parameters(&self) -> impl Iterator<Item = &super::Parameters> {
-        self.steps
-            .iter()
-            .filter_map(|step| step.layer.as_ref()?.parameters())
+        self.steps.iter().filter_map(|step| step.layer.parameters())
     }
 
     pub(super) fn forward(&self, i: usize, context: &Context) {
         let step = &self.steps[i];
-        match &step.layer {
-            Some(layer) => layer.forward(context, &step.x.value, &step.y.value),
-            None => self.softmax.forward(context, &step.x.value),
-        }
+        step.layer.forward(context, &step.x.value, &step.y.value);
     }
 
     /// Queues the gradient to what layer `i` read.
@@ -141,7 +140,7 @@ impl Step {
             dy: self.y.gradient.as_ref()?,
             dx: self.x.gradient.as_ref(),
         };
-        Some((self.layer.as_deref()?, at))
+        Some((&*self.layer, at))
     }
 }
 
@@ -168,30 +167,29 @@ impl Builder<'_> {
         let mut exchange = None;
         let mut steps = Vec::with_capacity(layers.len());
         for (i, layer) in layers.iter().enumerate() {
-            let (y, next_exchange) = match &layer.op {
-                op if op.in_place() => (x.clone(), exchange.take()),
-                Op::Softmax => (x.clone(), None),
-                _ => self.output(i)?,
-            };
-            let exchange_here = if layer.exchanges {
-                exchange.take()
+            let exchange_here = exchange.take_if(|_| layer.exchanges);
+            let (y, next_exchange) = if layer.in_place() || layer.is_loss() {
+                (x.clone(), exchange.take())
             } else {
-                None
+                self.output(i)?
             };
             if let Some(e) = &exchange_here {
                 x = Activation {
                     value: e.whole.clone(),
-                    gradient: e.gradients.clone(),
+                    // A loss gives every tower the gradient to its part alone.
+                    gradient: e.gradients.clone().or(y.gradient.clone()),
                 };
             }
             let id = (i * self.net.towers.len() + self.index) as u32;
-            let runs = match &layer.op {
-                Op::Softmax => None,
-                _ => Some(layer::build(layer, self.device, self.batch, id)?),
+            let site = Site {
+                tower: layers,
+                index: i,
+                images: self.batch,
+                id,
             };
             steps.push(Step {
                 name: layer.name.clone(),
-                layer: runs,
+                layer: layer.kind.keys().build(&site, self.device)?,
                 x,
                 y: y.clone(),
                 exchange: exchange_here,
@@ -206,7 +204,7 @@ impl Builder<'_> {
     /// next layer reads those of all towers.
     fn output(&self, i: usize) -> Result<(Activation, Option<Exchange>)> {
         let layers = &self.net.towers[self.index];
-        let next = layers[i + 1..].iter().find(|layer| !layer.op.in_place());
+        let next = layers[i + 1..].iter().find(|layer| !layer.in_place());
         let padded = stored(&layers[i]);
         let gradient = Some(self.floats(padded)?);
         let Some(next) = next.filter(|layer| layer.exchanges) else {
@@ -228,7 +226,7 @@ impl Builder<'_> {
         let whole = room.slice(0..last * self.batch);
         let value = room.slice(own.start * self.batch..(own.start + padded) * self.batch);
         let parts_in_floats = parts.iter().map(scale).collect();
-        if !matches!(next.op, Op::Softmax) {
+        if !next.is_loss() {
             gradients = Some(self.floats(last)?);
             shares = Some(self.floats(own.len() * self.net.towers.len())?);
         }

@@ -1,18 +1,74 @@
 //! Dropout, in place.
 
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
 use gpu_kernels::dropout::Mask;
 use gpu_kernels::launch;
+use serde::Deserialize;
 
-use super::{Backward, Layer};
-use crate::device::Buffer;
+use super::{Backward, Keys, Layer, Site};
+use crate::check::Cases;
+use crate::check::data::{random, unwritten};
+use crate::device::{Buffer, Device};
 use crate::net::context::{Context, Mode};
 
+/// Dropout: training zeroes each unit with probability p, testing multiplies by 1 − p.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Dropout {
-    pub p: f32,
-    pub id: u32,
+    /// Probability of zero.
+    pub p: f64,
 }
 
-impl Dropout {
+impl Keys for Dropout {
+    fn check(&self) -> Result<()> {
+        ensure!(
+            (0.0..1.0).contains(&self.p),
+            "p must be in [0, 1), found {}",
+            self.p
+        );
+        Ok(())
+    }
+
+    fn in_place(&self) -> bool {
+        true
+    }
+
+    fn build(&self, site: &Site, _: &Arc<dyn Device>) -> Result<Box<dyn Layer>> {
+        Ok(Box::new(Drops {
+            p: self.p as f32,
+            id: site.id,
+        }))
+    }
+
+    fn cases(&self, site: &Site, all: &mut Cases) {
+        let (len, p) = (site.layer().output.len() * site.images, self.p as f32);
+        let mask = Mask {
+            probability: p,
+            seed: [7, 9],
+            stream: 3,
+            step: 4,
+        };
+        let tensors = || [random(1, len, 1.0), unwritten(len)];
+        all.add("dropout_forward", len, tensors(), move |at| {
+            launch::dropout_forward(mask, at.read(0), at.write(1), at.target())
+        });
+        all.add("dropout_backward", len, tensors(), move |at| {
+            launch::dropout_backward(mask, at.read(0), at.write(1), at.target())
+        });
+        all.add("scale", len, tensors(), move |at| {
+            launch::scale(1.0 - p, at.read(0), at.write(1), at.target())
+        });
+    }
+}
+
+struct Drops {
+    p: f32,
+    id: u32,
+}
+
+impl Drops {
     fn mask(&self, context: &Context, step: u32) -> Mask {
         Mask {
             probability: self.p,
@@ -23,7 +79,7 @@ impl Dropout {
     }
 }
 
-impl Layer for Dropout {
+impl Layer for Drops {
     fn forward(&self, context: &Context, x: &Buffer<f32>, y: &Buffer<f32>) {
         context.stream.launch(|on| {
             let (x, y) = (on.read(x), on.write(y));

@@ -1,34 +1,89 @@
 //! Local response normalisation.
 
+use std::sync::Arc;
+
+use anyhow::{Result, ensure};
 use gpu_kernels::{launch, lrn};
+use serde::{Deserialize, Serialize};
 
-use super::{Backward, Layer};
-use crate::device::Buffer;
+use super::{Backward, Keys, Layer, Site};
+use crate::check::Cases;
+use crate::check::data::{random, unwritten};
+use crate::device::{Buffer, Device};
 use crate::net::context::Context;
-use crate::net::shapes;
-use crate::net::spec;
 
-pub struct Lrn(lrn::Shape);
+/// Local response normalisation over neighbouring maps of a tower: b = a / (k + α Σ a²)^β.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Lrn {
+    /// k
+    pub k: f64,
+    /// Maps in the sum.
+    pub n: usize,
+    /// α
+    pub alpha: f64,
+    /// β
+    pub beta: f64,
+    /// Use α/n for α, as the authors' program, Caffe and PyTorch do; the paper's formula does not.
+    #[serde(default)]
+    pub alpha_over_n: bool,
+}
 
 impl Lrn {
-    pub fn new(spec: &spec::Lrn, layer: &shapes::Layer, batch: usize) -> Self {
-        let alpha = if spec.alpha_over_n {
-            spec.alpha / spec.n as f64
+    fn shape(&self, site: &Site) -> lrn::Shape {
+        let input = site.layer().input;
+        let alpha = if self.alpha_over_n {
+            self.alpha / self.n as f64
         } else {
-            spec.alpha
+            self.alpha
         };
-        Lrn(lrn::Shape {
-            channels: layer.input.channels as u32,
-            columns: (layer.input.height * layer.input.width * batch) as u32,
-            size: spec.n as u32,
-            k: spec.k as f32,
+        lrn::Shape {
+            channels: input.channels as u32,
+            columns: (input.height * input.width * site.images) as u32,
+            size: self.n as u32,
+            k: self.k as f32,
             alpha: alpha as f32,
-            beta: spec.beta as f32,
-        })
+            beta: self.beta as f32,
+        }
     }
 }
 
-impl Layer for Lrn {
+impl Keys for Lrn {
+    fn check(&self) -> Result<()> {
+        ensure!(self.n >= 1, "n must be at least 1");
+        ensure!(
+            self.k > 0.0 && self.alpha >= 0.0,
+            "k must be positive and alpha at least 0"
+        );
+        ensure!(
+            self.alpha.is_finite() && self.beta.is_finite() && self.k.is_finite(),
+            "k, alpha, beta must be finite"
+        );
+        Ok(())
+    }
+
+    fn build(&self, site: &Site, _: &Arc<dyn Device>) -> Result<Box<dyn Layer>> {
+        Ok(Box::new(Normalises(self.shape(site))))
+    }
+
+    fn cases(&self, site: &Site, all: &mut Cases) {
+        let shape = self.shape(site);
+        let len = shape.len();
+        let text = format!("{} channels of {}", shape.channels, shape.columns);
+        let tensors = [random(1, len, 9.0), unwritten(len)];
+        all.add("lrn_forward", &text, tensors, move |at| {
+            launch::lrn_forward(shape, at.read(0), at.write(1), at.target())
+        });
+        let tensors = [random(1, len, 9.0), random(2, len, 1.0), unwritten(len)];
+        all.add("lrn_backward", &text, tensors, move |at| {
+            launch::lrn_backward(shape, at.read(0), at.read(1), at.write(2), at.target())
+        });
+    }
+}
+
+struct Normalises(lrn::Shape);
+
+impl Layer for Normalises {
     fn forward(&self, context: &Context, x: &Buffer<f32>, y: &Buffer<f32>) {
         context
             .stream

@@ -1,21 +1,128 @@
-//! What the layers of a tower do, a file for each kind.
+//! The kinds of layers, a file for each: its keys in a network's file, its shapes, what
+//! it allocates and queues, and its cases for `check-kernels`.
 
-mod activation;
-pub(crate) mod convolution;
-mod dropout;
-mod fully_connected;
-mod lrn;
-mod pool;
+pub mod activation;
+pub mod convolution;
+pub mod dropout;
+pub mod fully_connected;
+pub mod lrn;
+pub mod pool;
 pub mod softmax;
+mod sums;
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use toml::Value;
 
 use super::context::Context;
 use super::parameters::Parameters;
-use super::shapes::{self, Op};
+use super::shapes::{self, Dims, ParameterSpec, Shaping};
+use super::spec::{Reads, from_value};
+use crate::check::Cases;
 use crate::device::{Buffer, Device};
+
+/// Makes [`Kind`] of the kinds by their words in a network's file.
+macro_rules! kinds {
+    ($($word:literal => $kind:ident($keys:path),)*) => {
+        /// What a layer does: its kind, with its keys as written (maps and units of all
+        /// towers together).
+        #[derive(Clone, Debug, PartialEq)]
+        pub enum Kind {
+            $(#[doc = concat!("`", $word, "`")] $kind($keys),)*
+        }
+
+        impl Kind {
+            /// Reads the keys of a kind.
+            pub(super) fn read(kind: &str, keys: Value) -> Result<Self> {
+                match kind {
+                    $($word => from_value(keys).map(Self::$kind),)*
+                    _ => bail!("unknown kind `{kind}`, expected {}", listed(&[$($word),*])),
+                }
+            }
+
+            /// Its keys.
+            pub fn keys(&self) -> &dyn Keys {
+                match self {
+                    $(Self::$kind(keys) => keys,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    "convolution" => Convolution(convolution::Convolution),
+    "fully-connected" => FullyConnected(fully_connected::FullyConnected),
+    "relu" => Relu(activation::Relu),
+    "tanh" => Tanh(activation::Tanh),
+    "lrn" => Lrn(lrn::Lrn),
+    "max-pool" => MaxPool(pool::MaxPool),
+    "dropout" => Dropout(dropout::Dropout),
+    "softmax" => Softmax(softmax::Softmax),
+}
+
+/// `a, b or c`
+fn listed(words: &[&str]) -> String {
+    match words {
+        [first @ .., last] if !first.is_empty() => format!("{} or {last}", first.join(", ")),
+        _ => words.concat(),
+    }
+}
+
+/// The keys of a layer, and what follows from them.
+pub trait Keys {
+    /// Whether the numbers make sense, as far as it can be told without shapes.
+    fn check(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Whose channels it reads.
+    fn reads(&self) -> Reads {
+        Reads::Own
+    }
+
+    /// Whether it overwrites its input.
+    fn in_place(&self) -> bool {
+        false
+    }
+
+    /// Whether it ends the network: every tower has all of its output, and it makes the
+    /// gradient to each tower's part of its input.
+    fn is_loss(&self) -> bool {
+        false
+    }
+
+    /// Its output, and its weights and biases if it has any.
+    fn shape(&self, input: Dims, _tower: &mut Shaping) -> Result<(Dims, Option<ParameterSpec>)> {
+        Ok((input, None))
+    }
+
+    /// Allocates what it needs on a device.
+    fn build(&self, site: &Site, device: &Arc<dyn Device>) -> Result<Box<dyn Layer>>;
+
+    /// Adds its kernels on its shapes for `check-kernels`.
+    fn cases(&self, site: &Site, all: &mut Cases);
+}
+
+/// Where in a network a layer is.
+pub struct Site<'a> {
+    /// Its tower.
+    pub tower: &'a [shapes::Layer],
+    /// Which of the tower's layers it is.
+    pub index: usize,
+    /// Images of a batch.
+    pub images: usize,
+    /// Tells its random numbers from those of other layers and towers.
+    pub id: u32,
+}
+
+impl Site<'_> {
+    /// The layer.
+    pub fn layer(&self) -> &shapes::Layer {
+        &self.tower[self.index]
+    }
+}
 
 /// What a layer gave and what it gets back.
 pub struct Backward<'a> {
@@ -38,7 +145,7 @@ pub trait Layer: Send {
     fn input_gradient(&self, context: &Context, at: &Backward);
 
     /// Then queues the gradients to the parameters, if it has any.
-    fn weight_gradient(&self, _pass: &Context, _at: &Backward) {}
+    fn weight_gradient(&self, _context: &Context, _at: &Backward) {}
 
     /// Floats of scratch memory it uses.
     fn scratch(&self) -> usize {
@@ -49,27 +156,9 @@ pub trait Layer: Send {
     fn parameters(&self) -> Option<&Parameters> {
         None
     }
-}
 
-/// Makes a layer; `id` tells its random numbers from those of others.
-pub fn build(
-    layer: &shapes::Layer,
-    device: &Arc<dyn Device>,
-    batch: usize,
-    id: u32,
-) -> Result<Box<dyn Layer>> {
-    Ok(match &layer.op {
-        Op::Convolution { .. } => {
-            Box::new(convolution::Convolution::new(layer, device, batch, id)?)
-        }
-        Op::FullyConnected { .. } => Box::new(fully_connected::FullyConnected::new(
-            layer, device, batch, id,
-        )?),
-        Op::Relu => Box::new(activation::Relu),
-        Op::Tanh => Box::new(activation::Tanh),
-        Op::Lrn(lrn) => Box::new(lrn::Lrn::new(lrn, layer, batch)),
-        Op::MaxPool { .. } => Box::new(pool::MaxPool::new(layer, device, batch)?),
-        Op::Dropout { p } => Box::new(dropout::Dropout { p: *p as f32, id }),
-        Op::Softmax => anyhow::bail!("layer {}: a softmax ends the network", layer.name),
-    })
+    /// What it knows of the batch, if it ends the network.
+    fn loss(&self) -> Option<&softmax::Loss> {
+        None
+    }
 }

@@ -2,45 +2,107 @@
 
 use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use gpu_kernels::{launch, pool};
+use serde::Deserialize;
 
-use super::{Backward, Layer};
+use super::{Backward, Keys, Layer, Site};
+use crate::check::Cases;
+use crate::check::data::{random, unwritten, whole};
 use crate::device::{Buffer, Device};
 use crate::net::context::Context;
-use crate::net::shapes::{self, Op};
+use crate::net::shapes::{Dims, ParameterSpec, Shaping, positions};
+use crate::net::spec::Rounding;
 
+/// Max-pooling as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct MaxPool {
+    /// Side of a window.
+    pub kernel: usize,
+    /// Step between windows; smaller than `kernel` means overlapping pooling.
+    pub stride: usize,
+    /// Border that windows may start in; it never is the maximum.
+    #[serde(default)]
+    pub pad: usize,
+    /// Whether a last, overhanging window counts.
+    #[serde(default)]
+    pub rounding: Rounding,
+}
+
+impl MaxPool {
+    fn sizes(&self, site: &Site) -> pool::Shape {
+        let (input, output) = (site.layer().input, site.layer().output);
+        pool::Shape::new(
+            [input.channels, input.height, input.width].map(|n| n as u32),
+            [output.height as u32, output.width as u32],
+            self.kernel as u32,
+            self.stride as u32,
+            site.images as u32,
+        )
+    }
+}
+
+impl Keys for MaxPool {
+    fn check(&self) -> Result<()> {
+        ensure!(
+            self.kernel >= 1 && self.stride >= 1,
+            "kernel and stride must be at least 1"
+        );
+        ensure!(
+            self.pad < self.kernel,
+            "pad {} must be smaller than kernel {}",
+            self.pad,
+            self.kernel
+        );
+        Ok(())
+    }
+
+    fn shape(&self, input: Dims, _: &mut Shaping) -> Result<(Dims, Option<ParameterSpec>)> {
+        let windows = |side| positions(side, self.kernel, self.stride, self.pad, self.rounding);
+        let output = Dims {
+            height: windows(input.height)?,
+            width: windows(input.width)?,
+            ..input
+        };
+        Ok((output, None))
+    }
+
+    fn build(&self, site: &Site, device: &Arc<dyn Device>) -> Result<Box<dyn Layer>> {
+        let layer = site.layer();
+        ensure!(self.pad == 0, "layer {}: pooling has no pad", layer.name);
+        Ok(Box::new(Pools {
+            shape: self.sizes(site),
+            winner: Buffer::new(device, layer.output.len() * site.images)?,
+        }))
+    }
+
+    fn cases(&self, site: &Site, all: &mut Cases) {
+        let (shape, input) = (self.sizes(site), site.layer().input);
+        let (x, y) = (shape.input_len(), shape.output_len());
+        let text = format!(
+            "{}x{}x{}, window {}, stride {}, {} images",
+            input.channels, input.height, input.width, self.kernel, self.stride, site.images
+        );
+        let tensors = [random(1, x, 1.0), unwritten(y), unwritten(y)];
+        all.add("max_pool_forward", &text, tensors, move |at| {
+            launch::max_pool_forward(shape, at.read(0), at.write(1), at.write(2), at.target())
+        });
+        // Any place in a window may have won, for the gradient's sake, if it lies in the image.
+        let winner = whole(1, y, (self.kernel * self.kernel) as u32);
+        let tensors = [winner, random(2, y, 1.0), unwritten(x)];
+        all.add("max_pool_backward", &text, tensors, move |at| {
+            launch::max_pool_backward(shape, at.read(0), at.read(1), at.write(2), at.target())
+        });
+    }
+}
+
+struct Pools {
     shape: pool::Shape,
     winner: Buffer<f32>,
 }
 
-impl MaxPool {
-    pub fn new(layer: &shapes::Layer, device: &Arc<dyn Device>, batch: usize) -> Result<Self> {
-        let Op::MaxPool {
-            kernel,
-            stride,
-            pad,
-        } = layer.op
-        else {
-            bail!("layer {}: not a pooling", layer.name)
-        };
-        ensure!(pad == 0, "layer {}: pooling has no pad", layer.name);
-        let shape = pool::Shape::new(
-            [layer.input.channels, layer.input.height, layer.input.width].map(|n| n as u32),
-            [layer.output.height as u32, layer.output.width as u32],
-            kernel as u32,
-            stride as u32,
-            batch as u32,
-        );
-        Ok(MaxPool {
-            shape,
-            winner: Buffer::new(device, layer.output.len() * batch)?,
-        })
-    }
-}
-
-impl Layer for MaxPool {
+impl Layer for Pools {
     fn forward(&self, context: &Context, x: &Buffer<f32>, y: &Buffer<f32>) {
         context.stream.launch(|on| {
             let (x, y, winner) = (on.read(x), on.write(y), on.write(&self.winner));

@@ -2,18 +2,97 @@
 
 use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use gpu_kernels::launch::{self, LossGradient};
+use serde::Deserialize;
 
+use super::{Backward, Keys, Layer, Site};
+use crate::check::Cases;
+use crate::check::data::{below, random, unwritten};
 use crate::device::{Buffer, Device};
 use crate::net::context::Context;
-use crate::net::shapes::ParameterSpec;
+use crate::net::spec::Reads;
 
 /// Softmax over all classes with the mean negative log-probability as loss.
-pub struct Softmax {
-    classes: u32,
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Softmax {}
+
+impl Softmax {
+    /// The tower's part of the logits, of which the layer before has the weights.
+    fn wanted(site: &Site, valid: u32) -> Result<LossGradient> {
+        let before = site.index.checked_sub(1).map(|i| &site.tower[i]);
+        let own = before
+            .context("a softmax reads a layer")?
+            .own_parameters()?;
+        Ok(LossGradient {
+            classes: site.layer().input.channels as u32,
+            first: own.first_output as u32,
+            rows: own.outputs as u32,
+            rows_padded: own.padded_outputs() as u32,
+            valid,
+        })
+    }
+}
+
+impl Keys for Softmax {
+    fn reads(&self) -> Reads {
+        Reads::Both
+    }
+
+    fn is_loss(&self) -> bool {
+        true
+    }
+
+    fn build(&self, site: &Site, device: &Arc<dyn Device>) -> Result<Box<dyn Layer>> {
+        let (classes, images) = (site.layer().input.channels, site.images);
+        Ok(Box::new(Loss {
+            wanted: Softmax::wanted(site, images as u32)?,
+            images: images as u32,
+            probabilities: Buffer::new(device, classes * images)?,
+            loss: Buffer::new(device, images)?,
+            rank: Buffer::new(device, images)?,
+        }))
+    }
+
+    fn cases(&self, site: &Site, all: &mut Cases) {
+        let images = site.images;
+        let Ok(wanted) = Softmax::wanted(site, images as u32 - 1) else {
+            return;
+        };
+        let (classes, len) = (wanted.classes, wanted.classes as usize * images);
+        let text = format!("{classes} classes, {images} images");
+        let sides = [classes, images as u32];
+        let tensors = [random(1, len, 9.0), unwritten(len)];
+        all.add("softmax", &text, tensors, move |at| {
+            launch::softmax(sides, at.read(0), at.write(1), at.target())
+        });
+        let tensors = [
+            random(1, len, 9.0),
+            below(2, images, classes),
+            unwritten(images),
+            unwritten(images),
+        ];
+        all.add("cross_entropy", &text, tensors, move |at| {
+            let (logits, labels) = (at.read(0), at.read(1));
+            let (loss, rank) = (at.write(2), at.write(3));
+            launch::cross_entropy(classes, logits, labels, loss, rank, at.target())
+        });
+        let tensors = [
+            random(1, len, 1.0),
+            below(2, images, classes),
+            unwritten(wanted.rows_padded as usize * images),
+        ];
+        all.add("softmax_gradient", &text, tensors, move |at| {
+            launch::softmax_gradient(wanted, at.read(0), at.read(1), at.write(2), at.target())
+        });
+    }
+}
+
+/// What the end of the network knows of a batch.
+pub struct Loss {
+    wanted: LossGradient,
     images: u32,
-    labels: Buffer<u32>,
     probabilities: Buffer<f32>,
     loss: Buffer<f32>,
     rank: Buffer<f32>,
@@ -28,68 +107,52 @@ pub struct ImageScores {
     pub rank: Vec<f32>,
 }
 
-impl Softmax {
-    /// For so many classes and images.
-    pub fn new(classes: usize, device: &Arc<dyn Device>, batch: usize) -> Result<Self> {
-        Ok(Softmax {
-            classes: classes as u32,
-            images: batch as u32,
-            labels: Buffer::new(device, batch)?,
-            probabilities: Buffer::new(device, classes * batch)?,
-            loss: Buffer::new(device, batch)?,
-            rank: Buffer::new(device, batch)?,
-        })
-    }
-
-    /// Where the labels go.
-    pub fn labels(&self) -> &Buffer<u32> {
-        &self.labels
-    }
-
+impl Loss {
     /// `[class][image]`
     pub fn probabilities(&self) -> &Buffer<f32> {
         &self.probabilities
     }
 
-    /// Queues probabilities and loss from the logits of all classes.
-    pub fn forward(&self, context: &Context, logits: &Buffer<f32>) {
-        let (classes, images) = (self.classes, self.images);
+    /// Waits for the batch.
+    pub fn scores(&self, context: &Context) -> Result<ImageScores> {
+        Ok(ImageScores {
+            loss: context.stream.download(&self.loss)?,
+            rank: context.stream.download(&self.rank)?,
+        })
+    }
+}
+
+impl Layer for Loss {
+    /// Queues probabilities and losses from the logits of all classes.
+    fn forward(&self, context: &Context, x: &Buffer<f32>, _: &Buffer<f32>) {
+        let (classes, labels) = (self.wanted.classes, context.labels);
         // Behind the last class may be padding.
-        let logits = logits.slice(0..self.probabilities.len());
+        let logits = x.slice(0..self.probabilities.len());
         context.stream.launch(|on| {
             let (logits, probabilities) = (on.read(&logits), on.write(&self.probabilities));
-            launch::softmax([classes, images], logits, probabilities, on.target())
+            launch::softmax([classes, self.images], logits, probabilities, on.target())
         });
         context.stream.launch(|on| {
-            let (logits, labels) = (on.read(&logits), on.read(&self.labels));
+            let (logits, labels) = (on.read(&logits), on.read(labels));
             let (loss, rank) = (on.write(&self.loss), on.write(&self.rank));
             launch::cross_entropy(classes, logits, labels, loss, rank, on.target())
         });
     }
 
-    /// Queues the gradient of the mean loss of the first `valid` images to the
-    /// logits of one tower.
-    pub fn backward(&self, context: &Context, own: &ParameterSpec, valid: usize, dy: &Buffer<f32>) {
-        let [first, rows, rows_padded] =
-            [own.first_output, own.outputs, own.padded_outputs()].map(|n| n as u32);
+    /// Queues the gradient of the mean loss of the images that count to this tower's logits.
+    fn input_gradient(&self, context: &Context, at: &Backward) {
+        let Some(dx) = at.dx else { return };
         let wanted = LossGradient {
-            classes: self.classes,
-            first,
-            rows,
-            rows_padded,
-            valid: valid as u32,
+            valid: context.valid as u32,
+            ..self.wanted
         };
         context.stream.launch(|on| {
-            let (probabilities, labels) = (on.read(&self.probabilities), on.read(&self.labels));
-            launch::softmax_gradient(wanted, probabilities, labels, on.write(dy), on.target())
+            let (probabilities, labels) = (on.read(&self.probabilities), on.read(context.labels));
+            launch::softmax_gradient(wanted, probabilities, labels, on.write(dx), on.target())
         });
     }
 
-    /// Waits for the batch.
-    pub fn outcome(&self, context: &Context) -> Result<ImageScores> {
-        Ok(ImageScores {
-            loss: context.stream.download(&self.loss)?,
-            rank: context.stream.download(&self.rank)?,
-        })
+    fn loss(&self) -> Option<&Loss> {
+        Some(self)
     }
 }

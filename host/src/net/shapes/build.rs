@@ -1,11 +1,13 @@
 //! From the network as written to its shapes.
 
+use std::ops::Range;
+
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{Dims, GRANULE, Layer, Net, Op, ParameterSpec};
-use crate::net::spec::{
-    Convolution, FullyConnected, Init, Input, Kind, MaxPool, Reads, Rounding, Spec, Units,
-};
+use super::{Dims, GRANULE, Layer, Net};
+use crate::net::layer::Kind;
+use crate::net::layer::fully_connected::Units;
+use crate::net::spec::{Init, Input, Reads, Rounding, Spec};
 
 impl Spec {
     /// Builds the shapes for `classes` classes with every hidden layer `width` times as wide.
@@ -25,7 +27,7 @@ impl Spec {
         self.check_order()
             .with_context(|| format!("net {}", self.name))?;
         let towers =
-            (0..self.towers).map(|tower| Builder::new(self, width, classes, tower).layers());
+            (0..self.towers).map(|tower| Shaping::new(self, width, classes, tower).layers());
         let towers = towers
             .collect::<Result<Vec<_>>>()
             .with_context(|| format!("net {}", self.name))?;
@@ -42,11 +44,11 @@ impl Spec {
             |kind: &Kind| matches!(kind, Kind::FullyConnected(f) if f.units == Units::Classes);
         match self.layers.as_slice() {
             [hidden @ .., last, softmax]
-                if softmax.kind == Kind::Softmax && outputs(&last.kind) =>
+                if softmax.kind.keys().is_loss() && outputs(&last.kind) =>
             {
                 match hidden
                     .iter()
-                    .find(|layer| layer.kind == Kind::Softmax || outputs(&layer.kind))
+                    .find(|layer| layer.kind.keys().is_loss() || outputs(&layer.kind))
                 {
                     Some(layer) => bail!(
                         "layer {}: only the end of the network can be this",
@@ -63,7 +65,7 @@ impl Spec {
 }
 
 /// Walks the layers of one tower.
-struct Builder<'a> {
+pub struct Shaping<'a> {
     spec: &'a Spec,
     width: f64,
     classes: usize,
@@ -76,7 +78,7 @@ struct Builder<'a> {
     split: bool,
 }
 
-impl<'a> Builder<'a> {
+impl<'a> Shaping<'a> {
     fn new(spec: &'a Spec, width: f64, classes: usize, tower: usize) -> Self {
         let Input { crop, channels, .. } = spec.input;
         let shape = Dims {
@@ -107,12 +109,7 @@ impl<'a> Builder<'a> {
     }
 
     fn layer(&mut self, name: &str, kind: &Kind) -> Result<Layer> {
-        let both = match kind {
-            Kind::Convolution(c) => c.reads == Reads::Both,
-            Kind::FullyConnected(f) => f.reads == Reads::Both,
-            Kind::Softmax => true,
-            _ => false,
-        };
+        let both = kind.keys().reads() == Reads::Both;
         let exchanges = both && self.split && self.spec.towers > 1;
         let channels = if exchanges {
             self.all_channels
@@ -123,103 +120,48 @@ impl<'a> Builder<'a> {
             channels,
             ..self.shape
         };
-        let (output, op) = match kind {
-            Kind::Convolution(c) => self.convolution(c, input)?,
-            Kind::FullyConnected(f) => self.fully_connected(f, input)?,
-            Kind::MaxPool(p) => pool(p, input)?,
-            Kind::Lrn(lrn) => (input, Op::Lrn(*lrn)),
-            Kind::Relu => (input, Op::Relu),
-            Kind::Tanh => (input, Op::Tanh),
-            Kind::Dropout(d) => (input, Op::Dropout { p: d.p }),
-            Kind::Softmax => (input, Op::Softmax),
-        };
+        let (output, parameters) = kind.keys().shape(input, self)?;
         self.shape = output;
         Ok(Layer {
             name: name.to_string(),
             input,
             output,
             exchanges,
-            op,
+            kind: kind.clone(),
+            parameters,
         })
     }
 
-    fn convolution(&mut self, c: &Convolution, input: Dims) -> Result<(Dims, Op)> {
-        let windows = |side| positions(side, c.kernel, c.stride, c.pad, c.rounding);
-        let (height, width) = (windows(input.height)?, windows(input.width)?);
-        let inputs = input.channels * c.kernel * c.kernel;
-        let outputs = self.share(c.maps, "maps")?;
-        let init = self.scaled(c.init);
-        let first_output = self.tower * outputs;
-        let parameters = ParameterSpec {
-            inputs,
-            outputs,
-            first_output,
-            init,
-            rates: c.rates,
-            decay: c.decay,
-        };
-        self.grow(outputs * self.spec.towers);
-        let op = Op::Convolution {
-            kernel: c.kernel,
-            stride: c.stride,
-            pad: c.pad,
-            parameters,
-        };
-        Ok((
-            Dims {
-                channels: outputs,
-                height,
-                width,
-            },
-            op,
-        ))
+    /// Which tower it is.
+    pub fn tower(&self) -> usize {
+        self.tower
     }
 
-    fn fully_connected(&mut self, f: &FullyConnected, input: Dims) -> Result<(Dims, Op)> {
-        let towers = self.spec.towers;
-        let (outputs, first_output, all) = match f.units {
-            Units::Count(units) => {
-                let outputs = self.share(units, "units")?;
-                (outputs, self.tower * outputs, outputs * towers)
-            }
-            Units::Classes => {
-                let begin = |tower: usize| {
-                    tower * (self.classes / towers) + tower.min(self.classes % towers)
-                };
-                (
-                    begin(self.tower + 1) - begin(self.tower),
-                    begin(self.tower),
-                    self.classes,
-                )
-            }
-        };
-        let init = self.scaled(f.init);
-        let parameters = ParameterSpec {
-            inputs: input.len(),
-            outputs,
-            first_output,
-            init,
-            rates: f.rates,
-            decay: f.decay,
-        };
-        self.grow(all);
-        Ok((
-            Dims {
-                channels: outputs,
-                height: 1,
-                width: 1,
-            },
-            Op::FullyConnected { parameters },
-        ))
+    /// Of how many.
+    pub fn towers(&self) -> usize {
+        self.spec.towers
     }
 
-    fn grow(&mut self, all_channels: usize) {
+    /// Classes of all towers together.
+    pub fn classes(&self) -> usize {
+        self.classes
+    }
+
+    /// This tower's classes: split as evenly as they go, the first towers taking one more.
+    pub fn own_classes(&self) -> Range<usize> {
+        let (classes, towers) = (self.classes, self.spec.towers);
+        let begin = |tower: usize| tower * (classes / towers) + tower.min(classes % towers);
+        begin(self.tower)..begin(self.tower + 1)
+    }
+
+    /// From here on maps are split over the towers, so many in all.
+    pub fn grow(&mut self, all_channels: usize) {
         self.all_channels = all_channels;
         self.split = true;
     }
 
     /// This tower's share of a hidden layer.
-    fn share(&self, total: usize, what: &str) -> Result<usize> {
+    pub fn share(&self, total: usize, what: &str) -> Result<usize> {
         let towers = self.spec.towers;
         if self.width == 1.0 {
             let even = total.is_multiple_of(towers * GRANULE);
@@ -237,7 +179,8 @@ impl<'a> Builder<'a> {
         Ok((granules.round() as usize).max(1) * GRANULE)
     }
 
-    fn scaled(&self, init: Init) -> Init {
+    /// Initial values for the width.
+    pub fn scaled(&self, init: Init) -> Init {
         let scale = if init.scale_with_width && self.split {
             self.width.sqrt().recip()
         } else {
@@ -250,25 +193,8 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn pool(p: &MaxPool, input: Dims) -> Result<(Dims, Op)> {
-    let windows = |side| positions(side, p.kernel, p.stride, p.pad, p.rounding);
-    let output = Dims {
-        height: windows(input.height)?,
-        width: windows(input.width)?,
-        ..input
-    };
-    Ok((
-        output,
-        Op::MaxPool {
-            kernel: p.kernel,
-            stride: p.stride,
-            pad: p.pad,
-        },
-    ))
-}
-
 /// How many windows fit along a side. The last one counts under `Ceil` as long as it begins inside the image.
-pub(super) fn positions(
+pub fn positions(
     side: usize,
     kernel: usize,
     stride: usize,

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Decay, Init, Input, Kind, Rates, Spec, Train};
+use super::{Decay, Init, Input, Rates, Spec, Train};
 
 impl Spec {
     pub(super) fn check(&self) -> Result<()> {
@@ -33,6 +33,7 @@ impl Spec {
             );
             layer
                 .kind
+                .keys()
                 .check()
                 .with_context(|| format!("layer {}", layer.name))?;
         }
@@ -74,62 +75,8 @@ impl Train {
     }
 }
 
-impl Kind {
-    fn check(&self) -> Result<()> {
-        match self {
-            Self::Convolution(c) => {
-                ensure!(
-                    c.maps >= 1 && c.kernel >= 1 && c.stride >= 1,
-                    "maps, kernel and stride must be at least 1"
-                );
-                ensure!(
-                    c.pad < c.kernel,
-                    "pad {} must be smaller than kernel {}",
-                    c.pad,
-                    c.kernel
-                );
-                check_parameters(&c.init, &c.rates, &c.decay)
-            }
-            Self::FullyConnected(f) => check_parameters(&f.init, &f.rates, &f.decay),
-            Self::Lrn(l) => {
-                ensure!(l.n >= 1, "n must be at least 1");
-                ensure!(
-                    l.k > 0.0 && l.alpha >= 0.0,
-                    "k must be positive and alpha at least 0"
-                );
-                ensure!(
-                    l.alpha.is_finite() && l.beta.is_finite() && l.k.is_finite(),
-                    "k, alpha, beta must be finite"
-                );
-                Ok(())
-            }
-            Self::MaxPool(p) => {
-                ensure!(
-                    p.kernel >= 1 && p.stride >= 1,
-                    "kernel and stride must be at least 1"
-                );
-                ensure!(
-                    p.pad < p.kernel,
-                    "pad {} must be smaller than kernel {}",
-                    p.pad,
-                    p.kernel
-                );
-                Ok(())
-            }
-            Self::Dropout(d) => {
-                ensure!(
-                    (0.0..1.0).contains(&d.p),
-                    "p must be in [0, 1), found {}",
-                    d.p
-                );
-                Ok(())
-            }
-            Self::Relu | Self::Tanh | Self::Softmax => Ok(()),
-        }
-    }
-}
-
-fn check_parameters(init: &Init, rates: &Rates, decay: &Decay) -> Result<()> {
+/// Whether the numbers of weights and biases make sense.
+pub(in crate::net) fn check_parameters(init: &Init, rates: &Rates, decay: &Decay) -> Result<()> {
     ensure!(
         init.sigma >= 0.0 && init.sigma.is_finite(),
         "sigma must be at least 0, found {}",

@@ -139,30 +139,9 @@ fn read_layer(index: usize, mut table: Table) -> Result<LayerSpec> {
     };
     let name = word("name").with_context(|| format!("layer number {}", index + 1))?;
     let kind = word("kind")
-        .and_then(|kind| read_kind(&kind, table))
+        .and_then(|kind| Kind::read(&kind, Value::Table(table)))
         .with_context(|| format!("layer {name}"))?;
     Ok(LayerSpec { name, kind })
-}
-
-fn read_kind(kind: &str, keys: Table) -> Result<Kind> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Nothing {}
-
-    let keys = Value::Table(keys);
-    Ok(match kind {
-        "convolution" => Kind::Convolution(from_value(keys)?),
-        "fully-connected" => Kind::FullyConnected(from_value(keys)?),
-        "lrn" => Kind::Lrn(from_value(keys)?),
-        "max-pool" => Kind::MaxPool(from_value(keys)?),
-        "dropout" => Kind::Dropout(from_value(keys)?),
-        "relu" => from_value(keys).map(|Nothing {}| Kind::Relu)?,
-        "tanh" => from_value(keys).map(|Nothing {}| Kind::Tanh)?,
-        "softmax" => from_value(keys).map(|Nothing {}| Kind::Softmax)?,
-        _ => bail!(
-            "unknown kind `{kind}`, expected convolution, fully-connected, relu, tanh, lrn, max-pool, dropout or softmax"
-        ),
-    })
 }
 
 fn override_key(table: &mut Table, path: &[&str], value: Value) -> Result<()> {

@@ -1,6 +1,9 @@
 use anyhow::{Context, Result};
 
 use super::*;
+use crate::net::layer::convolution::Convolution;
+use crate::net::layer::dropout::Dropout;
+use crate::net::layer::lrn::Lrn;
 
 const TINY: &str = r#"
 name = "tiny"
