@@ -24,7 +24,7 @@ unsafe fn scale_at<V: Vector>(shape: &Shape, channel: u32, column: usize, x: *co
 /// Forward for any n at one column and channels `first..last`.
 ///
 /// # Safety
-/// As of [`lrn_forward`]; the vector at `column` lies within the columns.
+/// As of [`lrn_forward`](super::lrn_forward); the vector at `column` lies within the columns.
 #[inline(always)]
 pub unsafe fn forward_any<V: Vector>(
     shape: &Shape,
@@ -45,7 +45,7 @@ pub unsafe fn forward_any<V: Vector>(
 /// Backward for any n at one column and channels `first..last`.
 ///
 /// # Safety
-/// As of [`lrn_backward`]; the vector at `column` lies within the columns.
+/// As of [`lrn_backward`](super::lrn_backward); the vector at `column` lies within the columns.
 #[inline(always)]
 pub unsafe fn backward_any<V: Vector>(
     shape: &Shape,

@@ -61,7 +61,7 @@ pub unsafe fn normalise5<V: Vector>(
 /// Forward for n = 5 at one column and channels `first..last`.
 ///
 /// # Safety
-/// As of [`lrn_forward`]; the vector at `column` lies within the columns.
+/// As of [`lrn_forward`](super::lrn_forward); the vector at `column` lies within the columns.
 #[inline(always)]
 pub unsafe fn forward5<V: Vector>(
     shape: &Shape,
@@ -84,7 +84,7 @@ pub unsafe fn forward5<V: Vector>(
 /// the sum for channel j − 2.
 ///
 /// # Safety
-/// As of [`lrn_backward`]; the vector at `column` lies within the columns.
+/// As of [`lrn_backward`](super::lrn_backward); the vector at `column` lies within the columns.
 #[inline(always)]
 pub unsafe fn backward5<V: Vector>(
     shape: &Shape,
