@@ -45,7 +45,7 @@ fn call<'a>(
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let number = |i: usize| (i as f64 * 0.37).sin() as f32;
     let x: Vec<f32> = (0..SHAPE.len()).map(|i| 30.0 * number(i)).collect();
-    let bias: Vec<f32> = (0..SHAPE.maps as usize).map(number).collect();
+    let bias: Vec<f32> = (0..SHAPE.channels as usize).map(number).collect();
     let (x, bias) = (Floats::from(&x[..]), Floats::from(&bias[..]));
     let mut y = Floats::zeros(SHAPE.len());
     call(
@@ -98,11 +98,12 @@ fn on_gpu(gpu: &gpu::Gpu, x: &[f32], bias: &[f32]) -> gpu::Result<Vec<f32>> {
 }
 
 fn expected(x: &[f32], bias: &[f32]) -> Vec<f64> {
-    let (channels, columns) = (SHAPE.maps as usize, SHAPE.columns as usize);
-    let rectified =
-        |channel: usize, column: usize| (x[channel * columns + column] + bias[channel]).max(0.0) as f64;
+    let (channels, columns) = (SHAPE.channels as usize, SHAPE.columns as usize);
+    let rectified = |channel: usize, column: usize| {
+        (x[channel * columns + column] + bias[channel]).max(0.0) as f64
+    };
     let mut y = Vec::new();
-    for channel in 0..maps {
+    for channel in 0..channels {
         for column in 0..columns {
             let window = channel.saturating_sub(2)..(channel + 3).min(channels);
             let squares: f64 = window.map(|j| rectified(j, column).powi(2)).sum();

@@ -55,7 +55,7 @@ fn convolution(input: &Input) -> Vec<f64> {
 fn normalisation(net: &Net, x: &[f64]) -> Vec<f64> {
     let (channels, columns) = (net.lrn.channels as usize, net.lrn.columns as usize);
     let mut y = Vec::new();
-    for channel in 0..maps {
+    for channel in 0..channels {
         for column in 0..columns {
             let window = channel.saturating_sub(2)..(channel + 3).min(channels);
             let squares: f64 = window.map(|j| x[j * columns + column].powi(2)).sum();
@@ -70,7 +70,8 @@ fn pooling(x: &[f64]) -> Vec<f64> {
     let mut y = Vec::new();
     for channel in 0..SIZES.filters as usize {
         for (i, j, n) in places([2, 2, IMAGES]) {
-            let at = |(r, q, _)| x[((channel * height + 2 * i + r) * width + 2 * j + q) * IMAGES + n];
+            let at =
+                |(r, q, _)| x[((channel * height + 2 * i + r) * width + 2 * j + q) * IMAGES + n];
             y.push(places([3, 3, 1]).map(at).fold(f64::NEG_INFINITY, f64::max));
         }
     }

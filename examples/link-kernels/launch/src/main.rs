@@ -42,7 +42,8 @@ impl Net {
             beta: 0.75,
         };
         let [height, width] = SIZES.output;
-        let pool = pool::Shape::try_new([SIZES.filters, height, width], [2, 2], 3, 2, SIZES.images)?;
+        let pool =
+            pool::Shape::try_new([SIZES.filters, height, width], [2, 2], 3, 2, SIZES.images)?;
         Ok(Net {
             convolution,
             lrn,
