@@ -4,14 +4,12 @@
 //!   cropped to one size, in a seeded order, in shards with a versioned header; the index is written
 //!   last. What an interrupted run has finished is taken over.
 //! - [`merge`] joins parts that were packed apart, [`rebuild_index`] writes a lost index again.
-//! - [`Dataset`] opens a set: checked as a whole, any image at any time. [`AccessPlan`] orders an
-//!   epoch so that a slow disk can follow.
+//! - [`Dataset`] opens a set: checked as a whole, any image at any time.
 //! - [`verify`] reads every byte of a set and names what is damaged, [`repair`] packs that again.
 //! - [`extract`] turns a set back into folders of PNG, [`synth`] draws one to try things out with.
 //!
 //! `FORMAT.md` describes every byte of a set, `README.md` the commands.
 
-mod access;
 mod atomic;
 mod build;
 mod crop;
@@ -51,7 +49,6 @@ mod statistics;
 mod synth;
 mod verify;
 
-pub use access::AccessPlan;
 pub use build::build;
 pub use crop::Crop;
 pub use dataset::Dataset;
