@@ -2,13 +2,12 @@
 
 use std::io::Write;
 
-use crate::description::Damaged;
-use crate::format::{self, HEADER_BYTES, Header};
-use crate::index::Index;
-use crate::memory::Memory;
-use crate::pack::Packer;
-use crate::resize::Resize;
+use crate::build::Packer;
+use crate::pixels::memory::Memory;
+use crate::pixels::{Damaged, Resize};
+use crate::set::index::Index;
 use crate::shard::Shard;
+use crate::shard::format::{self, HEADER_BYTES, Header};
 use crate::source::{Content, fuzz};
 
 /// Bytes as a file, for readers that want one.

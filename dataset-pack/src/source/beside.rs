@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use serde_json::Value;
 
+use super::items::{Item, Items, Place};
 use super::tree::{Kind, Tree};
 use super::truth::synset_in;
 use super::{classes, layout};
-use crate::description::ClassName;
 use crate::error::Error;
-use crate::items::{Item, Items, Place};
+use crate::shard::ClassName;
 
 /// What such files are called, best first. The first are made for nothing else; those in the
 /// second row may as well hold captions or boxes.

@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
+use super::items::{Items, Place};
 use super::store::{Container, Store};
 use super::{Source, classes};
-use crate::description::{ClassName, Split};
 use crate::error::Error;
-use crate::items::{Items, Place};
+use crate::shard::{ClassName, Split};
 
 /// Bytes of an image: planes of 32×32.
 const PIXELS: u64 = 3 * 32 * 32;

@@ -7,9 +7,9 @@ use std::path::Path;
 use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 
 use super::{mat, text};
-use crate::dataset::Dataset;
-use crate::description::ClassName;
 use crate::error::Error;
+use crate::set::Dataset;
+use crate::shard::ClassName;
 
 /// Reads the classes and their order from a list, a devkit's `meta.mat` or a packed set.
 ///

@@ -6,11 +6,11 @@ use std::path::Path;
 use console::escaped;
 
 use super::classes::Numbers;
+use super::items::{Item, Items, NO_LABEL, Place};
 use super::tree::Tree;
 use super::truth::synset_in;
-use crate::description::ClassName;
 use crate::error::Error;
-use crate::items::{Item, Items, NO_LABEL, Place};
+use crate::shard::ClassName;
 
 /// Labels the images by class folders, or by names like `n01440764_10026.JPEG`. Without a list,
 /// the classes are those found, in byte order.

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use super::items::{Items, Place, split};
 use super::store::Store;
 use super::table::{self, Known, Table};
 use super::{Source, classes, compressed, text};
-use crate::decode;
-use crate::description::ClassName;
 use crate::error::Error;
-use crate::items::{Items, Place, split};
+use crate::pixels::decode;
+use crate::shard::ClassName;
 
 /// Opens a list; paths are relative to its folder. Labels are class names, or numbers if all are.
 pub(crate) fn open(path: &Path, labels: Option<Vec<ClassName>>) -> Result<Source, Error> {

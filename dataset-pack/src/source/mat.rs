@@ -6,8 +6,8 @@ use std::path::Path;
 
 use flate2::read::ZlibDecoder;
 
-use crate::description::ClassName;
 use crate::error::Error;
+use crate::shard::ClassName;
 
 /// The longest file, and content of a compressed element, that is read.
 const MAX_BYTES: u64 = 1 << 26;

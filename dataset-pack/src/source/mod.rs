@@ -6,6 +6,7 @@ mod beside;
 mod cifar;
 mod classes;
 mod compressed;
+mod items;
 mod layout;
 mod list;
 mod litter;
@@ -23,11 +24,11 @@ use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 pub(crate) use classes::read_labels;
+pub(crate) use items::{Item, Items, NO_LABEL, Place};
 pub(crate) use store::{Content, Store};
 
-use crate::description::{ClassName, Split};
 use crate::error::Error;
-use crate::items::{Items, NO_LABEL, Place};
+use crate::shard::{ClassName, Split};
 
 /// What was found in a source.
 #[derive(Debug)]

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use super::Source;
 use super::classes::{composed, is_number};
-use crate::description::ClassName;
-use crate::items::NO_LABEL;
+use super::items::NO_LABEL;
+use crate::shard::ClassName;
 
 /// What the user should look at, one line each.
 pub(crate) fn of(source: &Source, order_is_given: bool) -> Vec<String> {

@@ -5,9 +5,9 @@ use std::io::Read;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::items::{Item, MAX_ITEM_BYTES, Place};
 use crate::error::Error;
-use crate::items::{Item, MAX_ITEM_BYTES, Place};
-use crate::memory::{Memory, Share};
+use crate::pixels::memory::{Memory, Share};
 
 /// A file with many images in it.
 #[derive(Debug)]

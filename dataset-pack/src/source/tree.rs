@@ -11,11 +11,11 @@ use console::escaped;
 use walkdir::{DirEntry, WalkDir};
 
 use super::archive::{self, Member, What, readable};
+use super::items::{Items, NO_LABEL, Place, split};
 use super::store::{Container, Store};
 use super::{beside, compressed, litter};
-use crate::decode::{self, unread};
 use crate::error::Error;
-use crate::items::{Items, NO_LABEL, Place, split};
+use crate::pixels::decode::{self, unread};
 
 /// What was found.
 pub(crate) struct Tree {

@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::classes::{self, Numbers, composed, is_number, is_synset};
+use super::items::{Item, Items, split};
 use super::table::{self, Known, Table};
 use super::{mat, text};
-use crate::description::{ClassName, Split};
 use crate::error::Error;
-use crate::items::{Item, Items, split};
+use crate::shard::{ClassName, Split};
 
 /// Labels images as a ground truth has it (of a devkit's folder, the one for `part`), and returns the
 /// classes. Images without a label cannot be packed, nor can labels without an image.

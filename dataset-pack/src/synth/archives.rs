@@ -8,8 +8,8 @@ use twox_hash::XxHash3_64;
 
 use super::mat::{self, Synset};
 use super::{Done, Named, SynthOptions, draw, images, make_folder, odd};
-use crate::atomic;
 use crate::error::Error;
+use crate::sys::atomic;
 
 /// The synset id of a class. They sort as the classes do.
 fn synset(class: u32) -> String {

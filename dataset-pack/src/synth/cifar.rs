@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use super::{Done, SynthOptions, draw};
 use crate::error::Error;
-use crate::resize::{Resize, Scaler};
+use crate::pixels::{Resize, Scaler};
 
 const SIDE: usize = 32;
 

@@ -14,8 +14,8 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
 
-use crate::atomic;
 use crate::error::Error;
+use crate::sys::atomic;
 
 /// The file type of the drawn images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]

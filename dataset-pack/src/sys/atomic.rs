@@ -1,0 +1,162 @@
+//! Files that appear under their final name only when they are whole.
+
+use std::fs::{File, Permissions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use tempfile::NamedTempFile;
+
+use super::direct;
+use crate::error::Error;
+
+/// What temporary files end in. A killed run may leave them; the next one removes them.
+pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// A file being written. Dropped before [`Draft::publish`], it is deleted.
+pub(crate) struct Draft {
+    file: NamedTempFile,
+    path: PathBuf,
+}
+
+impl Draft {
+    /// Starts the file that will be called `path`.
+    pub(crate) fn create(path: &Path) -> Result<Draft, Error> {
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        // The longest name has no room for what is added to it.
+        let name = &name[..name.floor_char_boundary(200)];
+        let file = tempfile::Builder::new()
+            .prefix(&format!("{name}."))
+            .suffix(TEMPORARY_SUFFIX)
+            // Less the umask, as for any other file; the default would hide it from others.
+            .permissions(Permissions::from_mode(0o666))
+            .tempfile_in(folder)
+            .map_err(Error::io(path, "write"))?;
+        Ok(Draft {
+            file,
+            path: path.to_path_buf(),
+        })
+    }
+
+    /// Takes room on the disk for as many bytes. What is not used of it is given back by
+    /// [`Draft::publish`]. Where the file system cannot, room is taken as it is needed.
+    pub(crate) fn reserve(&self, bytes: u64) -> Result<(), Error> {
+        match fallocate(self.file.as_file(), FallocateFlags::KEEP_SIZE, 0, bytes) {
+            Err(Errno::NOSPC) => Err(Error::io(&self.path, "write")(Errno::NOSPC.into())),
+            _ => Ok(()),
+        }
+    }
+
+    /// The name it is to have.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        // Past the wrapper, whose errors name the temporary file.
+        let file = self.file.as_file_mut();
+        file.write_all(bytes)
+            .map_err(Error::io(&self.path, "write"))
+    }
+
+    /// Appends bytes that nobody reads soon; best in whole [`direct::Block`]s.
+    pub(crate) fn write_past_cache(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        direct::write(self.file.as_file_mut(), bytes).map_err(Error::io(&self.path, "write"))
+    }
+
+    /// Overwrites the beginning of the file.
+    pub(crate) fn write_start(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        let file = self.file.as_file_mut();
+        file.seek(SeekFrom::Start(0))
+            .map_err(Error::io(&self.path, "write"))?;
+        self.write(bytes)
+    }
+
+    /// Brings the content to the disk and gives the file its name.
+    pub(crate) fn publish(self) -> Result<(), Error> {
+        let file = self.file.as_file();
+        file.metadata()
+            .and_then(|metadata| file.set_len(metadata.len()))
+            .and_then(|()| file.sync_all())
+            .map_err(Error::io(&self.path, "write"))?;
+        self.publish_unsynced()
+    }
+
+    /// Gives the file its name. After a power failure it may be empty.
+    fn publish_unsynced(self) -> Result<(), Error> {
+        let path = self.path;
+        self.file
+            .persist(&path)
+            .map_err(|e| Error::io(&path, "write")(e.error))?;
+        Ok(())
+    }
+}
+
+/// Writes a whole file.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut draft = Draft::create(path)?;
+    draft.write(bytes)?;
+    draft.publish()
+}
+
+/// Writes one of many files that are easily made again: whole, but not waiting for the disk.
+pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let mut draft = Draft::create(path)?;
+    draft.write(bytes)?;
+    draft.publish_unsynced()
+}
+
+/// Makes a folder for output, and refuses one that has something in it.
+pub(crate) fn make_empty_folder(path: &Path) -> Result<(), Error> {
+    std::fs::create_dir_all(path).map_err(Error::io(path, "make the folder"))?;
+    let mut entries = std::fs::read_dir(path).map_err(Error::io(path, "read"))?;
+    match entries.next() {
+        None => Ok(()),
+        Some(_) => Err(Error::input(
+            path,
+            "the folder is not empty; choose another",
+        )),
+    }
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<(), Error> {
+    let handle = File::open(folder).map_err(Error::io(folder, "open"))?;
+    handle.sync_all().map_err(Error::io(folder, "write"))
+}
+
+/// Copies a file: whole, and brought to the disk.
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
+    let mut draft = Draft::create(to)?;
+    let mut source = File::open(from).map_err(Error::io(from, "open"))?;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        match source.read(&mut buffer).map_err(Error::io(from, "read"))? {
+            0 => return draft.publish(),
+            read => draft.write(&buffer[..read])?,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn room_that_is_not_used_is_given_back() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let path = folder.path().join("file");
+        let mut draft = Draft::create(&path).expect("starts");
+        draft.reserve(1 << 24).expect("has room");
+        draft.write(b"ten bytes.").expect("writes");
+        draft.publish().expect("has its name");
+        let file = path.metadata().expect("is there");
+        assert_eq!(file.len(), 10);
+        assert!(file.blocks() * 512 < 1 << 20, "{} blocks", file.blocks());
+    }
+}
