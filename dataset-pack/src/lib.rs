@@ -7,6 +7,7 @@
 //! - [`Dataset`] opens a set: checked as a whole, any image at any time.
 //! - [`verify`] reads every byte of a set and names what is damaged, [`repair`] packs that again.
 //! - [`extract`] turns a set back into folders of PNG, [`fn@synth`] draws one to try things out with.
+//! - [`atomic`] writes what a program keeps beside a set: whole, or not at all.
 //!
 //! `FORMAT.md` describes every byte of a set, `README.md` the commands.
 //!
@@ -59,3 +60,4 @@ pub use pixels::{
 pub use set::{Class, Counts, Dataset, Verified, extract, merge, rebuild_index, verify, write_png};
 pub use shard::{Action, BadImage, ClassName, MAX_SHARD_IMAGES, MAX_SIZE, Split};
 pub use synth::{SynthFormat, SynthLayout, SynthOptions, synth};
+pub use sys::atomic;

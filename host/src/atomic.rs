@@ -1,58 +1,22 @@
 //! Files that appear under their final name only when they are whole.
 
-use std::ffi::OsStr;
-use std::fs::{File, Permissions};
 use std::io::{BufWriter, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use console::escaped;
-
-/// What temporary files end in. Only a killed program leaves one.
-pub const TEMPORARY_SUFFIX: &str = ".tmp";
+use dataset_pack::atomic::{Draft, TEMPORARY_SUFFIX, folder_of, sync_folder};
 
 /// Writes the file `path`: under a temporary name beside it, brought to the disk, then renamed. If `fill` or the disk
 /// fails, whatever stood under `path` still does.
 pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    replace(path, fill).with_context(|| format!("{}: cannot write", escaped(path)))
-}
-
-fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    let name = path.file_name().context("not the name of a file")?;
-    // A name may have 255 bytes, the temporary one too.
-    let start = &name.as_bytes()[..name.len().min(200)];
-    let folder = path
-        .parent()
-        .filter(|folder| *folder != Path::new(""))
-        .unwrap_or(Path::new("."));
-    let draft = tempfile::Builder::new()
-        .prefix(OsStr::from_bytes(&[start, b"."].concat()))
-        .suffix(TEMPORARY_SUFFIX)
-        // Less the umask, as for any other file; the default would hide it from others.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder)
-        // Less the temporary name in it, which means nothing to anybody.
-        .map_err(|error| {
-            anyhow!(
-                "{}",
-                error
-                    .to_string()
-                    .split(" at path ")
-                    .next()
-                    .unwrap_or_default()
-            )
-        })?;
-    let mut writer = BufWriter::with_capacity(1 << 20, draft.as_file());
-    fill(&mut writer)?;
-    writer.flush()?;
-    drop(writer);
-    draft.as_file().sync_all()?;
-    draft.persist(path).map_err(|error| error.error)?;
+    let mut writer = BufWriter::with_capacity(1 << 20, Draft::create(path)?);
+    let cannot = || format!("{}: cannot write", escaped(path));
+    fill(&mut writer).with_context(cannot)?;
+    let draft = writer.into_inner().map_err(|error| error.into_error());
+    draft.with_context(cannot)?.publish()?;
     // The new name is durable only with the folder's own content.
-    File::open(folder)?.sync_all()?;
-    Ok(())
+    Ok(sync_folder(folder_of(path))?)
 }
 
 /// Removes what a killed program left in a folder.
@@ -96,33 +60,6 @@ mod tests {
         );
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(names(dir.path()), ["a.txt"]);
-    }
-
-    #[test]
-    fn a_missing_folder_is_said_in_one_line() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("missing/a.txt");
-        let error = format!("{:#}", write(&path, |_| Ok(())).unwrap_err());
-        let expected = format!(
-            "{}: cannot write: No such file or directory (os error 2)",
-            escaped(&path)
-        );
-        assert_eq!(error, expected);
-    }
-
-    #[test]
-    fn any_name_will_do() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in [
-            &b"\n\xff\x1b"[..],
-            &[b'a'; 255],
-            "\u{e9}".repeat(127).as_bytes(),
-        ] {
-            let path = dir.path().join(OsStr::from_bytes(name));
-            write(&path, |w| Ok(w.write_all(b"x")?)).unwrap();
-            assert_eq!(std::fs::read(&path).unwrap(), b"x");
-        }
-        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3);
     }
 
     #[test]

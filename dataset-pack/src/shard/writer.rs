@@ -39,7 +39,7 @@ impl ShardWriter {
         } = header.layout();
         draft.reserve(images_offset + candidates * stride)?;
         // Its place is kept by a page that no reader takes for a header.
-        draft.write(&[0; HEADER_BYTES])?;
+        draft.append(&[0; HEADER_BYTES])?;
         let (records, names, report) = (Vec::new(), Vec::new(), Vec::new());
         Ok(ShardWriter {
             draft,
@@ -93,13 +93,13 @@ impl ShardWriter {
         .layout();
         let records = self.records_section(&header);
         header.records_checksum = format::checksum(&records);
-        self.draft.write(&records)?;
+        self.draft.append(&records)?;
         let texts = self.texts_section(&header, description);
         header.texts_checksum = format::checksum(&texts);
-        self.draft.write(&texts)?;
+        self.draft.append(&texts)?;
         let totals = totals_section(self.sums);
         header.totals_checksum = format::checksum(&totals);
-        self.draft.write(&totals)?;
+        self.draft.append(&totals)?;
         self.draft.write_start(&header.to_page())?;
         self.draft.publish()
     }

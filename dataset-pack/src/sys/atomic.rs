@@ -1,7 +1,9 @@
 //! Files that appear under their final name only when they are whole.
 
+use std::ffi::OsStr;
 use std::fs::{File, Permissions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -13,28 +15,28 @@ use super::direct;
 use crate::error::Error;
 
 /// What temporary files end in. A killed run may leave them; the next one removes them.
-pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
+pub const TEMPORARY_SUFFIX: &str = ".tmp";
 
 /// A file being written. Dropped before [`Draft::publish`], it is deleted.
-pub(crate) struct Draft {
+pub struct Draft {
     file: NamedTempFile,
     path: PathBuf,
 }
 
 impl Draft {
     /// Starts the file that will be called `path`.
-    pub(crate) fn create(path: &Path) -> Result<Draft, Error> {
-        let folder = path.parent().unwrap_or(Path::new("."));
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
+    pub fn create(path: &Path) -> Result<Draft, Error> {
+        let no_name = || Error::io(path, "write")(io::Error::other("not the name of a file"));
+        let name = path.file_name().ok_or_else(no_name)?.as_bytes();
         // The longest name has no room for what is added to it.
-        let name = &name[..name.floor_char_boundary(200)];
+        let start = &name[..name.len().min(200)];
         let file = tempfile::Builder::new()
-            .prefix(&format!("{name}."))
+            .prefix(OsStr::from_bytes(&[start, b"."].concat()))
             .suffix(TEMPORARY_SUFFIX)
             // Less the umask, as for any other file; the default would hide it from others.
             .permissions(Permissions::from_mode(0o666))
-            .tempfile_in(folder)
-            .map_err(Error::io(path, "write"))?;
+            .tempfile_in(folder_of(path))
+            .map_err(|error| Error::io(path, "write")(without_temporary_name(error)))?;
         Ok(Draft {
             file,
             path: path.to_path_buf(),
@@ -55,7 +57,7 @@ impl Draft {
         &self.path
     }
 
-    pub(crate) fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    pub(crate) fn append(&mut self, bytes: &[u8]) -> Result<(), Error> {
         // Past the wrapper, whose errors name the temporary file.
         let file = self.file.as_file_mut();
         file.write_all(bytes)
@@ -72,11 +74,12 @@ impl Draft {
         let file = self.file.as_file_mut();
         file.seek(SeekFrom::Start(0))
             .map_err(Error::io(&self.path, "write"))?;
-        self.write(bytes)
+        self.append(bytes)
     }
 
-    /// Brings the content to the disk and gives the file its name.
-    pub(crate) fn publish(self) -> Result<(), Error> {
+    /// Brings the content to the disk and gives the file its name, which lasts once
+    /// [`sync_folder`] has brought that to the disk too.
+    pub fn publish(self) -> Result<(), Error> {
         let file = self.file.as_file();
         file.metadata()
             .and_then(|metadata| file.set_len(metadata.len()))
@@ -95,17 +98,45 @@ impl Draft {
     }
 }
 
+/// The content of the file, from its start; errors do not name it.
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.as_file_mut().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.as_file_mut().flush()
+    }
+}
+
+/// The folder that a file is or will be in.
+pub fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| *folder != Path::new(""));
+    folder.unwrap_or(Path::new("."))
+}
+
+/// The system's own error: the temporary name that `tempfile` adds means nothing to anybody.
+fn without_temporary_name(error: io::Error) -> io::Error {
+    let system = error.get_ref().and_then(|wrapper| {
+        wrapper
+            .source()?
+            .downcast_ref::<io::Error>()?
+            .raw_os_error()
+    });
+    system.map_or(error, io::Error::from_raw_os_error)
+}
+
 /// Writes a whole file.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut draft = Draft::create(path)?;
-    draft.write(bytes)?;
+    draft.append(bytes)?;
     draft.publish()
 }
 
 /// Writes one of many files that are easily made again: whole, but not waiting for the disk.
 pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let mut draft = Draft::create(path)?;
-    draft.write(bytes)?;
+    draft.append(bytes)?;
     draft.publish_unsynced()
 }
 
@@ -123,7 +154,7 @@ pub(crate) fn make_empty_folder(path: &Path) -> Result<(), Error> {
 }
 
 /// Makes the names in a folder durable.
-pub(crate) fn sync_folder(folder: &Path) -> Result<(), Error> {
+pub fn sync_folder(folder: &Path) -> Result<(), Error> {
     let handle = File::open(folder).map_err(Error::io(folder, "open"))?;
     handle.sync_all().map_err(Error::io(folder, "write"))
 }
@@ -136,7 +167,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
     loop {
         match source.read(&mut buffer).map_err(Error::io(from, "read"))? {
             0 => return draft.publish(),
-            read => draft.write(&buffer[..read])?,
+            read => draft.append(&buffer[..read])?,
         }
     }
 }
@@ -153,10 +184,34 @@ mod tests {
         let path = folder.path().join("file");
         let mut draft = Draft::create(&path).expect("starts");
         draft.reserve(1 << 24).expect("has room");
-        draft.write(b"ten bytes.").expect("writes");
+        draft.append(b"ten bytes.").expect("writes");
         draft.publish().expect("has its name");
         let file = path.metadata().expect("is there");
         assert_eq!(file.len(), 10);
         assert!(file.blocks() * 512 < 1 << 20, "{} blocks", file.blocks());
+    }
+
+    #[test]
+    fn a_missing_folder_is_said_in_one_line() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let path = folder.path().join("missing/file");
+        let error = write(&path, b"x").expect_err("there is no folder");
+        let path = path.display();
+        let expected = format!("{path}: cannot write: No such file or directory (os error 2)");
+        assert_eq!(error.to_string(), expected);
+    }
+
+    #[test]
+    fn any_name_will_do() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let longest = "\u{e9}".repeat(127);
+        for name in [&b"\n\xff\x1b"[..], &[b'a'; 255], longest.as_bytes()] {
+            let path = folder.path().join(OsStr::from_bytes(name));
+            write(&path, b"x").expect("writes");
+            assert_eq!(std::fs::read(&path).expect("is there"), b"x");
+        }
+        assert_eq!(folder.path().read_dir().expect("is there").count(), 3);
+        let error = write(Path::new("/"), b"x").expect_err("no file");
+        assert_eq!(error.to_string(), "/: cannot write: not the name of a file");
     }
 }

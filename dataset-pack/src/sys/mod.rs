@@ -1,6 +1,6 @@
 //! What is asked of the operating system: files that are whole or not there, files in memory, locks.
 
-pub(crate) mod atomic;
+pub mod atomic;
 pub(crate) mod direct;
 mod lock;
 mod map;
