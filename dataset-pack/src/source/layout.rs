@@ -270,7 +270,8 @@ pub(super) fn splits(items: &Items) -> BTreeSet<String> {
     tops.filter_map(|(top, _)| split_in(top)).collect()
 }
 
-fn is_split(name: &str) -> bool {
+/// Whether a name is that of a part of the data.
+pub(super) fn is_split(name: &str) -> bool {
     split_in(name).is_some()
 }
 
