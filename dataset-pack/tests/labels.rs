@@ -197,6 +197,18 @@ fn folders_that_contradict_the_ground_truth() {
 }
 
 #[test]
+fn a_folder_of_all_images_beside_others_is_told_of() {
+    let dir = folder();
+    pictures(
+        dir.path(),
+        &["images/1.jpg", "images/2.jpg", "masks/1.jpg", "masks/2.jpg"],
+    );
+    let (_, told) = told(dir.path(), |_| {}).expect("packs");
+    let said = "the class \"images\" is called like a folder of all images";
+    assert!(told.iter().any(|line| line.contains(said)), "{told:?}");
+}
+
+#[test]
 fn columns_without_a_header() {
     let dir = folder();
     let flat = dir.path().join("flat");
@@ -256,6 +268,23 @@ fn equal_names_in_several_folders_are_told_apart_by_their_paths() {
     assert!(line.contains("paths are relative to the list"), "{line}");
     let expected = [("cat/1.jpg", "0"), ("dog/1.jpg", "1"), ("dog/2.jpg", "1")];
     assert_eq!(labels(&set), pairs(&expected));
+    // Two ways to write a path are one image.
+    fs::write(
+        source.join("twice.txt"),
+        "cat/1.jpg a\n./cat//1.jpg b\ndog/1.jpg b\n",
+    )
+    .expect("writes");
+    let line = told(&source.join("twice.txt"), |_| {}).map(drop);
+    let line = one_line(&line.expect_err("a or b?"));
+    assert!(line.contains("cat/1.jpg is there twice"), "{line}");
+    // An image that is not there is no header.
+    fs::write(
+        source.join("gone.txt"),
+        "gone.jpg a\ncat/1.jpg b\ndog/1.jpg b\n",
+    )
+    .expect("writes");
+    let (set, _) = told(&source.join("gone.txt"), |_| {}).expect("packs");
+    assert_eq!(class_names(&set), ["a", "b"]);
 }
 
 #[test]

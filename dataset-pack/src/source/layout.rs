@@ -200,8 +200,7 @@ impl<'a> Tops<'a> {
             let cause = format!("all images are in folders of its folder {common}: {folders}, …");
             return Err(format!("{cause}; {}", give(inner.trim_end_matches('/'))));
         }
-        let flat = ["images", "image", "imgs", "img", "jpegimages"];
-        if self.tops[only].direct && flat.contains(&only.to_lowercase().as_str()) {
+        if self.tops[only].direct && holds_all(only) {
             let cause = format!("all images are in its folder {only}, which is no class");
             return Err(format!("{cause}; give their labels with --truth"));
         }
@@ -232,6 +231,12 @@ impl<'a> Tops<'a> {
                 "the class {name:?} is called like a split of the data"
             ));
         }
+        // Beside those for masks, labels, annotations.
+        for (name, _) in self.tops.iter().filter(|(name, _)| holds_all(name)) {
+            warnings.push(format!(
+                "the class {name:?} is called like a folder of all images"
+            ));
+        }
         let others = of(&|top| !top.has_images() && top.others);
         if !others.is_empty() {
             let what = "other files, but no images; no class";
@@ -259,6 +264,12 @@ fn around(folders: &[String]) -> (&str, BTreeSet<&str>) {
         }
     }
     (common, below)
+}
+
+/// Whether a folder is called like one that holds the images of all classes.
+fn holds_all(name: &str) -> bool {
+    let names = ["images", "image", "imgs", "img", "jpegimages"];
+    names.contains(&name.to_lowercase().as_str())
 }
 
 /// The splits of the data that folders at the top are called by.

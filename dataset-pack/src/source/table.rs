@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::layout::is_split;
+use crate::decode::is_named_like_an_image;
 
 /// What a text tells.
 #[derive(Debug, PartialEq, Eq)]
@@ -283,7 +284,7 @@ impl<'a> Lines<'a> {
         };
         let given = known.class.is_some_and(|is_class| is_class(class));
         let alone = !rest.is_empty() && rest.iter().all(|(_, other)| other != class);
-        !(known.image)(name) && !given && alone
+        !(known.image)(name) && !is_named_like_an_image(name) && !given && alone
     }
 
     /// A class a line, for image 1, 2, …
