@@ -1,6 +1,6 @@
 //! Files that appear under their final name only when they are whole.
 
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -24,6 +24,12 @@ pub(crate) struct Draft {
 impl Draft {
     /// Starts the file that will be called `path`.
     pub(crate) fn create(path: &Path) -> Result<Draft, Error> {
+        // A rename would put a file in the place of `/dev/stdout`.
+        let other = |there: Metadata| !there.is_file() && !there.is_dir();
+        if path.metadata().is_ok_and(other) {
+            let cause = "a device, a pipe or a socket, not a file";
+            return Err(Error::input(path, cause));
+        }
         let folder = path.parent().unwrap_or(Path::new("."));
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // The longest name has no room for what is added to it.
@@ -143,9 +149,21 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    use std::os::unix::net::UnixListener;
 
     use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let socket = folder.path().join("socket");
+        let _bound = UnixListener::bind(&socket).expect("binds");
+        let error = write(&socket, b"x").expect_err("no file").to_string();
+        assert!(error.ends_with("a socket, not a file"), "{error}");
+        let there = socket.metadata().expect("is there");
+        assert!(there.file_type().is_socket());
+    }
 
     #[test]
     fn room_that_is_not_used_is_given_back() {

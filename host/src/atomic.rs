@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use console::escaped;
 
 /// What temporary files end in. Only a killed program leaves one.
@@ -21,6 +21,11 @@ pub fn write(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Re
 
 fn replace(path: &Path, fill: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     let name = path.file_name().context("not the name of a file")?;
+    // A rename would put a file in the place of `/dev/stdout`.
+    let other = path
+        .metadata()
+        .is_ok_and(|there| !there.is_file() && !there.is_dir());
+    ensure!(!other, "a device, a pipe or a socket, not a file");
     // A name may have 255 bytes, the temporary one too.
     let start = &name.as_bytes()[..name.len().min(200)];
     let folder = path
@@ -72,6 +77,9 @@ pub fn remove_leftovers(folder: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::FileTypeExt;
+    use std::os::unix::net::UnixListener;
+
     use super::*;
 
     fn names(folder: &Path) -> Vec<String> {
@@ -108,6 +116,19 @@ mod tests {
             escaped(&path)
         );
         assert_eq!(error, expected);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let (socket, link) = (dir.path().join("socket"), dir.path().join("link"));
+        let _bound = UnixListener::bind(&socket).unwrap();
+        std::os::unix::fs::symlink(&socket, &link).unwrap();
+        for path in [&socket, &link] {
+            let error = format!("{:#}", write(path, |_| Ok(())).unwrap_err());
+            assert!(error.ends_with("a socket, not a file"), "{error}");
+            assert!(path.metadata().unwrap().file_type().is_socket());
+        }
     }
 
     #[test]
