@@ -131,6 +131,11 @@ fn members_of_every_type() {
     ] {
         assert!(report.contains(words), "{words}: {report}");
     }
+    // What leads out of the archive does not make a class of what is before its first slash.
+    assert_eq!(
+        class_names(&Dataset::open(at("set")).expect("opens")),
+        ["c", "old folder"]
+    );
     for (kind, why) in [(b'M', "several volumes"), (b'X', "a long name in a form")] {
         archive(&at("b.tar"), |a| {
             a.append(&header(b"c/1.jpg", kind, 3), &b"abc"[..])
@@ -149,6 +154,28 @@ fn members_of_every_type() {
             .expect_err("a path for all"),
     );
     assert!(line.contains("a path or size for all members"), "{line}");
+}
+
+#[test]
+fn classes_are_called_like_archives_without_their_ends() {
+    let dir = folder();
+    picture(&dir.path().join("1.jpg"));
+    let jpeg = fs::read(dir.path().join("1.jpg")).expect("reads");
+    let source = dir.path().join("source");
+    fs::create_dir(&source).expect("makes");
+    for name in ["cat.tar", "dog.TAR"] {
+        archive(&source.join(name), |a| {
+            a.append(&header(b"1.jpg", b'0', jpeg.len()), &jpeg[..])
+                .expect("writes");
+        });
+    }
+    archive(&dir.path().join("around.tar"), |a| {
+        a.append_dir_all("", &source).expect("writes");
+    });
+    for source in [source, dir.path().join("around.tar")] {
+        let (set, _) = told(&source, |_| {}).expect("packs");
+        assert_eq!(class_names(&set), ["cat", "dog"]);
+    }
 }
 
 /// Files with holes as tar stores them itself, in both forms.

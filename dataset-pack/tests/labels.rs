@@ -139,6 +139,101 @@ fn a_header_of_a_class_a_line_is_none_of_them() {
     assert_eq!(labels(&set), expected);
 }
 
+/// A line too few or too many shifts the labels of all images behind it.
+#[test]
+fn lines_that_are_not_those_of_the_images_are_refused() {
+    let dir = folder();
+    let flat = dir.path().join("flat");
+    pictures(&flat, &["v_1.jpg", "v_2.jpg", "v_3.jpg", "v_4.jpg"]);
+    for (lines, why) in [
+        ("cat\ndog\ncat\n", "v_4.jpg: image 4, but there are 3 lines"),
+        ("espèce\ncat\ndog\ncat\ndog\n", "is it a header?"),
+        (
+            "1 cat\n2 dog\n3 cat\n4 dog\n",
+            "each line would be a class of its own",
+        ),
+    ] {
+        let line = by_truth(&flat, lines.as_bytes()).map(drop);
+        let line = line.expect_err(lines);
+        assert!(line.contains(why), "{lines}: {line}");
+    }
+    by_truth(&flat, b"cat\ndog\ncat\ndog\ncat\n").expect("an image is missing");
+    let named = dir.path().join("named");
+    pictures(&named, &["a.jpg", "b.jpg"]);
+    let line = by_truth(&named, b"cat\ndog\n").map(drop);
+    let line = line.expect_err("names without numbers");
+    assert!(line.contains("no image's name ends in a number"), "{line}");
+}
+
+#[test]
+fn folders_that_contradict_the_ground_truth() {
+    let dir = folder();
+    let source = dir.path().join("source");
+    pictures(&source, &["cat/v_1.jpg", "cat/v_2.jpg", "dog/v_3.jpg"]);
+    let (set, _) = by_truth(&source, b"cat\ncat\ndog\n").expect("packs");
+    let expected = [
+        ("cat/v_1.jpg", "cat"),
+        ("cat/v_2.jpg", "cat"),
+        ("dog/v_3.jpg", "dog"),
+    ];
+    assert_eq!(labels(&set), pairs(&expected));
+    for truth in ["cat\ndog\ncat\n", "v_1 cat\nv_2 dog\nv_3 dog\n"] {
+        let line = by_truth(&source, truth.as_bytes()).map(drop);
+        let line = line.expect_err(truth);
+        let why = "cat/v_2.jpg lies in the folder \"cat\", but is of \"dog\" here";
+        assert!(line.contains(why), "{line}");
+    }
+    // Numbers of folders are seldom classes.
+    pictures(&dir.path().join("shards"), &["0/v_1.jpg", "1/v_2.jpg"]);
+    fs::write(dir.path().join("classes"), "0\n1\n").expect("writes");
+    fs::write(dir.path().join("truth"), "v_1 1\nv_2 0\n").expect("writes");
+    let change = |o: &mut BuildOptions| {
+        o.truth = Some(dir.path().join("truth"));
+        o.labels = Some(dir.path().join("classes"));
+    };
+    let (set, _) = told(&dir.path().join("shards"), change).expect("packs");
+    let expected = [("0/v_1.jpg", "1"), ("1/v_2.jpg", "0")];
+    assert_eq!(labels(&set), pairs(&expected));
+}
+
+#[test]
+fn a_folder_of_all_images_beside_others_is_told_of() {
+    let dir = folder();
+    pictures(
+        dir.path(),
+        &["images/1.jpg", "images/2.jpg", "masks/1.jpg", "masks/2.jpg"],
+    );
+    let (_, told) = told(dir.path(), |_| {}).expect("packs");
+    let said = "the class \"images\" is called like a folder of all images";
+    assert!(told.iter().any(|line| line.contains(said)), "{told:?}");
+}
+
+#[test]
+fn columns_without_a_header() {
+    let dir = folder();
+    let flat = dir.path().join("flat");
+    pictures(&flat, &["a.jpg", "b.jpg"]);
+    for (table, why) in [
+        // Numbers may be the classes where the words are splits.
+        (
+            "a.jpg,0,train\nb.jpg,1,val\n",
+            "which of the columns has the classes",
+        ),
+        (
+            "a.jpg great dane\nb.jpg pug\n",
+            "2 fields where the first line has 3; put a tab between name and class",
+        ),
+    ] {
+        let line = by_truth(&flat, table.as_bytes()).map(drop);
+        let line = line.expect_err(table);
+        assert!(line.contains(why), "{table}: {line}");
+    }
+    let (set, told) = by_truth(&flat, b"a.jpg,cat,7\nb.jpg,dog,8\n").expect("packs");
+    assert_eq!(labels(&set), pairs(&[("a.jpg", "cat"), ("b.jpg", "dog")]));
+    let said = "classes are taken from the column that begins with \"cat\"";
+    assert!(told.iter().any(|line| line.contains(said)), "{told:?}");
+}
+
 #[test]
 fn equal_names_in_several_folders_are_told_apart_by_their_paths() {
     let dir = folder();
@@ -173,6 +268,23 @@ fn equal_names_in_several_folders_are_told_apart_by_their_paths() {
     assert!(line.contains("paths are relative to the list"), "{line}");
     let expected = [("cat/1.jpg", "0"), ("dog/1.jpg", "1"), ("dog/2.jpg", "1")];
     assert_eq!(labels(&set), pairs(&expected));
+    // Two ways to write a path are one image.
+    fs::write(
+        source.join("twice.txt"),
+        "cat/1.jpg a\n./cat//1.jpg b\ndog/1.jpg b\n",
+    )
+    .expect("writes");
+    let line = told(&source.join("twice.txt"), |_| {}).map(drop);
+    let line = one_line(&line.expect_err("a or b?"));
+    assert!(line.contains("cat/1.jpg is there twice"), "{line}");
+    // An image that is not there is no header.
+    fs::write(
+        source.join("gone.txt"),
+        "gone.jpg a\ncat/1.jpg b\ndog/1.jpg b\n",
+    )
+    .expect("writes");
+    let (set, _) = told(&source.join("gone.txt"), |_| {}).expect("packs");
+    assert_eq!(class_names(&set), ["a", "b"]);
 }
 
 #[test]

@@ -177,14 +177,29 @@ fn what_was_asked_wrongly_is_said() {
 
 #[cfg(unix)]
 #[test]
+fn a_compiler_that_cannot_build_core_is_quoted_whole() {
+    let toy = Toy::new("a_compiler_that_cannot_build_core_is_quoted_whole");
+    // Answers questions as the real one does and compiles nothing.
+    let rustc = toy.compiler(
+        "case \"$1\" in -vV|--print) exec \"${RUSTC:-rustc}\" \"$@\";; esac\n\
+         echo first >&2; echo last >&2; exit 1",
+    );
+    let cache = toy.dir.join("cache");
+    let error = toy
+        .try_build(|b| b.rustc(&rustc).cache_dir(&cache))
+        .unwrap_err();
+    assert!(error.is_toolchain_missing());
+    let message = error.to_string();
+    assert!(message.contains("known to work: Rust 1."), "{message}");
+    assert!(message.ends_with("first\nlast\n"), "{message}");
+}
+
+#[cfg(unix)]
+#[test]
 fn a_compiler_without_sources_says_what_to_type() {
-    use std::os::unix::fs::PermissionsExt;
     let toy = Toy::new("a_compiler_without_sources_says_what_to_type");
-    let rustc = toy.dir.join("rustc");
-    let script =
-        "#!/bin/sh\nif [ \"$1\" = --print ]; then echo /nowhere; else echo release: 1; fi\n";
-    fs::write(&rustc, script).unwrap();
-    fs::set_permissions(&rustc, fs::Permissions::from_mode(0o755)).unwrap();
+    let rustc =
+        toy.compiler("if [ \"$1\" = --print ]; then echo /nowhere; else echo release: 1; fi");
     let error = toy.try_build(|b| b.rustc(&rustc)).unwrap_err();
     assert!(error.is_toolchain_missing());
     let message = error.to_string();

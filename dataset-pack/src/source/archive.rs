@@ -71,6 +71,8 @@ pub(crate) enum What<'a> {
     Link(Option<String>),
     /// Bytes that cannot be had, for this reason.
     Lost(&'static str),
+    /// A file whose path leads out of the archive.
+    Outside,
     /// Bytes behind the archive's end that are no archive.
     Behind(u64),
 }
@@ -109,6 +111,15 @@ pub(crate) fn starts_like_tar(start: &[u8]) -> bool {
 /// Whether these are the first bytes of a tar archive without members: nothing but its end mark.
 pub(crate) fn starts_like_empty_tar(start: &[u8]) -> bool {
     start.first_chunk() == Some(&[0; BLOCK as usize])
+}
+
+/// The name of an archive's folder: without `.tar`, in whatever letters.
+pub(crate) fn folder_name(path: &str) -> &str {
+    let end = path.len().saturating_sub(".tar".len());
+    match path.get(end..) {
+        Some(tar) if tar.eq_ignore_ascii_case(".tar") => &path[..end],
+        _ => path,
+    }
 }
 
 /// Visits the members of the archive at `path`, those of archives within it included. `prefix` is
@@ -251,10 +262,7 @@ impl Archive<'_> {
         Ok(match normal(&path) {
             Some(path) => (format!("{prefix}{path}"), what),
             None if matches!(what, What::Folder) => (String::new(), what),
-            None => {
-                let path = format!("{prefix}{path}");
-                (path, What::Lost("its path in the archive leads out of it"))
-            }
+            None => (format!("{prefix}{path}"), What::Outside),
         })
     }
 
@@ -270,13 +278,13 @@ impl Archive<'_> {
         let mut start = [0; BLOCK as usize];
         let start = &mut start[..bytes.min(BLOCK) as usize];
         self.read(offset, start)?;
-        let empty = path.ends_with(".tar") && starts_like_empty_tar(start);
+        let folder = folder_name(path);
+        let empty = folder != path && starts_like_empty_tar(start);
         if self.depth < MAX_DEPTH && (starts_like_tar(start) || empty) {
             let inner = Archive {
                 depth: self.depth + 1,
                 ..*self
             };
-            let folder = path.strip_suffix(".tar").unwrap_or(path);
             visit(Member {
                 path: folder,
                 what: What::Folder,

@@ -106,8 +106,16 @@ impl Items {
 
     /// Adds an image that is known already not to be one that can be packed.
     pub(crate) fn push_bad(&mut self, source: &str, reason: &str) -> Result<(), Error> {
+        self.push_bad_in(split(source), reason)
+    }
+
+    /// Likewise, for one whose path leads through no folder of the source.
+    pub(crate) fn push_outside(&mut self, source: &str, reason: &str) -> Result<(), Error> {
+        self.push_bad_in(("", source), reason)
+    }
+
+    fn push_bad_in(&mut self, (folder, name): (&str, &str), reason: &str) -> Result<(), Error> {
         let reason = self.reason(reason);
-        let (folder, name) = split(source);
         let folder = self.folder(folder);
         self.push(folder, name, Place::Nowhere(reason), 0, NO_LABEL)
     }

@@ -200,8 +200,7 @@ impl<'a> Tops<'a> {
             let cause = format!("all images are in folders of its folder {common}: {folders}, …");
             return Err(format!("{cause}; {}", give(inner.trim_end_matches('/'))));
         }
-        let flat = ["images", "image", "imgs", "img", "jpegimages"];
-        if self.tops[only].direct && flat.contains(&only.to_lowercase().as_str()) {
+        if self.tops[only].direct && holds_all(only) {
             let cause = format!("all images are in its folder {only}, which is no class");
             return Err(format!("{cause}; give their labels with --truth"));
         }
@@ -230,6 +229,12 @@ impl<'a> Tops<'a> {
         for (name, _) in splits {
             warnings.push(format!(
                 "the class {name:?} is called like a split of the data"
+            ));
+        }
+        // Beside those for masks, labels, annotations.
+        for (name, _) in self.tops.iter().filter(|(name, _)| holds_all(name)) {
+            warnings.push(format!(
+                "the class {name:?} is called like a folder of all images"
             ));
         }
         let others = of(&|top| !top.has_images() && top.others);
@@ -261,6 +266,12 @@ fn around(folders: &[String]) -> (&str, BTreeSet<&str>) {
     (common, below)
 }
 
+/// Whether a folder is called like one that holds the images of all classes.
+fn holds_all(name: &str) -> bool {
+    let names = ["images", "image", "imgs", "img", "jpegimages"];
+    names.contains(&name.to_lowercase().as_str())
+}
+
 /// The splits of the data that folders at the top are called by.
 pub(super) fn splits(items: &Items) -> BTreeSet<String> {
     let tops = items
@@ -270,7 +281,8 @@ pub(super) fn splits(items: &Items) -> BTreeSet<String> {
     tops.filter_map(|(top, _)| split_in(top)).collect()
 }
 
-fn is_split(name: &str) -> bool {
+/// Whether a name is that of a part of the data.
+pub(super) fn is_split(name: &str) -> bool {
     split_in(name).is_some()
 }
 

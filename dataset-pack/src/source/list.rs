@@ -45,7 +45,8 @@ pub(crate) fn open(path: &Path, labels: Option<Vec<ClassName>>) -> Result<Source
     let (classes, numbers) = classes::of_labels(&of_rows, labels).map_err(wrong)?;
     let mut items = Items::default();
     for ((source, _), label) in rows.iter().zip(numbers) {
-        match std::fs::metadata(root.join(&**source)) {
+        let source = &without_dots(source);
+        match std::fs::metadata(root.join(source)) {
             Ok(meta) if meta.is_file() => {
                 let (folder, name) = split(source);
                 let folder = items.folder(folder);
@@ -55,7 +56,7 @@ pub(crate) fn open(path: &Path, labels: Option<Vec<ClassName>>) -> Result<Source
             Err(cause) if cause.kind() == std::io::ErrorKind::NotFound => {
                 items.push_bad(source, "in the list, but there is no such file")?;
             }
-            Err(cause) => return Err(Error::io(&root.join(&**source), "read")(cause)),
+            Err(cause) => return Err(Error::io(&root.join(source), "read")(cause)),
         }
     }
     let store = Store {
@@ -70,4 +71,11 @@ pub(crate) fn open(path: &Path, labels: Option<Vec<ClassName>>) -> Result<Source
         skipped: 0,
         warnings,
     })
+}
+
+/// A path as others write it, so that an image in two lines is seen to be one: `a/b` for `./a//b`.
+fn without_dots(path: &str) -> String {
+    let start = if path.starts_with('/') { "/" } else { "" };
+    let parts = path.split('/').filter(|part| !matches!(*part, "" | "."));
+    [start, &parts.collect::<Vec<_>>().join("/")].concat()
 }

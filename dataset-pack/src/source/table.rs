@@ -3,6 +3,9 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 
+use super::layout::is_split;
+use crate::pixels::decode::is_named_like_an_image;
+
 /// What a text tells.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Table<'a> {
@@ -188,9 +191,15 @@ impl<'a> Lines<'a> {
             while row.len() > widest && row.last().is_some_and(|field| field.is_empty()) {
                 row.pop();
             }
-            if row.len() > widest {
+            // Among blanks, a field less may be a class of two words in the first line.
+            let is_short = matches!(delimiter, Delimiter::Blanks) && row.len() < widest;
+            if row.len() > widest || is_short {
                 let cause = "fields where the first line has";
-                let cause = format!("{} {cause} {widest}; quote what holds a comma", row.len());
+                let how = match delimiter {
+                    Delimiter::Sign(_) => "quote what holds a comma",
+                    _ => "put a tab between name and class",
+                };
+                let cause = format!("{} {cause} {widest}; {how}", row.len());
                 return Err(wrong(cause));
             }
             let class = at(classes, &row).map(trimmed);
@@ -250,9 +259,9 @@ impl<'a> Lines<'a> {
             let at = |wanted: &&str| others.iter().copied().find(|&c| words[c] == **wanted);
             CLASSES.iter().find_map(at)
         } else {
-            // Boxes and other measures are numbers.
-            let is_number = |field: &str| field.parse::<f64>().is_ok();
-            let mut words = others.iter().copied().filter(|&c| !is_all(c, &is_number));
+            // Boxes and other measures are numbers; beside splits, numbers may be the classes.
+            let is_other = |field: &str| field.parse::<f64>().is_ok() || is_split(field);
+            let mut words = others.iter().copied().filter(|&c| !is_all(c, &is_other));
             words.next().filter(|_| words.next().is_none())
         };
         let Some(chosen) = chosen else {
@@ -260,12 +269,11 @@ impl<'a> Lines<'a> {
             let cause = "which of the columns has the classes? Keep one beside the names";
             return Err(format!("{cause}; the first line is: {columns}"));
         };
-        if has_header {
-            notes.push(format!(
-                "classes are taken from the column {:?}",
-                first[chosen]
-            ));
-        }
+        let column = match has_header {
+            true => format!("{:?}", first[chosen]),
+            false => format!("that begins with {:?}", first[chosen]),
+        };
+        notes.push(format!("classes are taken from the column {column}"));
         Ok(chosen)
     }
 
@@ -276,7 +284,7 @@ impl<'a> Lines<'a> {
         };
         let given = known.class.is_some_and(|is_class| is_class(class));
         let alone = !rest.is_empty() && rest.iter().all(|(_, other)| other != class);
-        !(known.image)(name) && !given && alone
+        !(known.image)(name) && !is_named_like_an_image(name) && !given && alone
     }
 
     /// A class a line, for image 1, 2, …
@@ -293,6 +301,14 @@ impl<'a> Lines<'a> {
         let among_numbers = !number(&classes[0]) && classes[1..].iter().all(number);
         if classes.len() > 1 && !given && (is_header(classes[0]) || among_numbers) {
             classes.remove(0);
+        }
+        let different: HashSet<&str> = classes.iter().copied().collect();
+        let has_columns = |class: &&str| class.contains(char::is_whitespace);
+        if classes.len() > 1 && different.len() == classes.len() && classes.iter().all(has_columns)
+        {
+            let cause =
+                "each line would be a class of its own, and none begins with an image's name";
+            return Err(format!("{cause}; its first is {:?}", classes[0]));
         }
         Ok(Table::Classes(classes))
     }

@@ -151,10 +151,10 @@ impl Tree {
             None
         } else {
             let start = read_start(path)?;
-            let empty = name.ends_with(".tar") && archive::starts_like_empty_tar(&start);
+            let folder = archive::folder_name(source);
+            let empty = folder != source && archive::starts_like_empty_tar(&start);
             if archive::starts_like_tar(&start) || empty {
                 self.kind = Kind::FoldersAndArchives;
-                let folder = source.strip_suffix(".tar").unwrap_or(source);
                 self.folders.insert(folder.into());
                 return self.archive(path, &format!("{folder}/"));
             }
@@ -269,7 +269,12 @@ impl Tree {
             What::Lost(reason) if looks_like_an_image(source) => {
                 self.items.push_bad(source, reason)?;
             }
-            What::Lost(_) => self.skip(source, None),
+            // Else what is before its first slash would be a class.
+            What::Outside if looks_like_an_image(source) => {
+                let reason = "its path in the archive leads out of it";
+                self.items.push_outside(source, reason)?;
+            }
+            What::Lost(_) | What::Outside => self.skip(source, None),
             &What::File {
                 offset,
                 bytes,

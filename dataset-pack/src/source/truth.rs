@@ -46,7 +46,7 @@ pub(crate) fn apply(
             let names = rows.iter().map(|(name, _)| name.as_ref());
             images.named(names).map_err(wrong)?
         }
-        Table::Classes(all) => numbered(items, all.len()).map_err(wrong)?,
+        Table::Classes(all) => numbered(items, all).map_err(wrong)?,
     };
     check_names(items, &found, &classes, &labels).map_err(wrong)?;
     let mut of_image = vec![None; items.len()];
@@ -224,13 +224,11 @@ fn agree(a: &str, b: &str) -> bool {
 }
 
 /// The image of each line, by the number that ends the file's stem.
-fn numbered(items: &Items, lines: usize) -> Result<Vec<Option<u32>>, String> {
-    let mut found = vec![None; lines];
+fn numbered(items: &Items, lines: &[&str]) -> Result<Vec<Option<u32>>, String> {
+    let mut found = vec![None; lines.len()];
+    let mut last = 0;
     for (index, item) in (0..).zip(items.iter()) {
-        let stem = stem(item.name);
-        let stem = synset_behind(stem).map_or(stem, |(stem, _)| stem);
-        let digits = stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
-        let Ok(number) = stem[digits..].parse::<usize>() else {
+        let Some(number) = number_of(item) else {
             continue;
         };
         let source = item.source();
@@ -238,27 +236,60 @@ fn numbered(items: &Items, lines: usize) -> Result<Vec<Option<u32>>, String> {
             let cause = "image 0, but the first line is that of image 1";
             return Err(format!("{source}: {cause}; give lines of `name label`"));
         };
-        if let Some(place) = found.get_mut(line)
-            && place.replace(index).is_some()
-        {
+        // The line that is missing may be any, and all images behind it have the next one's label.
+        let Some(place) = found.get_mut(line) else {
+            let cause = format!("image {number}, but there are {} lines", lines.len());
+            return Err(format!("{source}: {cause}; give lines of `name label`"));
+        };
+        if place.replace(index).is_some() {
             return Err(format!("{source}: another image has the same number"));
         }
+        last = last.max(number);
+    }
+    if last == 0 {
+        let cause = "a class a line, but no image's name ends in a number";
+        return Err(format!("{cause}; give lines of `name label`"));
+    }
+    if lines.len() == last + 1 && !lines[1..].contains(&lines[0]) {
+        let cause = "a line more than images, and no other like the first";
+        return Err(format!("{cause}, {:?}; is it a header?", lines[0]));
     }
     Ok(found)
 }
 
-/// A synset in an image's name must be that of its label.
+/// The number that ends the stem of an image's name.
+fn number_of(item: Item<'_>) -> Option<usize> {
+    let stem = stem(item.name);
+    let stem = synset_behind(stem).map_or(stem, |(stem, _)| stem);
+    let digits = stem.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+    stem[digits..].parse().ok()
+}
+
+/// A synset in an image's name must be that of its label, and so must folders that are called like
+/// classes. Numbers are seldom meant as names.
 fn check_names(
     items: &Items,
     found: &[Option<u32>],
     classes: &[ClassName],
     labels: &[u32],
 ) -> Result<(), String> {
+    let numbers = Numbers::of(classes);
     for (image, &label) in found.iter().zip(labels) {
         let Some(item) = image.map(|image| items.get(image as usize)) else {
             continue;
         };
         let class = classes[label as usize].name.as_str();
+        let folders = || item.folder.split('/').filter(|name| !is_number(name));
+        let mut of_classes = folders().filter_map(|name| Some((name, numbers.get(name)?)));
+        if let Some((folder, _)) = of_classes.next()
+            && folders().all(|name| numbers.get(name) != Some(label))
+        {
+            let source = item.source();
+            let cause = format!("{source} lies in the folder {folder:?}, but is of {class:?} here");
+            return Err(format!(
+                "{cause}; a list as --source goes by its lines alone"
+            ));
+        }
         let said = synset_in(item).filter(|said| is_synset(class) && *said != class);
         if let Some(said) = said {
             let source = item.source();
@@ -270,9 +301,11 @@ fn check_names(
     Ok(())
 }
 
-/// A file's name without extension.
+/// A file's name without extension, in which there are no blanks: `a.jpg great` is a name and more.
 fn stem(name: &str) -> &str {
-    name.rsplit_once('.').map_or(name, |(stem, _)| stem)
+    let parts = name.rsplit_once('.');
+    let parts = parts.filter(|(_, extension)| !extension.contains(char::is_whitespace));
+    parts.map_or(name, |(stem, _)| stem)
 }
 
 /// What is before a synset at the end of a stem, and the synset.

@@ -1,7 +1,7 @@
 //! Files that appear under their final name only when they are whole.
 
 use std::ffi::OsStr;
-use std::fs::{File, Permissions};
+use std::fs::{File, Metadata, Permissions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
@@ -26,6 +26,12 @@ pub struct Draft {
 impl Draft {
     /// Starts the file that will be called `path`.
     pub fn create(path: &Path) -> Result<Draft, Error> {
+        // A rename would put a file in the place of `/dev/stdout`.
+        let other = |there: Metadata| !there.is_file() && !there.is_dir();
+        if path.metadata().is_ok_and(other) {
+            let cause = "a device, a pipe or a socket, not a file";
+            return Err(Error::input(path, cause));
+        }
         let no_name = || Error::io(path, "write")(io::Error::other("not the name of a file"));
         let name = path.file_name().ok_or_else(no_name)?.as_bytes();
         // The longest name has no room for what is added to it.
@@ -174,9 +180,24 @@ pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
+    use std::os::unix::fs::{FileTypeExt, MetadataExt, symlink};
+    use std::os::unix::net::UnixListener;
 
     use super::*;
+
+    #[test]
+    fn what_is_no_file_is_not_replaced() {
+        let folder = tempfile::tempdir().expect("makes a folder");
+        let (socket, link) = (folder.path().join("socket"), folder.path().join("link"));
+        let _bound = UnixListener::bind(&socket).expect("binds");
+        symlink(&socket, &link).expect("links");
+        for path in [&socket, &link] {
+            let error = write(path, b"x").expect_err("no file").to_string();
+            assert!(error.ends_with("a socket, not a file"), "{error}");
+            let there = path.metadata().expect("is there");
+            assert!(there.file_type().is_socket());
+        }
+    }
 
     #[test]
     fn room_that_is_not_used_is_given_back() {

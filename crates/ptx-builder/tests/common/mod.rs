@@ -35,6 +35,17 @@ impl Toy {
             .unwrap_or_else(|error| panic!("needs rust-src and the registry's libm: {error}"))
     }
 
+    /// A compiler that is a shell script.
+    #[cfg(unix)]
+    #[allow(dead_code)]
+    pub fn compiler(&self, script: &str) -> PathBuf {
+        use std::os::unix::fs::PermissionsExt;
+        let path = self.dir.join("rustc");
+        fs::write(&path, format!("#!/bin/sh\n{script}\n")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
     pub fn edit(&self, file: &str, from: &str, to: &str) {
         let path = self.dir.join(file);
         let text = fs::read_to_string(&path).unwrap();
