@@ -12,7 +12,7 @@
 //! `FORMAT.md` describes every byte of a set, `README.md` the commands.
 //!
 //! # Layers
-//! From the bottom up; a module uses those above it in this table, never those below.
+//! From the bottom up: a module uses only those above it in this table, as `tests/layers.rs` checks.
 //!
 //! | module | what it knows |
 //! |---|---|

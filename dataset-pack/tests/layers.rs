@@ -1,4 +1,4 @@
-//! The layers of `src/lib.rs`: a module uses only those below it.
+//! The layers of `src/lib.rs`: a module uses only those it stands on.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ const MAY_USE: [(&str, &[&str]); 10] = [
 ];
 
 #[test]
-fn a_module_uses_only_those_below_it() {
+fn a_module_uses_only_those_it_stands_on() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut met = Vec::new();
     for entry in walkdir::WalkDir::new(&src) {

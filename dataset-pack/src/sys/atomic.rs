@@ -121,15 +121,11 @@ pub fn folder_of(path: &Path) -> &Path {
     folder.unwrap_or(Path::new("."))
 }
 
-/// The system's own error: the temporary name that `tempfile` adds means nothing to anybody.
+/// The error without the temporary name that `tempfile` adds, which means nothing to anybody.
 fn without_temporary_name(error: io::Error) -> io::Error {
-    let system = error.get_ref().and_then(|wrapper| {
-        wrapper
-            .source()?
-            .downcast_ref::<io::Error>()?
-            .raw_os_error()
-    });
-    system.map_or(error, io::Error::from_raw_os_error)
+    let text = error.to_string();
+    let cause = text.split(" at path ").next().unwrap_or_default();
+    io::Error::new(error.kind(), cause)
 }
 
 /// Writes a whole file.
