@@ -7,7 +7,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use common::{Done, Folder, bytes, checkpoint, files, host, pack, path, program, run, train_tiny};
+use common::{
+    Done, Folder, bytes, checkpoint, files, host, metrics, pack, path, program, run, train_tiny,
+};
 
 /// Data of three classes and a run of one step, `run`. Tests write only under names of their own.
 static DATA: LazyLock<Folder> = LazyLock::new(|| {
@@ -283,9 +285,6 @@ fn wrong_places_are_told() {
         ("7", &["--gpus", "GPU 7"][..]),
         ("0,1", &["--gpus", "GPU 0"]),
         ("cpu,7", &["--gpus", "GPU 7"]),
-        ("x", &["--gpus x", "`x`"]),
-        ("", &["--gpus"]),
-        ("cpu,", &["--gpus cpu,"]),
         ("cpu,cpu,cpu", &["--gpus", "3 places for 2 towers"]),
     ] {
         train(&["--data", &data, "--gpus", gpus]).fails(words);
@@ -296,6 +295,9 @@ fn wrong_places_are_told() {
                 .chain(&options),
         )
         .fails(words);
+    }
+    for gpus in ["x", "", "cpu,", "0,-1"] {
+        wrong_usage(&["train", "--data", &data, "--out", "o", "--gpus", gpus]);
     }
     for threads in ["0", "-1", "many"] {
         wrong_usage(&["train", "--data", &data, "--out", "o", "--threads", threads]);
@@ -380,6 +382,32 @@ fn a_run_is_neither_overwritten_nor_resumed_as_another() {
         "one-gpu",
     ];
     host(["train"].iter().chain(&resume).chain(&options)).fails(&["--net one-gpu", "tiny"]);
+    // A default that is given is no less refused, and what is not given is the run's.
+    let narrow = ["--width", "0.5", "--seed", "3", "--steps", "1"];
+    run(&mut train_tiny(folder, "narrow", &narrow)).ok();
+    let go_on = |options: &[&str]| {
+        let places = ["--data", &at("sets/train"), "--out", &at("narrow")];
+        host(
+            ["train"]
+                .iter()
+                .chain(&places)
+                .chain(&resume)
+                .chain(options),
+        )
+    };
+    for (options, words) in [
+        (["--net", "paper"], ["--net paper", "net tiny"]),
+        (["--width", "1"], ["--width 1", "0.5"]),
+        (["--seed", "0"], ["--seed 0", "3"]),
+    ] {
+        go_on(&options).fails(&words);
+    }
+    assert_eq!(metrics(&folder.join("narrow")).len(), 1);
+    go_on(&[]).ok();
+    let config = fs::read_to_string(folder.join("narrow/config.toml")).expect("read");
+    for line in ["width = 0.5", "seed = 3", "augment = \"paper\""] {
+        assert!(config.lines().any(|other| other == line), "{config}");
+    }
     // The checkpoint that `latest` names is gone, or cut short.
     for (name, damage) in [("gone", None), ("short", Some(100))] {
         run(&mut train_tiny(folder, name, &["--steps", "1"])).ok();

@@ -1,13 +1,12 @@
 //! The commands and their options.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::train::sampler::Order;
-use crate::train::schedule::Rule;
-use crate::train::views::Augment;
+use crate::device::Places;
+use crate::net::choice::NetworkChoice;
+use crate::train::settings::Settings;
 
 /// AlexNet end to end: trains the paper's network on the project's own GPU kernels, tests it, looks into it.
 #[derive(Debug, Parser)]
@@ -34,7 +33,7 @@ pub enum Command {
                             with status 0, in a validation too; a second Ctrl-C ends it at once. With --resume from the \
                             start, a job that is stopped and queued again needs no other command."
     )]
-    Train(Box<Train>),
+    Train(Box<Settings>),
     /// Tests one network, or several with their predictions averaged: error rates over a set.
     #[command(
         after_help = "Example: host test-crop --checkpoint runs/a --data sets/val --crops 10"
@@ -66,125 +65,6 @@ pub enum Command {
     /// Says what this build and this machine can do, and why not more.
     #[command(after_help = "Example: host doctor")]
     Doctor(Doctor),
-}
-
-/// Which network.
-#[derive(Args, Clone, Debug)]
-pub struct Network {
-    /// A network that comes with the program (paper, one-gpu) or a TOML file
-    #[arg(long, default_value = "paper", value_name = "NET|FILE.toml")]
-    pub net: OsString,
-    /// Maps and units of every hidden layer times this, rounded to multiples of 16 in each tower
-    #[arg(long, default_value_t = 1.0, value_name = "W")]
-    pub width: f64,
-    /// Changes one key of the network, such as conv2.bias=0.1, lrn.alpha=2e-5 or train.momentum=0.8
-    #[arg(long, value_name = "KEY=VALUE")]
-    pub set: Vec<String>,
-}
-
-/// Where the towers run.
-#[derive(Args, Clone, Debug)]
-pub struct Places {
-    /// A place for each tower or one for all: numbers of GPUs, or cpu, a virtual GPU [default: 0,1 with two GPUs,
-    /// 0 with one, cpu,cpu with none]
-    #[arg(long, value_name = "PLACES")]
-    pub gpus: Option<String>,
-    /// CPU threads that the virtual GPUs share; the results are the same for any number [default: one a core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub threads: Option<u32>,
-}
-
-/// `host train`
-#[derive(Args, Clone, Debug)]
-pub struct Train {
-    /// The training set, as dataset-pack built it
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
-    /// The validation set
-    #[arg(long, value_name = "DIR")]
-    pub val: Option<PathBuf>,
-    /// The run directory: config.toml, metrics.jsonl, checkpoints and pictures
-    #[arg(long, value_name = "RUN")]
-    pub out: PathBuf,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub network: Network,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub places: Places,
-    /// Images a step [default: the network's, 128]
-    #[arg(long, value_name = "N")]
-    pub batch: Option<usize>,
-    /// Passes through the training set [default: the network's, 90]
-    #[arg(long, value_name = "N", conflicts_with = "steps")]
-    pub epochs: Option<usize>,
-    /// Ends after so many steps
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub steps: Option<u64>,
-    /// Initial learning rate [default: the network's, 0.01]
-    #[arg(long, value_name = "RATE")]
-    pub lr: Option<f64>,
-    /// When the rate falls: plateau (by the validation error; never without --val), constant or step:E1,E2,… [default:
-    /// the network's, plateau]
-    #[arg(long, value_name = "RULE")]
-    pub schedule: Option<Rule>,
-    /// Probability that dropout zeroes a unit [default: the network's, 0.5]
-    #[arg(long, value_name = "P")]
-    pub dropout: Option<f64>,
-    /// Seed of the initial weights, the order, the views and dropout [default: 0]
-    #[arg(long, value_name = "S")]
-    pub seed: Option<u64>,
-    /// What is done to an image before the network sees it [default: paper]
-    #[arg(long, value_enum)]
-    pub augment: Option<Augment>,
-    /// The order of the images [default: shuffled]
-    #[arg(long, value_enum)]
-    pub order: Option<Order>,
-    /// Steps between validations [default: one epoch]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub validate_every: Option<u64>,
-    /// Steps between checkpoints, besides the last [default: one after each validation]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    pub checkpoint_every: Option<u64>,
-    /// Keeps the last N checkpoints and the one with the lowest validation error [default: all]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
-    pub keep: Option<usize>,
-    /// Begins with these weights: a checkpoint or an exported file
-    #[arg(long, value_name = "FILE.safetensors")]
-    pub init_from: Option<PathBuf>,
-    /// Goes on from the run's newest checkpoint; begins the run if there is none yet
-    #[arg(long)]
-    pub resume: bool,
-    /// Resumes with other images than the run has had until now
-    #[arg(long)]
-    pub other_data: bool,
-}
-
-fn at_least_one(text: &str) -> Result<usize, String> {
-    match text.parse() {
-        Ok(count) if count > 0 => Ok(count),
-        _ => Err("must be a number from 1".into()),
-    }
-}
-
-impl Train {
-    /// What the options change in the network, `--set` last.
-    pub fn sets(&self) -> Vec<String> {
-        let options = [
-            self.batch.map(|n| format!("train.batch={n}")),
-            self.epochs.map(|n| format!("train.epochs={n}")),
-            self.lr.map(|rate| format!("train.lr={rate:?}")),
-            self.schedule
-                .as_ref()
-                .map(|rule| format!("train.schedule={rule}")),
-            self.dropout.map(|p| format!("dropout.p={p:?}")),
-        ];
-        options
-            .into_iter()
-            .flatten()
-            .chain(self.network.set.iter().cloned())
-            .collect()
-    }
 }
 
 /// `host test-crop`
@@ -263,7 +143,7 @@ pub struct Filters {
 pub struct CheckGradients {
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub network: Network,
+    pub network: NetworkChoice,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub places: Places,
@@ -280,7 +160,7 @@ pub struct CheckGradients {
 pub struct CheckKernels {
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub network: Network,
+    pub network: NetworkChoice,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub places: Places,
@@ -306,7 +186,7 @@ pub struct CheckKernels {
 pub struct Bench {
     #[command(flatten)]
     #[allow(missing_docs)]
-    pub network: Network,
+    pub network: NetworkChoice,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub places: Places,
@@ -335,19 +215,11 @@ pub struct Doctor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::net::spec::Spec;
     use clap::CommandFactory;
     use clap::error::ErrorKind;
 
     fn parse(line: &str) -> Result<Command, clap::Error> {
         Cli::try_parse_from(line.split_whitespace()).map(|cli| cli.command)
-    }
-
-    fn train(options: &str) -> Train {
-        match parse(&format!("host train --data d --out o {options}")) {
-            Ok(Command::Train(train)) => *train,
-            other => panic!("{other:?}"),
-        }
     }
 
     #[test]
@@ -382,6 +254,18 @@ mod tests {
                 ErrorKind::ValueValidation,
             ),
             (
+                "host train --data d --out o --gpus cpu,x",
+                ErrorKind::ValueValidation,
+            ),
+            (
+                "host train --data d --out o --width nan",
+                ErrorKind::ValueValidation,
+            ),
+            (
+                "host train --data d --out o --gpus 0 --gpus 1",
+                ErrorKind::ArgumentConflict,
+            ),
+            (
                 "host train --data d --out o --augment all",
                 ErrorKind::InvalidValue,
             ),
@@ -398,41 +282,6 @@ mod tests {
             assert_eq!((error.kind(), error.exit_code()), (kind, 2), "{line}");
         }
         assert_eq!(parse("host train --help").unwrap_err().exit_code(), 0);
-    }
-
-    #[test]
-    fn defaults_are_the_documented_ones() {
-        let train = train("");
-        assert_eq!(
-            (train.network.net.to_str(), train.network.width, train.seed),
-            (Some("paper"), 1.0, None)
-        );
-        assert_eq!(
-            (Augment::default(), Order::default()),
-            (Augment::Paper, Order::Shuffled)
-        );
-        assert!(train.sets().is_empty() && !train.resume);
-    }
-
-    #[test]
-    fn options_become_overrides_and_set_has_the_last_word() {
-        let options = "--batch 32 --epochs 3 --lr 1e-7 --schedule step:1,2 --dropout 0.25 --set train.batch=64 \
-                       --set conv2.bias=0.1";
-        let spec = Spec::load("paper", &train(options).sets()).unwrap();
-        assert_eq!(
-            (spec.train.batch, spec.train.epochs, spec.train.lr),
-            (64, 3, 1e-7)
-        );
-        assert_eq!(spec.train.schedule, Rule::Step(vec![1, 2]));
-        assert!(spec.to_toml().contains("p = 0.25") && !spec.to_toml().contains("p = 0.5"));
-        // A whole number is a rate too.
-        assert_eq!(
-            Spec::load("paper", &train("--lr 1").sets())
-                .unwrap()
-                .train
-                .lr,
-            1.0
-        );
     }
 
     #[test]

@@ -1,14 +1,12 @@
 //! A trained network, from a checkpoint to its devices.
 
 use std::path::Path;
-use std::sync::{Arc, Once};
 
 use anyhow::{Result, ensure};
 use console::escaped;
 use dataset_pack::Dataset;
 
-use crate::cli::Places;
-use crate::device::{self, Device, Place};
+use crate::device::Places;
 use crate::net::shapes::Net;
 use crate::net::{Network, state};
 use crate::train::checkpoint::Checkpoint;
@@ -23,29 +21,10 @@ pub fn open(named: &Path) -> Result<(Checkpoint, Net)> {
 /// Puts a checkpoint's network on devices, for batches of `batch` images.
 pub fn load(named: &Path, places: &Places, batch: usize) -> Result<(Network, Checkpoint)> {
     let (checkpoint, net) = open(named)?;
-    let devices = devices(places, net.towers.len())?;
-    let network = Network::new(&net, &devices, batch, checkpoint.progress.seed)?;
+    let devices = places.open(net.towers.len())?;
+    let network = Network::new(&net, &devices, batch, checkpoint.progress.kept.seed)?;
     state::restore(&network, &checkpoint.tensors, false)?;
     Ok((network, checkpoint))
-}
-
-/// A device for each tower: what `--gpus` and `--threads` say, or what suits this machine.
-pub fn devices(places: &Places, towers: usize) -> Result<Vec<Arc<dyn Device>>> {
-    let list = match &places.gpus {
-        Some(list) => Place::parse_list(list)?,
-        None => {
-            let (list, why) = device::default_places(towers);
-            static SAID: Once = Once::new();
-            if let Some(why) = why {
-                SAID.call_once(|| console::note!("no GPU is used: {why}"));
-            }
-            list
-        }
-    };
-    match places.threads {
-        Some(threads) => device::open_with(&list, towers, threads as usize),
-        None => device::open(&list, towers),
-    }
 }
 
 /// That a set has the classes, in the order, that a network was trained on.

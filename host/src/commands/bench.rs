@@ -8,18 +8,16 @@ use gpu_kernels::target::Target;
 use serde_json::json;
 
 use crate::cli::Bench;
-use crate::model;
 use crate::net::context::Mode;
-use crate::net::spec::Spec;
 use crate::net::{Batch, Network, Sgd};
 use crate::train::views::test_views;
 
 const CLASSES: usize = 1000;
 
 pub fn run(options: &Bench) -> Result<()> {
-    let spec = Spec::load(&options.network.net, &options.network.set)?;
-    let net = spec.resolve(options.network.width, CLASSES)?;
-    let devices = model::devices(&options.places, net.towers.len())?;
+    let spec = options.network.load(&[])?;
+    let net = spec.resolve(options.network.width(), CLASSES)?;
+    let devices = options.places.open(net.towers.len())?;
     let mut network = Network::new(&net, &devices, options.batch, 0)?;
     network.initialise();
     let batch = batch(&network);
@@ -61,7 +59,7 @@ pub fn run(options: &Bench) -> Result<()> {
     if options.json {
         let result = json!({
             "net": net.name,
-            "width": options.network.width,
+            "width": options.network.width(),
             "batch": options.batch,
             "devices": devices.iter().map(|d| d.describe()).collect::<Vec<_>>(),
             "training_images_per_second": rate(step),

@@ -4,9 +4,7 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::cli::CheckGradients;
-use crate::model;
 use crate::net::context::Mode;
-use crate::net::spec::Spec;
 use crate::net::{IMAGES, Network, Parameters};
 use crate::train::random::{Purpose, words};
 
@@ -29,10 +27,9 @@ struct Checked {
 /// change of the loss with what g promises: (L(w + h·g) − L(w − h·g)) / 2h = |g|².
 /// A direction in which all elements take part rises well above rounding.
 pub fn run(options: &CheckGradients) -> Result<()> {
-    let sets = [vec!["dropout.p=0".to_owned()], options.network.set.clone()].concat();
-    let spec = Spec::load(&options.network.net, &sets)?;
-    let net = spec.resolve(options.network.width, CLASSES)?;
-    let devices = model::devices(&options.places, net.towers.len())?;
+    let spec = options.network.load(&["dropout.p=0".to_owned()])?;
+    let net = spec.resolve(options.network.width(), CLASSES)?;
+    let devices = options.places.open(net.towers.len())?;
     let mut network = Network::new(&net, &devices, IMAGES, options.seed)?;
     network.initialise();
     let (image, labels) = input(&network, options.seed);

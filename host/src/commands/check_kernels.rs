@@ -9,19 +9,17 @@ use serde_json::{Value, json};
 use crate::check::{Case, Comparison, cases};
 use crate::cli::CheckKernels;
 use crate::device::{CpuDevice, Device};
-use crate::model;
-use crate::net::spec::Spec;
 
 pub fn run(options: &CheckKernels) -> Result<()> {
-    let spec = Spec::load(&options.network.net, &options.network.set)?;
-    let net = spec.resolve(options.network.width, options.classes)?;
+    let spec = options.network.load(&[])?;
+    let net = spec.resolve(options.network.width(), options.classes)?;
     ensure!(
         options.batch.is_multiple_of(crate::net::IMAGES) && options.batch > 0,
         "--batch {}: the kernels need a multiple of {} images",
         options.batch,
         crate::net::IMAGES
     );
-    let device = model::devices(&options.places, 1)?.remove(0);
+    let device = options.places.open(1)?.remove(0);
     // Against itself the CPU runs on one thread.
     let threads = match device.place().as_str() {
         "cpu" => 1,

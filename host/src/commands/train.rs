@@ -3,10 +3,10 @@
 use anyhow::Result;
 use console::escaped;
 
-use crate::cli::Train;
 use crate::train::run;
+use crate::train::settings::Settings;
 
-pub fn run(options: &Train) -> Result<()> {
+pub fn run(options: &Settings) -> Result<()> {
     let report = run::train(options)?;
     let out = escaped(&options.out);
     let stopped = if report.stopped {

@@ -27,7 +27,7 @@ pub use buffer::Buffer;
 pub use counting::Counting;
 pub use cpu::CpuDevice;
 use cuda::CudaDevice;
-pub use places::{Place, default_places, open, open_with};
+pub use places::{Place, Places, open, open_with};
 
 /// A device with memory of its own.
 pub trait Device: Any + Send + Sync {

@@ -1,15 +1,60 @@
 //! `--gpus`: which tower runs where.
 
-use std::sync::Arc;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::{Arc, Once};
 
 use anyhow::{Result, anyhow, bail, ensure};
+use clap::{ArgAction, Args};
+use serde::{Deserialize, Serialize};
 
 use super::cuda::driver::{self, Gpu};
 use super::cuda::kernels::no_ptx;
 use super::{CpuDevice, CudaDevice, Device};
 
+/// Where the towers run. What was not given is `None`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Places {
+    /// A place for each tower or one for all: numbers of GPUs, or cpu, a virtual GPU [default: 0,1 with two GPUs,
+    /// 0 with one, cpu,cpu with none]
+    #[arg(long, value_name = "PLACES", value_delimiter = ',', num_args = 1, action = ArgAction::Set)]
+    pub gpus: Option<Vec<Place>>,
+    /// CPU threads that the virtual GPUs share; the results are the same for any number [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(skip)]
+    pub threads: Option<u32>,
+}
+
+impl Places {
+    /// A device for each tower: what was given, or what suits this machine.
+    pub fn open(&self, towers: usize) -> Result<Vec<Arc<dyn Device>>> {
+        let suitable;
+        let list = match &self.gpus {
+            Some(list) => list,
+            None => {
+                suitable = say_why(default_places(towers));
+                &suitable
+            }
+        };
+        match self.threads {
+            Some(threads) => open_with(list, towers, threads as usize),
+            None => open(list, towers),
+        }
+    }
+}
+
+/// The places; why no GPU is among them is said once.
+fn say_why((list, why): (Vec<Place>, Option<String>)) -> Vec<Place> {
+    static SAID: Once = Once::new();
+    if let Some(why) = why {
+        SAID.call_once(|| console::note!("no GPU is used: {why}"));
+    }
+    list
+}
+
 /// One place of `--gpus`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub enum Place {
     /// A virtual GPU.
     Cpu,
@@ -17,22 +62,42 @@ pub enum Place {
     Gpu(usize),
 }
 
-impl Place {
-    /// Reads `0,1`, `cpu`, `cpu,cpu` and the like.
-    pub fn parse_list(text: &str) -> Result<Vec<Place>> {
-        text.split(',')
-            .map(|one| Place::parse(one.trim(), text))
-            .collect()
-    }
-
-    fn parse(one: &str, text: &str) -> Result<Place> {
-        match (one, one.parse()) {
-            ("cpu", _) => Ok(Place::Cpu),
-            (_, Ok(number)) => Ok(Place::Gpu(number)),
-            _ => bail!("--gpus {text}: `{one}` is neither a GPU's number nor `cpu`"),
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Cpu => f.write_str("cpu"),
+            Self::Gpu(number) => number.fmt(f),
         }
     }
+}
 
+impl FromStr for Place {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match (text.trim(), text.trim().parse()) {
+            ("cpu", _) => Ok(Self::Cpu),
+            (_, Ok(number)) => Ok(Self::Gpu(number)),
+            _ => Err(format!("`{text}` is neither a GPU's number nor `cpu`")),
+        }
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> Self {
+        place.to_string()
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl Place {
     fn number(self) -> Option<usize> {
         match self {
             Place::Cpu => None,
@@ -42,7 +107,7 @@ impl Place {
 }
 
 /// Where the towers run if nobody says: two GPUs, one, or virtual ones; then also why.
-pub fn default_places(towers: usize) -> (Vec<Place>, Option<String>) {
+fn default_places(towers: usize) -> (Vec<Place>, Option<String>) {
     let on_cpu = |why: String| (vec![Place::Cpu; towers], Some(why));
     let gpus = match driver::gpus() {
         Ok(gpus) => gpus,

@@ -2,6 +2,7 @@
 //!
 //! | module | what |
 //! |---|---|
+//! | [`choice`] | which one, as a command line names it |
 //! | [`spec`] | the TOML file |
 //! | [`shapes`] | every layer of every tower with its sizes |
 //! | [`layer`] | what each kind of layer allocates and launches |
@@ -12,6 +13,7 @@
 //! | `input` | a batch on its way to the first layer |
 //! | `memory_plan` | which batch fits into a GPU's memory |
 
+pub mod choice;
 pub mod context;
 mod exchange;
 mod input;

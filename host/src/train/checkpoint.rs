@@ -16,10 +16,11 @@ use console::escaped;
 use dataset_pack::Dataset;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
-use super::sampler::{Order, Place};
+use super::sampler::Place;
 use super::schedule::State;
-use super::views::Augment;
+use super::settings::{Kept, from_map, to_map};
 use crate::atomic;
 use crate::net::shapes::Net;
 use crate::net::spec::Spec;
@@ -32,16 +33,10 @@ const FORMAT: &str = "alexnet checkpoint 1";
 pub struct Progress {
     /// The network as TOML ([`Spec::to_toml`]).
     pub net: String,
-    /// Its width.
-    pub width: f64,
+    /// What the run keeps.
+    pub kept: Kept,
     /// The names of the classes.
     pub classes: Vec<String>,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// What is done to an image before the network sees it.
-    pub augment: Augment,
-    /// The order of the images.
-    pub order: Order,
     /// Steps done.
     pub step: u64,
     /// The place in the epoch.
@@ -74,18 +69,14 @@ pub fn set_identity(set: &Dataset) -> String {
 impl Progress {
     /// The network this is about, with its shapes.
     pub fn network(&self) -> Result<Net> {
-        Spec::parse(&self.net)?.resolve(self.width, self.classes.len())
+        Spec::parse(&self.net)?.resolve(self.kept.width, self.classes.len())
     }
 
     fn to_text(&self) -> Result<Text> {
         let always = [
             ("format", FORMAT.to_string()),
             ("net", self.net.clone()),
-            ("width", json(&self.width)?),
             ("classes", json(&self.classes)?),
-            ("seed", json(&self.seed)?),
-            ("augment", json(&self.augment)?),
-            ("order", json(&self.order)?),
             ("step", json(&self.step)?),
             ("epoch", json(&self.place.epoch)?),
             ("position", json(&self.place.position)?),
@@ -101,7 +92,11 @@ impl Progress {
             .into_iter()
             .filter_map(|(key, value)| Some((key, value?)));
         let pairs = always.into_iter().chain(sometimes);
-        Ok(pairs.map(|(key, value)| (key.to_string(), value)).collect())
+        let pairs = pairs.map(|(key, value)| (key.to_string(), value));
+        let kept = to_map(&self.kept)?.into_iter();
+        Ok(pairs
+            .chain(kept.map(|(key, value)| (key, value.to_string())))
+            .collect())
     }
 
     fn from_file(file: &File) -> Result<Self> {
@@ -115,11 +110,8 @@ impl Progress {
         );
         Ok(Self {
             net: file.text("net")?.to_string(),
-            width: read(file, "width")?,
+            kept: read_kept(file)?,
             classes: read(file, "classes")?,
-            seed: read(file, "seed")?,
-            augment: read(file, "augment")?,
-            order: read(file, "order")?,
             step: read(file, "step")?,
             place: Place {
                 epoch: read(file, "epoch")?,
@@ -143,6 +135,17 @@ fn json(value: &impl Serialize) -> Result<String> {
 fn read<T: DeserializeOwned>(file: &File, key: &str) -> Result<T> {
     serde_json::from_str(file.text(key)?)
         .with_context(|| format!("{}: `{key}`", escaped(file.path())))
+}
+
+/// What the file has of it; what earlier versions did not write has a default.
+fn read_kept(file: &File) -> Result<Kept> {
+    let mut kept = Map::new();
+    for key in to_map(&Kept::default())?.keys() {
+        if file.optional_text(key).is_some() {
+            kept.insert(key.clone(), read(file, key)?);
+        }
+    }
+    from_map(kept).with_context(|| escaped(file.path()).to_string())
 }
 
 /// A checkpoint open for reading.

@@ -10,40 +10,21 @@ use anyhow::{Context, Result};
 use console::escaped;
 use serde::{Deserialize, Serialize};
 
-use super::sampler::Order;
-use super::views::Augment;
+use super::settings::Settings;
 use crate::atomic;
 use crate::net::spec::{Spec, from_value, parse_toml};
 
 /// What a run was told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case")]
 pub struct Config {
     /// The program and its version.
     pub program: String,
-    /// The training set; a path that is not UTF-8 is written with escapes, here and below.
-    pub data: String,
-    /// The validation set.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub val: Option<String>,
-    /// A place for each tower.
-    pub gpus: Vec<String>,
-    /// How wide the hidden layers are.
-    pub width: f64,
     /// The number of classes.
     pub classes: usize,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// What is done to an image before the network sees it.
-    pub augment: Augment,
-    /// The order of the images.
-    pub order: Order,
-    /// The last step, if the run ends by steps; otherwise it ends after `net.train.epochs`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps: Option<u64>,
-    /// Where the initial weights came from, if not from the seed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub init_from: Option<String>,
+    /// The options, with what is in force where none was given; a path that is not UTF-8 is written with escapes.
+    #[serde(flatten)]
+    pub settings: Settings,
     /// The network.
     pub net: toml::Table,
 }
@@ -70,20 +51,31 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::{Place, Places};
+    use crate::net::choice::NetworkChoice;
+    use crate::train::sampler::Order;
+    use crate::train::views::Augment;
 
     fn config() -> Config {
         Config {
             program: "host 0.1.0".into(),
-            data: "sets/a \"b\"".into(),
-            val: None,
-            gpus: vec!["cpu".into(), "cpu".into()],
-            width: 0.1 + 0.2,
             classes: 10,
-            seed: 7,
-            augment: Augment::Crop,
-            order: Order::Sequential,
-            steps: Some(20),
-            init_from: None,
+            settings: Settings {
+                data: "sets/a \"b\"".into(),
+                network: NetworkChoice {
+                    width: Some(0.1 + 0.2),
+                    ..NetworkChoice::default()
+                },
+                places: Places {
+                    gpus: Some(vec![Place::Cpu, Place::Gpu(1)]),
+                    threads: None,
+                },
+                seed: Some(7),
+                augment: Some(Augment::Crop),
+                order: Some(Order::Sequential),
+                steps: Some(20),
+                ..Settings::default()
+            },
             net: Spec::load("paper", &["train.lr=0.02".into()])
                 .unwrap()
                 .to_table(),

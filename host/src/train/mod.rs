@@ -11,6 +11,7 @@ pub mod random;
 pub mod run;
 pub mod sampler;
 pub mod schedule;
+pub mod settings;
 mod setup;
 mod stop;
 pub mod views;

@@ -15,10 +15,10 @@ use super::metrics::{self, Line, Metrics, Running};
 use super::progress;
 use super::sampler::Sampler;
 use super::schedule::Schedule;
+use super::settings::Settings;
 use super::setup::{self, Sets};
 use super::stop::Stop;
 use super::views::{Colours, Views};
-use crate::cli;
 use crate::evaluate::{self, Score, errors};
 use crate::model;
 use crate::net::spec::Train;
@@ -41,7 +41,7 @@ pub struct Report {
 }
 
 /// Trains as `host train` was told to.
-pub fn train(options: &cli::Train) -> Result<Report> {
+pub fn train(options: &Settings) -> Result<Report> {
     // First of all: another program may be about to change what is there.
     let lock = setup::lock(&options.out)?;
     let sets = Sets::open(options)?;
@@ -51,7 +51,7 @@ pub fn train(options: &cli::Train) -> Result<Report> {
 }
 
 struct Run<'a> {
-    options: &'a cli::Train,
+    options: &'a Settings,
     train: Train,
     schedule: Schedule,
     data: Arc<Dataset>,
@@ -72,16 +72,16 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn new(
-        options: &'a cli::Train,
+        options: &'a Settings,
         sets: Sets,
         resumed: Option<Checkpoint>,
         lock: Option<RunLock>,
     ) -> Result<Self> {
         let (spec, progress) = setup::progress(options, &sets, resumed.as_ref())?;
         let Sets { data, validation } = sets;
-        let net = spec.resolve(progress.width, data.classes().len())?;
-        let devices = model::devices(&options.places, net.towers.len())?;
-        let network = Network::new(&net, &devices, spec.train.batch, progress.seed)?;
+        let net = spec.resolve(progress.kept.width, data.classes().len())?;
+        let devices = options.places.open(net.towers.len())?;
+        let network = Network::new(&net, &devices, spec.train.batch, progress.kept.seed)?;
         for data in [Some(&*data), validation.as_ref()].into_iter().flatten() {
             evaluate::check_data(&network, data)
                 .with_context(|| escaped(data.folder()).to_string())?;
@@ -93,7 +93,7 @@ impl<'a> Run<'a> {
         let steps_of_epochs = (spec.train.epochs * data.len()).div_ceil(spec.train.batch) as u64;
         let folder = Folder::create(&options.out)?;
         let lock = lock.map_or_else(|| setup::lock_new(&options.out), Ok)?;
-        let config = setup::config(options, &spec, &progress, &devices);
+        let config = setup::config(options, &spec, &progress, &devices)?;
         config.write(&options.out.join("config.toml"))?;
         let (metrics, validations) = open_metrics(options, resumed.as_ref())?;
         for device in &devices {
@@ -185,9 +185,9 @@ impl<'a> Run<'a> {
             .map_or(Colours::default(), |p| {
                 Colours::new(p.eigenvalues, p.eigenvectors)
             });
-        let (input, seed) = (self.network.net().input, self.progress.seed);
-        let views = Views::new(&input, seed, self.progress.augment, colours);
-        let sampler = Sampler::new(self.progress.order, seed, self.data.len() as u32);
+        let (input, seed) = (self.network.net().input, self.progress.kept.seed);
+        let views = Views::new(&input, seed, self.progress.kept.augment, colours);
+        let sampler = Sampler::new(self.progress.kept.order, seed, self.data.len() as u32);
         let place = self.progress.place;
         Loader::start(self.data.clone(), sampler, views, place, self.train.batch)
     }
@@ -365,7 +365,11 @@ impl<'a> Run<'a> {
         let out = &self.options.out;
         let lines = metrics::read(&out.join("metrics.jsonl"))?;
         if !lines.is_empty() {
-            let title = format!("{}, width {}", self.network.net().name, self.progress.width);
+            let title = format!(
+                "{}, width {}",
+                self.network.net().name,
+                self.progress.kept.width
+            );
             curves::write(&out.join("curves.png"), &title, &lines)?;
         }
         let (checkpoint, net) = model::open(out)?;
@@ -385,7 +389,7 @@ impl<'a> Run<'a> {
 
 /// The run's metrics, without what came after the checkpoint, and the validations in them.
 fn open_metrics(
-    options: &cli::Train,
+    options: &Settings,
     resumed: Option<&Checkpoint>,
 ) -> Result<(Metrics, Validations)> {
     let path = options.out.join("metrics.jsonl");

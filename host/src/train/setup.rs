@@ -3,17 +3,16 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail, ensure};
-use console::{escaped, json_name};
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use console::escaped;
 use dataset_pack::Dataset;
-use serde::Serialize;
 
 use super::checkpoint::{Checkpoint, Folder, Progress, set_identity};
 use super::config::Config;
 use super::lock::RunLock;
 use super::sampler::Place;
 use super::schedule::{Rule, Schedule, State};
-use crate::cli;
+use super::settings::Settings;
 use crate::device::Device;
 use crate::model;
 use crate::net::spec::{Spec, Train};
@@ -27,7 +26,7 @@ pub struct Sets {
 }
 
 impl Sets {
-    pub fn open(options: &cli::Train) -> Result<Sets> {
+    pub fn open(options: &Settings) -> Result<Sets> {
         let data = Arc::new(open_set(&options.data)?);
         let validation = options.val.as_deref().map(open_set).transpose()?;
         if let (Some(val), Some(path)) = (&validation, &options.val) {
@@ -72,7 +71,7 @@ pub fn lock_new(out: &Path) -> Result<RunLock> {
 }
 
 /// The checkpoint that the run goes on from, if it does not begin.
-pub fn resumed(options: &cli::Train, sets: &Sets) -> Result<Option<Checkpoint>> {
+pub fn resumed(options: &Settings, sets: &Sets) -> Result<Option<Checkpoint>> {
     let latest = Folder::of(&options.out).latest()?;
     let checkpoint = match (options.resume, latest) {
         (true, Some(path)) => Checkpoint::open(&path)?,
@@ -95,7 +94,7 @@ pub fn resumed(options: &cli::Train, sets: &Sets) -> Result<Option<Checkpoint>> 
 }
 
 /// That the sets hold what those held that the run had until now.
-fn check_sets(options: &cli::Train, sets: &Sets, checkpoint: &Checkpoint) -> Result<()> {
+fn check_sets(options: &Settings, sets: &Sets, checkpoint: &Checkpoint) -> Result<()> {
     let check = |path: &Path, now: &Dataset, was: &Option<String>| {
         let same = was.as_ref().is_none_or(|was| *was == set_identity(now));
         ensure!(
@@ -115,7 +114,7 @@ fn check_sets(options: &cli::Train, sets: &Sets, checkpoint: &Checkpoint) -> Res
 
 /// The network, and where the run stands.
 pub fn progress(
-    options: &cli::Train,
+    options: &Settings,
     sets: &Sets,
     resumed: Option<&Checkpoint>,
 ) -> Result<(Spec, Progress)> {
@@ -131,15 +130,12 @@ pub fn progress(
         };
         return Ok((spec, progress));
     }
-    let spec = Spec::load(&options.network.net, &options.sets())?;
+    let spec = options.network.load(&options.changes()?)?;
     let classes = sets.data.classes().iter();
     let progress = Progress {
         net: spec.to_toml(),
-        width: options.network.width,
+        kept: options.kept()?,
         classes: classes.map(|class| class.name.clone()).collect(),
-        seed: options.seed.unwrap_or_default(),
-        augment: options.augment.unwrap_or_default(),
-        order: options.order.unwrap_or_default(),
         step: 0,
         place: Place::default(),
         schedule: State::START,
@@ -151,40 +147,24 @@ pub fn progress(
 }
 
 /// The network a run goes on with: the checkpoint's, with what the options change now.
-fn resumed_spec(options: &cli::Train, checkpoint: &Checkpoint) -> Result<Spec> {
-    let (was, now) = (checkpoint.progress.width, options.network.width);
-    ensure!(
-        now == 1.0 || now == was,
-        "--width {now}: the run has width {was}"
-    );
-    let was = &checkpoint.progress;
-    keep("seed", &was.seed, &options.seed)?;
-    keep("augment", &was.augment, &options.augment)?;
-    keep("order", &was.order, &options.order)?;
+fn resumed_spec(options: &Settings, checkpoint: &Checkpoint) -> Result<Spec> {
+    options.check(&checkpoint.progress.kept)?;
     let path = || escaped(checkpoint.tensors.path()).to_string();
     let spec = Spec::parse(&checkpoint.progress.net).with_context(path)?;
-    let now = &options.network.net;
-    let same = now == "paper" || Spec::load(now, &[])?.name == spec.name;
-    ensure!(
-        same,
-        "--net {}: the run has net {}",
-        escaped(now),
-        spec.name
-    );
-    spec.with_sets(&options.sets())
-}
-
-/// A run cannot go on with another value of this option.
-fn keep<T: PartialEq + Serialize>(option: &str, was: &T, now: &Option<T>) -> Result<()> {
-    let text = |value| serde_json::to_string(value).map(|text| text.replace('"', ""));
-    match now {
-        Some(now) if now != was => bail!("--{option} {}: the run has {}", text(now)?, text(was)?),
-        _ => Ok(()),
+    if let Some(net) = &options.network.net {
+        let same = Spec::load(net, &[])?.name == spec.name;
+        ensure!(
+            same,
+            "--net {}: the run has net {}",
+            escaped(net),
+            escaped(&spec.name)
+        );
     }
+    spec.with_sets(&[options.changes()?, options.network.set.clone()].concat())
 }
 
 /// The first weights of a fresh run, and the mean image.
-pub fn begin(options: &cli::Train, network: &Network, data: &Dataset) -> Result<Vec<f32>> {
+pub fn begin(options: &Settings, network: &Network, data: &Dataset) -> Result<Vec<f32>> {
     let mean = data.mean().with_context(|| {
         format!(
             "{}: it has no mean image; build it with --split train",
@@ -209,27 +189,23 @@ pub fn begin(options: &cli::Train, network: &Network, data: &Dataset) -> Result<
 
 /// All that is in force.
 pub fn config(
-    options: &cli::Train,
+    options: &Settings,
     spec: &Spec,
     progress: &Progress,
     devices: &[Arc<dyn Device>],
-) -> Config {
-    let places = || devices.iter().map(|device| device.place()).collect();
-    let gpus = options.places.gpus.as_ref();
-    Config {
-        program: concat!("host ", env!("CARGO_PKG_VERSION")).into(),
-        data: json_name(&options.data),
-        val: options.val.as_deref().map(json_name),
-        gpus: gpus.map_or_else(places, |list| list.split(',').map(str::to_owned).collect()),
-        width: progress.width,
-        classes: progress.classes.len(),
-        seed: progress.seed,
-        augment: progress.augment,
-        order: progress.order,
-        steps: options.steps,
-        init_from: options.init_from.as_deref().map(json_name),
-        net: spec.to_table(),
+) -> Result<Config> {
+    let mut settings = options.filled(&progress.kept)?;
+    if settings.places.gpus.is_none() {
+        let places = devices.iter().map(|device| device.place().parse());
+        let places: Result<_, String> = places.collect();
+        settings.places.gpus = Some(places.map_err(|error| anyhow!(error))?);
     }
+    Ok(Config {
+        program: concat!("host ", env!("CARGO_PKG_VERSION")).into(),
+        classes: progress.classes.len(),
+        settings,
+        net: spec.to_table(),
+    })
 }
 
 /// How the learning rate falls.

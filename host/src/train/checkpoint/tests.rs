@@ -1,17 +1,21 @@
 use std::process::Command;
 
 use super::*;
+use crate::train::sampler::Order;
+use crate::train::views::Augment;
 
 fn progress(step: u64) -> Progress {
     Progress {
         net: Spec::load("paper", &["conv2.bias=0.1".into()])
             .unwrap()
             .to_toml(),
-        width: 0.1,
+        kept: Kept {
+            width: 0.1,
+            seed: u64::MAX - 1,
+            augment: Augment::Crop,
+            order: Order::Sequential,
+        },
         classes: vec!["a cat".into(), "\"dog\"".into(), "ü".into()],
-        seed: u64::MAX - 1,
-        augment: Augment::Crop,
-        order: Order::Sequential,
         step,
         place: Place {
             epoch: 3,
@@ -90,6 +94,32 @@ fn the_same_state_gives_the_same_bytes() {
     for _ in 0..5 {
         folder.save(&progress(1), &infos(), fill).unwrap();
         assert_eq!(fs::read(&path).unwrap(), first);
+    }
+}
+
+/// Programs before and after this one read them.
+#[test]
+fn what_a_run_keeps_stands_under_names_that_last() {
+    let text = progress(1).to_text().unwrap();
+    for (key, value) in [
+        ("width", "0.1"),
+        ("seed", "18446744073709551614"),
+        ("augment", "\"crop\""),
+        ("order", "\"sequential\""),
+    ] {
+        assert_eq!(text[key], value);
+    }
+    let run = tempfile::tempdir().unwrap();
+    let path = run.path().join("cut.safetensors");
+    for key in ["width", "seed", "augment", "order"] {
+        let mut text = text.clone();
+        text.remove(key);
+        crate::tensors::write(&path, &text, &infos(), fill).unwrap();
+        let error = format!("{:#}", Checkpoint::open(&path).err().unwrap());
+        assert!(
+            error.contains("cut.safetensors: ") && error.contains(key),
+            "{error}"
+        );
     }
 }
 

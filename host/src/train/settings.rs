@@ -1,0 +1,216 @@
+//! What a run is told: the options of `host train`, and what of them its checkpoints and its `config.toml` hold.
+//!
+//! A new option is a field of [`Settings`]: `config.toml` has it too unless it is skipped. One that changes a key of the
+//! network is a field of [`Changes`]. One that a run must keep when it goes on is also a field of [`Kept`], with
+//! `#[serde(default)]` for the checkpoints that do not have it yet.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use clap::Args;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::sampler::Order;
+use super::schedule::Rule;
+use super::views::Augment;
+use crate::device::Places;
+use crate::net::choice::NetworkChoice;
+
+/// The options of a training. What was not given is `None`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Settings {
+    /// The training set, as dataset-pack built it
+    #[arg(long, value_name = "DIR")]
+    #[serde(serialize_with = "name")]
+    pub data: PathBuf,
+    /// The validation set
+    #[arg(long, value_name = "DIR")]
+    #[serde(serialize_with = "optional_name")]
+    pub val: Option<PathBuf>,
+    /// The run directory: config.toml, metrics.jsonl, checkpoints and pictures
+    #[arg(long, value_name = "RUN")]
+    #[serde(skip)]
+    pub out: PathBuf,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub network: NetworkChoice,
+    #[command(flatten)]
+    #[serde(flatten)]
+    #[allow(missing_docs)]
+    pub places: Places,
+    #[command(flatten)]
+    #[serde(skip)]
+    #[allow(missing_docs)]
+    pub changes: Changes,
+    /// Ends after so many steps
+    #[arg(long, value_name = "N", conflicts_with = "epochs", value_parser = clap::value_parser!(u64).range(1..))]
+    pub steps: Option<u64>,
+    /// Seed of the initial weights, the order, the views and dropout [default: 0]
+    #[arg(long, value_name = "S")]
+    pub seed: Option<u64>,
+    /// What is done to an image before the network sees it [default: paper]
+    #[arg(long, value_enum)]
+    pub augment: Option<Augment>,
+    /// The order of the images [default: shuffled]
+    #[arg(long, value_enum)]
+    pub order: Option<Order>,
+    /// Steps between validations [default: one epoch]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub validate_every: Option<u64>,
+    /// Steps between checkpoints, besides the last [default: one after each validation]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub checkpoint_every: Option<u64>,
+    /// Keeps the last N checkpoints and the one with the lowest validation error [default: all]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub keep: Option<usize>,
+    /// Begins with these weights: a checkpoint or an exported file
+    #[arg(long, value_name = "FILE.safetensors")]
+    #[serde(serialize_with = "optional_name")]
+    pub init_from: Option<PathBuf>,
+    /// Goes on from the run's newest checkpoint; begins the run if there is none yet
+    #[arg(long)]
+    #[serde(skip)]
+    pub resume: bool,
+    /// Resumes with other images than the run has had until now
+    #[arg(long)]
+    #[serde(skip)]
+    pub other_data: bool,
+}
+
+/// Options that change a key of the network, which has the name that stands here. It is the network that remembers
+/// them: in `config.toml` they stand under `[net]`.
+#[derive(Args, Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Changes {
+    /// Images a step [default: the network's, 128]
+    #[arg(long, value_name = "N")]
+    #[serde(rename = "train.batch")]
+    pub batch: Option<usize>,
+    /// Passes through the training set [default: the network's, 90]
+    #[arg(long, value_name = "N")]
+    #[serde(rename = "train.epochs")]
+    pub epochs: Option<usize>,
+    /// Initial learning rate [default: the network's, 0.01]
+    #[arg(long, value_name = "RATE")]
+    #[serde(rename = "train.lr")]
+    pub lr: Option<f64>,
+    /// When the rate falls: plateau (by the validation error; never without --val), constant or step:E1,E2,… [default:
+    /// the network's, plateau]
+    #[arg(long, value_name = "RULE")]
+    #[serde(rename = "train.schedule")]
+    pub schedule: Option<Rule>,
+    /// Probability that dropout zeroes a unit [default: the network's, 0.5]
+    #[arg(long, value_name = "P")]
+    #[serde(rename = "dropout.p")]
+    pub dropout: Option<f64>,
+}
+
+/// What a run keeps from its first step to its last. Checkpoints hold it under these names, which are also those of
+/// the options.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Kept {
+    /// How wide the hidden layers are.
+    pub width: f64,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// What is done to an image before the network sees it.
+    pub augment: Augment,
+    /// The order of the images.
+    pub order: Order,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self {
+            width: 1.0,
+            seed: 0,
+            augment: Augment::default(),
+            order: Order::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// What a run that begins keeps.
+    pub fn kept(&self) -> Result<Kept> {
+        let mut kept = to_map(&Kept::default())?;
+        for (option, given) in to_map(self)? {
+            kept.entry(option).and_modify(|value| *value = given);
+        }
+        from_map(kept)
+    }
+
+    /// That nothing was given that differs from what the run keeps.
+    pub fn check(&self, kept: &Kept) -> Result<()> {
+        let given = to_map(self)?;
+        for (option, was) in to_map(kept)? {
+            match given.get(&option) {
+                Some(now) if *now != was => {
+                    bail!("--{option} {}: the run has {}", shown(now), shown(&was))
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The same with what the run keeps filled in.
+    pub fn filled(&self, kept: &Kept) -> Result<Self> {
+        let mut all = to_map(self)?;
+        all.extend(to_map(kept)?);
+        from_map(all)
+    }
+
+    /// What the options change in the network, as `--set` would; to be applied before that.
+    pub fn changes(&self) -> Result<Vec<String>> {
+        let table = toml::Table::try_from(&self.changes)?;
+        let set = |(key, value): (&String, &toml::Value)| format!("{key}={value}");
+        Ok(table.iter().map(set).collect())
+    }
+}
+
+fn shown(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Names and values, without those that are `None`.
+pub(super) fn to_map(from: &impl Serialize) -> Result<Map<String, Value>> {
+    let map: Map<String, Value> = serde_json::from_value(serde_json::to_value(from)?)?;
+    Ok(map
+        .into_iter()
+        .filter(|(_, value)| !value.is_null())
+        .collect())
+}
+
+pub(super) fn from_map<T: DeserializeOwned>(map: Map<String, Value>) -> Result<T> {
+    Ok(serde_json::from_value(Value::Object(map))?)
+}
+
+fn name<S: serde::Serializer>(path: &std::path::Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&console::json_name(path))
+}
+
+fn optional_name<S: serde::Serializer>(
+    path: &Option<PathBuf>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    path.as_deref()
+        .map(console::json_name)
+        .serialize(serializer)
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("must be a number from 1".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
