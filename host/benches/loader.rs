@@ -11,10 +11,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use dataset_pack::Dataset;
+use host::data::loader::Loader;
+use host::data::sampler::{Order, Place, Sampler};
+use host::data::views::{Augment, Colours, Views};
 use host::net::spec::Input;
-use host::train::loader::Loader;
-use host::train::sampler::{Order, Place, Sampler};
-use host::train::views::{Augment, Colours, Views};
 
 const BATCH: usize = 128;
 

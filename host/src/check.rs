@@ -1,6 +1,5 @@
 //! Every kernel on two devices with the same inputs: are the results the same, bit for bit?
 
-mod cases;
 pub(crate) mod data;
 
 use std::sync::Arc;
@@ -11,7 +10,6 @@ use gpu_kernels::augment::View;
 use gpu_kernels::launch::{Call, Error, In, Out, Target};
 
 use crate::device::{Buffer, Device, Number, Operands, Stream};
-pub use cases::cases;
 pub use data::Tensor;
 
 /// A kernel with what it works on.
@@ -59,6 +57,11 @@ impl Cases {
         });
         let last = self.0.len() - 1;
         &mut self.0[last]
+    }
+
+    /// All that were added.
+    pub fn into_vec(self) -> Vec<Case> {
+        self.0
     }
 }
 

@@ -3,11 +3,11 @@
 use anyhow::{Result, ensure};
 use dataset_pack::Dataset;
 
+use crate::data::loader::Gatherer;
+use crate::data::sampler::{WholeBatch, whole_batches};
+use crate::data::views::test_views;
 use crate::net::Network;
 use crate::net::context::Mode;
-use crate::train::loader::Gatherer;
-use crate::train::sampler::{WholeBatch, whole_batches};
-use crate::train::views::test_views;
 
 /// Error rates and loss over a set.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

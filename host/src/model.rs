@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use anyhow::{Result, ensure};
-use console::escaped;
-use dataset_pack::Dataset;
+use anyhow::Result;
 
 use crate::device::Places;
+use crate::net::Network;
 use crate::net::shapes::Net;
-use crate::net::{Network, state};
+use crate::state;
 use crate::train::checkpoint::Checkpoint;
 
 /// Opens a checkpoint and its shapes.
@@ -25,20 +24,4 @@ pub fn load(named: &Path, places: &Places, batch: usize) -> Result<(Network, Che
     let network = Network::new(&net, &devices, batch, checkpoint.progress.kept.seed)?;
     state::restore(&network, &checkpoint.tensors, false)?;
     Ok((network, checkpoint))
-}
-
-/// That a set has the classes, in the order, that a network was trained on.
-pub fn check_classes(checkpoint: &Checkpoint, data: &Dataset, path: &Path) -> Result<()> {
-    let same = data
-        .classes()
-        .iter()
-        .map(|class| &class.name)
-        .eq(&checkpoint.progress.classes);
-    ensure!(
-        same,
-        "{}: its classes are not those that {} was trained on",
-        escaped(path),
-        escaped(checkpoint.tensors.path())
-    );
-    Ok(())
 }

@@ -1,9 +1,9 @@
 //! Batches that are queued one behind another, nobody waiting in between.
 
+use host::data::views::test_views;
 use host::device::{Place, open};
 use host::net::spec::Spec;
 use host::net::{Batch, Network, Sgd};
-use host::train::views::test_views;
 
 const BATCH: usize = 32;
 

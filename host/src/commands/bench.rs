@@ -8,9 +8,9 @@ use gpu_kernels::target::Target;
 use serde_json::json;
 
 use crate::cli::Bench;
+use crate::data::views::test_views;
 use crate::net::context::Mode;
 use crate::net::{Batch, Network, Sgd};
-use crate::train::views::test_views;
 
 const CLASSES: usize = 1000;
 

@@ -4,9 +4,9 @@ use anyhow::{Result, ensure};
 use serde_json::json;
 
 use crate::cli::CheckGradients;
+use crate::data::random::{Purpose, words};
 use crate::net::context::Mode;
 use crate::net::{IMAGES, Network, Parameters};
-use crate::train::random::{Purpose, words};
 
 const CLASSES: usize = 10;
 /// The loss is a float: smaller differences drown in its rounding.

@@ -6,18 +6,19 @@ use std::sync::Arc;
 use anyhow::{Result, bail, ensure};
 use serde_json::{Value, json};
 
-use crate::check::{Case, Comparison, cases};
+use crate::check::{Case, Comparison};
 use crate::cli::CheckKernels;
 use crate::device::{CpuDevice, Device};
+use crate::net;
 
 pub fn run(options: &CheckKernels) -> Result<()> {
     let spec = options.network.load(&[])?;
-    let net = spec.resolve(options.network.width(), options.classes)?;
+    let shapes = spec.resolve(options.network.width(), options.classes)?;
     ensure!(
-        options.batch.is_multiple_of(crate::net::IMAGES) && options.batch > 0,
+        options.batch.is_multiple_of(net::IMAGES) && options.batch > 0,
         "--batch {}: the kernels need a multiple of {} images",
         options.batch,
-        crate::net::IMAGES
+        net::IMAGES
     );
     let device = options.places.open(1)?.remove(0);
     // Against itself the CPU runs on one thread.
@@ -27,7 +28,7 @@ pub fn run(options: &CheckKernels) -> Result<()> {
     };
     let reference: Arc<dyn Device> = CpuDevice::new(threads)?;
     console::note!("{} against {}", device.describe(), reference.describe());
-    let chosen: Vec<Case> = cases(&net, options.batch)
+    let chosen: Vec<Case> = net::cases(&shapes, options.batch)
         .into_iter()
         .filter(|case| {
             options.kernel.is_empty() || options.kernel.iter().any(|name| name == case.kernel)

@@ -5,7 +5,7 @@ use console::escaped;
 
 use crate::cli::Export;
 use crate::model;
-use crate::net::state;
+use crate::state;
 use crate::tensors::{self, Text};
 
 pub fn run(options: &Export) -> Result<()> {

@@ -5,19 +5,19 @@ use console::escaped;
 use dataset_pack::Dataset;
 
 use crate::cli::Features;
+use crate::data::loader::Gatherer;
+use crate::data::views::test_views;
 use crate::net::context::Mode;
-use crate::net::state;
+use crate::state;
 use crate::tensors::{self, Dtype, Info, Text};
-use crate::train::loader::Gatherer;
 use crate::train::progress::Progress;
-use crate::train::views::test_views;
 use crate::{evaluate, model};
 
 pub fn run(options: &Features) -> Result<()> {
     let data = Dataset::open(&options.data)?;
     let (mut network, checkpoint) =
         model::load(&options.checkpoint, &options.places, options.batch)?;
-    model::check_classes(&checkpoint, &data, &options.data)?;
+    checkpoint.check_classes(&data, &options.data)?;
     evaluate::check_data(&network, &data)?;
     let layer = network
         .net()

@@ -5,8 +5,8 @@ use console::escaped;
 
 use crate::cli::Filters;
 use crate::model;
-use crate::net::state;
 use crate::picture::filters;
+use crate::state;
 
 pub fn run(options: &Filters) -> Result<()> {
     let (checkpoint, net) = model::open(&options.checkpoint)?;

@@ -18,7 +18,7 @@ pub fn run(options: &TestCrop) -> Result<()> {
     let mut done = 0;
     for path in &options.checkpoint {
         let (mut network, checkpoint) = model::load(path, &options.places, options.batch)?;
-        model::check_classes(&checkpoint, &data, &options.data)?;
+        checkpoint.check_classes(&data, &options.data)?;
         predictions.add(&mut network, &data, ten, |images| {
             done += images as u64;
             shown.set(done, String::new());

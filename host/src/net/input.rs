@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use gpu_kernels::augment::View;
 use gpu_kernels::launch;
 
 use super::shapes::Net;
 use super::{Batch, Network, Tower, stream};
 use crate::device::{Buffer, Device, Event, Stream};
-use crate::train::views::View;
 
 /// What a device holds of batches before the first layer of its towers.
 pub(super) struct Input {

@@ -11,8 +11,10 @@
 //! | `tower` | the layers of a tower and the memory between them |
 //! | `exchange` | all-gather and reduce-scatter between the towers |
 //! | `input` | a batch on its way to the first layer |
+//! | `cases` | every kernel on the shapes of every layer |
 //! | `memory_plan` | which batch fits into a GPU's memory |
 
+mod cases;
 pub mod choice;
 pub mod context;
 mod exchange;
@@ -22,17 +24,17 @@ mod memory_plan;
 pub mod parameters;
 pub mod shapes;
 pub mod spec;
-pub mod state;
 mod tower;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
+use gpu_kernels::augment::View;
 use gpu_kernels::launch::{self, Target};
 
 use crate::device::{Buffer, Device, OutOfMemory, Stream};
-use crate::train::views::View;
+pub use cases::cases;
 use context::{Context, Mode};
 use input::Input;
 pub use layer::softmax::ImageScores;

@@ -41,7 +41,7 @@ use toml::Table;
 pub(crate) use read::{from_value, parse_toml};
 
 use super::layer::Kind;
-use crate::train::schedule::Rule;
+use crate::schedule::Rule;
 
 mod check;
 mod read;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::metrics::Line;
+use crate::metrics::Line;
 
 /// The top-1 errors that a run's validations found, by step.
 #[derive(Clone, Debug, Default)]

@@ -18,12 +18,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Map;
 
-use super::sampler::Place;
-use super::schedule::State;
 use super::settings::{Kept, from_map, to_map};
 use crate::atomic;
+use crate::data::sampler::Place;
 use crate::net::shapes::Net;
 use crate::net::spec::Spec;
+use crate::schedule::State;
 use crate::tensors::{File, Info, Text};
 
 const FORMAT: &str = "alexnet checkpoint 1";
@@ -178,6 +178,18 @@ impl Checkpoint {
         self.progress
             .network()
             .with_context(|| escaped(self.tensors.path()).to_string())
+    }
+
+    /// That a set has the classes, in the order, that the network was trained on.
+    pub fn check_classes(&self, data: &Dataset, path: &Path) -> Result<()> {
+        let names = data.classes().iter().map(|class| &class.name);
+        ensure!(
+            names.eq(&self.progress.classes),
+            "{}: its classes are not those that {} was trained on",
+            escaped(path),
+            escaped(self.tensors.path())
+        );
+        Ok(())
     }
 }
 

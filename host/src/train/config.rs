@@ -51,10 +51,10 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::sampler::Order;
+    use crate::data::views::Augment;
     use crate::device::{Place, Places};
     use crate::net::choice::NetworkChoice;
-    use crate::train::sampler::Order;
-    use crate::train::views::Augment;
 
     fn config() -> Config {
         Config {

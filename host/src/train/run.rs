@@ -9,21 +9,21 @@ use dataset_pack::Dataset;
 
 use super::best::Validations;
 use super::checkpoint::{Checkpoint, Folder, Owed, Progress};
-use super::loader::{Loader, Prepared};
 use super::lock::RunLock;
-use super::metrics::{self, Line, Metrics, Running};
 use super::progress;
-use super::sampler::Sampler;
-use super::schedule::Schedule;
 use super::settings::Settings;
 use super::setup::{self, Sets};
 use super::stop::Stop;
-use super::views::{Colours, Views};
+use crate::data::loader::{Loader, Prepared};
+use crate::data::sampler::Sampler;
+use crate::data::views::{Colours, Views};
 use crate::evaluate::{self, Score, errors};
-use crate::model;
+use crate::metrics::{self, Line, Metrics, Running};
 use crate::net::spec::Train;
-use crate::net::{ImageScores, Network, Sgd, state};
+use crate::net::{ImageScores, Network, Sgd};
 use crate::picture::{curves, filters};
+use crate::schedule::Schedule;
+use crate::state;
 
 /// What a run came to.
 #[derive(Clone, Debug)]
@@ -372,7 +372,8 @@ impl<'a> Run<'a> {
             );
             curves::write(&out.join("curves.png"), &title, &lines)?;
         }
-        let (checkpoint, net) = model::open(out)?;
+        let checkpoint = Checkpoint::open(out)?;
+        let net = checkpoint.network()?;
         if let Some((info, weights)) = state::joint_tensors(&net, &checkpoint.tensors)?.first()
             && info.shape.len() == 4
         {

@@ -12,11 +12,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::sampler::Order;
-use super::schedule::Rule;
-use super::views::Augment;
+use crate::data::sampler::Order;
+use crate::data::views::Augment;
 use crate::device::Places;
 use crate::net::choice::NetworkChoice;
+use crate::schedule::Rule;
 
 /// The options of a training. What was not given is `None`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

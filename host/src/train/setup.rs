@@ -10,13 +10,13 @@ use dataset_pack::Dataset;
 use super::checkpoint::{Checkpoint, Folder, Progress, set_identity};
 use super::config::Config;
 use super::lock::RunLock;
-use super::sampler::Place;
-use super::schedule::{Rule, Schedule, State};
 use super::settings::Settings;
+use crate::data::sampler::Place;
 use crate::device::Device;
-use crate::model;
+use crate::net::Network;
 use crate::net::spec::{Spec, Train};
-use crate::net::{Network, state};
+use crate::schedule::{Rule, Schedule, State};
+use crate::state;
 use crate::tensors::File;
 
 /// What is trained and validated on.
@@ -86,7 +86,7 @@ pub fn resumed(options: &Settings, sets: &Sets) -> Result<Option<Checkpoint>> {
             escaped(&options.out)
         ),
     };
-    model::check_classes(&checkpoint, &sets.data, &options.data)?;
+    checkpoint.check_classes(&sets.data, &options.data)?;
     if !options.other_data {
         check_sets(options, sets, &checkpoint)?;
     }

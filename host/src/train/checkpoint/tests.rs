@@ -1,8 +1,8 @@
 use std::process::Command;
 
 use super::*;
-use crate::train::sampler::Order;
-use crate::train::views::Augment;
+use crate::data::sampler::Order;
+use crate::data::views::Augment;
 
 fn progress(step: u64) -> Progress {
     Progress {

@@ -4,10 +4,10 @@ use std::collections::HashSet;
 
 use gpu_kernels::launch;
 
-use super::data::{bytes, random, unwritten, views};
-use super::{Case, Cases};
-use crate::net::layer::Site;
-use crate::net::shapes::Net;
+use super::layer::Site;
+use super::shapes::Net;
+use crate::check::data::{bytes, random, unwritten, views};
+use crate::check::{Case, Cases};
 
 /// The cases of one tower's layers for batches of `images`; where two layers make the same one it comes once.
 pub fn cases(net: &Net, images: usize) -> Vec<Case> {
@@ -24,9 +24,9 @@ pub fn cases(net: &Net, images: usize) -> Vec<Case> {
         layer.kind.keys().cases(&site, &mut all);
     }
     let mut seen = HashSet::new();
-    all.0
-        .retain(|case| seen.insert((case.kernel, case.shape.clone())));
-    all.0
+    let mut cases = all.into_vec();
+    cases.retain(|case| seen.insert((case.kernel, case.shape.clone())));
+    cases
 }
 
 fn input(all: &mut Cases, net: &Net, images: usize) {

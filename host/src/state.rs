@@ -9,11 +9,11 @@
 
 use anyhow::Result;
 
-use super::parameters::Tensor;
-use super::shapes::Net;
-use super::{Network, Parameters};
 use crate::device::{Buffer, Stream};
 use crate::export;
+use crate::net::parameters::Tensor;
+use crate::net::shapes::{self, Net};
+use crate::net::{Network, Parameters};
 use crate::tensors::{File, Info};
 
 /// The mean image.
@@ -151,7 +151,7 @@ pub fn joint_tensors(net: &Net, file: &File) -> Result<Vec<(Info, Vec<f32>)>> {
     let mut all = Vec::new();
     for joint in export::joints(net) {
         let part = |kind: &str| -> Result<Vec<Vec<f32>>> {
-            let of_tower = |(tower, layers): (usize, &Vec<super::shapes::Layer>)| {
+            let of_tower = |(tower, layers): (usize, &Vec<shapes::Layer>)| {
                 let layer = &layers[joint.layer];
                 let p = layer
                     .parameters()

@@ -148,7 +148,7 @@ mod tests {
     use dataset_pack::{BuildOptions, SynthOptions, build, synth};
 
     use super::*;
-    use crate::train::random::{Purpose, below, words};
+    use crate::data::random::{Purpose, below, words};
 
     /// A packed set of drawn images.
     fn packed(folder: &std::path::Path) -> Dataset {
