@@ -158,7 +158,7 @@ impl Settings {
         Ok(())
     }
 
-    /// The same with what the run keeps filled in.
+    /// What `config.toml` tells of the options, with what the run keeps filled in.
     pub fn filled(&self, kept: &Kept) -> Result<Self> {
         let mut all = to_map(self)?;
         all.extend(to_map(kept)?);
