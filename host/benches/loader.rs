@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use dataset_pack::Dataset;
 use host::data::loader::Loader;
-use host::data::sampler::{Order, Place, Sampler};
+use host::data::sampler::{Cursor, Order, Sampler};
 use host::data::views::{Augment, Colours, Views};
 use host::net::spec::Input;
 
@@ -37,7 +37,7 @@ fn main() -> Result<()> {
     for order in [Order::Shuffled, Order::Sequential] {
         let sampler = Sampler::new(order, 0, data.len() as u32);
         let views = Views::new(&input, 0, Augment::Paper, Colours::default());
-        let loader = Loader::start(data.clone(), sampler, views, Place::default(), BATCH)?;
+        let loader = Loader::start(data.clone(), sampler, views, Cursor::default(), BATCH)?;
         // The first epoch brings the set into memory.
         for epoch in 0..4 {
             let began = Instant::now();

@@ -1,11 +1,12 @@
-//! The commands and their options.
+//! The command line.
 
-use std::path::PathBuf;
+use clap::{Parser, Subcommand};
 
-use clap::{Args, Parser, Subcommand};
+use anyhow::Result;
 
-use crate::device::Places;
-use crate::net::choice::NetworkChoice;
+use crate::commands::{
+    Bench, CheckGradients, CheckKernels, Doctor, Export, Features, Filters, TestCrop, carry_out,
+};
 use crate::train::settings::Settings;
 
 /// AlexNet end to end: trains the paper's network on the project's own GPU kernels, tests it, looks into it.
@@ -20,196 +21,42 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// Prints the result as JSON
+    #[arg(long, global = true)]
+    pub json: bool,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
+#[allow(missing_docs)]
 pub enum Command {
-    /// Trains a network.
-    #[command(
-        after_help = "Example: host train --data sets/train --val sets/val --width 0.25 --steps 500 --out runs/a\n\
-                            Goes on with it after a stop: the same with --resume\n\n\
-                            SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU save a checkpoint and end the run \
-                            with status 0, in a validation too; a second Ctrl-C ends it at once. With --resume from the \
-                            start, a job that is stopped and queued again needs no other command."
-    )]
     Train(Box<Settings>),
-    /// Tests one network, or several with their predictions averaged: error rates over a set.
-    #[command(
-        after_help = "Example: host test-crop --checkpoint runs/a --data sets/val --crops 10"
-    )]
     TestCrop(TestCrop),
-    /// Writes what a layer gives for every image of a set.
-    #[command(
-        after_help = "Example: host features --checkpoint runs/a --data sets/val --layer fc7 --out fc7.safetensors"
-    )]
     Features(Features),
-    /// Writes the weights as PyTorch names and shapes them, both towers joined.
-    #[command(after_help = "Example: host export --checkpoint runs/a --out alexnet.safetensors")]
     Export(Export),
-    /// Draws the filters of the first layer.
-    #[command(after_help = "Example: host filters --checkpoint runs/a --out filters.png")]
     Filters(Filters),
-    /// Compares every layer's gradients with differences of the loss.
-    #[command(after_help = "Example: host check-gradients --net paper --gpus cpu")]
     CheckGradients(CheckGradients),
-    /// Compares every kernel's results with the CPU's, bit for bit, on the shapes of a network's layers.
-    #[command(
-        after_help = "Example: host check-kernels --gpus 0 --width 0.1 --batch 32\n\
-                            How fast each is at full width: host check-kernels --gpus 0 --repeat 20"
-    )]
     CheckKernels(CheckKernels),
-    /// Measures the speed of training.
-    #[command(after_help = "Example: host bench --net paper --batch 128 --layers")]
     Bench(Bench),
-    /// Says what this build and this machine can do, and why not more.
-    #[command(after_help = "Example: host doctor")]
     Doctor(Doctor),
 }
 
-/// `host test-crop`
-#[derive(Args, Clone, Debug)]
-pub struct TestCrop {
-    /// Checkpoints, or run directories for their newest
-    #[arg(long, value_name = "FILE", required = true, num_args = 1..)]
-    pub checkpoint: Vec<PathBuf>,
-    /// The set to test on
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
-    /// 10: corners and centre, each also mirrored, averaged; 1: the centre
-    #[arg(long, default_value = "10", value_parser = ["10", "1"])]
-    pub crops: String,
-    /// Images at a time
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    pub batch: usize,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub places: Places,
-    /// Prints the result as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `host features`
-#[derive(Args, Clone, Debug)]
-pub struct Features {
-    /// A checkpoint, or a run directory for its newest
-    #[arg(long, value_name = "FILE")]
-    pub checkpoint: PathBuf,
-    /// The set
-    #[arg(long, value_name = "DIR")]
-    pub data: PathBuf,
-    /// The layer
-    #[arg(long, value_name = "NAME")]
-    pub layer: String,
-    /// The file: `features` (f32, a row for each image) and `labels` (i64)
-    #[arg(long, value_name = "FILE.safetensors")]
-    pub out: PathBuf,
-    /// Also writes `images` (u8, [n, size, size, 3]) and `mean` (f32), so that another program can compute the same
-    #[arg(long)]
-    pub with_images: bool,
-    /// Images at a time
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    pub batch: usize,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub places: Places,
-}
-
-/// `host export`
-#[derive(Args, Clone, Debug)]
-pub struct Export {
-    /// A checkpoint, or a run directory for its newest
-    #[arg(long, value_name = "FILE")]
-    pub checkpoint: PathBuf,
-    /// The file to write
-    #[arg(long, value_name = "FILE.safetensors")]
-    pub out: PathBuf,
-}
-
-/// `host filters`
-#[derive(Args, Clone, Debug)]
-pub struct Filters {
-    /// A checkpoint, or a run directory for its newest
-    #[arg(long, value_name = "FILE")]
-    pub checkpoint: PathBuf,
-    /// The picture to write
-    #[arg(long, value_name = "FILE.png")]
-    pub out: PathBuf,
-}
-
-/// `host check-gradients`
-#[derive(Args, Clone, Debug)]
-pub struct CheckGradients {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub network: NetworkChoice,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub places: Places,
-    /// Seed of the weights, the images and the places looked at
-    #[arg(long, default_value_t = 0, value_name = "S")]
-    pub seed: u64,
-    /// Prints the result as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `host check-kernels`
-#[derive(Args, Clone, Debug)]
-pub struct CheckKernels {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub network: NetworkChoice,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub places: Places,
-    /// Images in the layers' batches
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    pub batch: usize,
-    /// Classes that the last layer tells apart
-    #[arg(long, default_value_t = 1000, value_name = "N")]
-    pub classes: usize,
-    /// Only these
-    #[arg(long, value_name = "NAME", num_args = 1..)]
-    pub kernel: Vec<String>,
-    /// Also measures each, over so many launches
-    #[arg(long, default_value_t = 0, value_name = "N")]
-    pub repeat: u32,
-    /// Prints the result as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `host bench`
-#[derive(Args, Clone, Debug)]
-pub struct Bench {
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub network: NetworkChoice,
-    #[command(flatten)]
-    #[allow(missing_docs)]
-    pub places: Places,
-    /// Images a step
-    #[arg(long, default_value_t = 128, value_name = "N")]
-    pub batch: usize,
-    /// Steps measured, after one that is not
-    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub steps: u32,
-    /// Shows each layer's share
-    #[arg(long)]
-    pub layers: bool,
-    /// Prints the result as JSON
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `host doctor`
-#[derive(Args, Clone, Debug)]
-pub struct Doctor {
-    /// Prints the result as JSON
-    #[arg(long)]
-    pub json: bool,
+impl Cli {
+    /// Carries the command out and prints its report.
+    pub fn run(&self) -> Result<()> {
+        let json = self.json;
+        match &self.command {
+            Command::Train(options) => carry_out(&**options, json),
+            Command::TestCrop(options) => carry_out(options, json),
+            Command::Features(options) => carry_out(options, json),
+            Command::Export(options) => carry_out(options, json),
+            Command::Filters(options) => carry_out(options, json),
+            Command::CheckGradients(options) => carry_out(options, json),
+            Command::CheckKernels(options) => carry_out(options, json),
+            Command::Bench(options) => carry_out(options, json),
+            Command::Doctor(options) => carry_out(options, json),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -289,6 +136,6 @@ mod tests {
         let Ok(Command::TestCrop(test)) = parse("host test-crop --checkpoint a b --data d") else {
             panic!()
         };
-        assert_eq!((test.checkpoint.len(), test.crops.as_str()), (2, "10"));
+        assert_eq!((test.checkpoint.len(), test.crops.count()), (2, 10));
     }
 }

@@ -5,36 +5,10 @@ use dataset_pack::Dataset;
 
 use crate::data::loader::Gatherer;
 use crate::data::sampler::{WholeBatch, whole_batches};
-use crate::data::views::test_views;
+use crate::data::views::{Crops, centre};
+use crate::metrics::{Score, Tally};
 use crate::net::Network;
 use crate::net::context::Mode;
-
-/// Error rates and loss over a set.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Score {
-    /// Images in the set.
-    pub images: usize,
-    /// Mean negative log-probability of the right class.
-    pub loss: f64,
-    /// Fraction of images whose class is not the likeliest.
-    pub top1_error: f64,
-    /// Fraction of images whose class is not among the five likeliest.
-    pub top5_error: f64,
-}
-
-/// Class probabilities of every image of a set, `[image][class]`, averaged over
-/// crops and possibly networks.
-pub struct Predictions {
-    classes: usize,
-    sums: Vec<f32>,
-    terms: u32,
-}
-
-/// Whether an image at this place among the classes counts as an error.
-pub fn errors(better: &[f32], top: f32) -> f64 {
-    let hits = better.iter().filter(|&&place| place < top).count();
-    (better.len() - hits) as f64
-}
 
 /// That the data is what the network reads.
 pub fn check_data(network: &Network, data: &Dataset) -> Result<()> {
@@ -53,6 +27,11 @@ pub fn check_data(network: &Network, data: &Dataset) -> Result<()> {
     Ok(())
 }
 
+/// Every image of a set in batches of the network's size.
+pub fn batches(network: &Network, data: &Dataset) -> Vec<WholeBatch> {
+    whole_batches(data.len() as u32, network.batch()).collect()
+}
+
 /// Scores the centre crop of every image, as validation while training does. Nothing, if `stop` says so between two
 /// batches.
 pub fn validate(
@@ -60,11 +39,8 @@ pub fn validate(
     data: &Dataset,
     stop: impl Fn() -> bool,
 ) -> Result<Option<Score>> {
-    let centre = test_views(&network.net().input, false)[0];
-    let mut score = Score {
-        images: data.len(),
-        ..Score::default()
-    };
+    let centre = centre(&network.net().input);
+    let mut tally = Tally::default();
     let mut gatherer = Gatherer::new(network.net().input.crop);
     for batch in batches(network, data) {
         if stop() {
@@ -72,22 +48,17 @@ pub fn validate(
         }
         network.load(&gatherer.whole(data, &batch, centre)?);
         network.forward(Mode::Test);
-        let outcome = network.outcome()?;
-        score.loss += outcome
-            .loss
-            .iter()
-            .map(|&loss| f64::from(loss))
-            .sum::<f64>();
-        score.top1_error += errors(&outcome.rank, 1.0);
-        score.top5_error += errors(&outcome.rank, 5.0);
+        let scores = network.outcome()?;
+        tally.add_all(&scores.loss, &scores.rank);
     }
-    let mean = |sum: f64| sum / data.len().max(1) as f64;
-    Ok(Some(Score {
-        loss: mean(score.loss),
-        top1_error: mean(score.top1_error),
-        top5_error: mean(score.top5_error),
-        ..score
-    }))
+    Ok(Some(tally.score()))
+}
+
+/// Class probabilities of every image of a set, `[image][class]`, averaged over crops and possibly networks.
+pub struct Predictions {
+    classes: usize,
+    sums: Vec<f32>,
+    terms: u32,
 }
 
 impl Predictions {
@@ -100,16 +71,16 @@ impl Predictions {
         }
     }
 
-    /// Adds what a network makes of ten crops of every image, or of the centre.
+    /// Adds what a network makes of every image; `done` is told of the images of each batch.
     pub fn add(
         &mut self,
         network: &mut Network,
         data: &Dataset,
-        ten: bool,
+        crops: Crops,
         mut done: impl FnMut(usize),
     ) -> Result<()> {
         check_data(network, data)?;
-        let views = test_views(&network.net().input, ten);
+        let views = crops.views(&network.net().input);
         let mut gatherer = Gatherer::new(data.size());
         for batch in batches(network, data) {
             let mut images = gatherer.whole(data, &batch, views[0])?;
@@ -126,7 +97,7 @@ impl Predictions {
             }
             done(batch.valid());
         }
-        self.terms += views.len() as u32;
+        self.terms += crops.count();
         Ok(())
     }
 
@@ -136,32 +107,18 @@ impl Predictions {
         sums.iter().map(|sum| sum / self.terms as f32)
     }
 
-    /// Scores them. Of classes that tie with the label, those before it count as better.
+    /// Scores them. Of classes that tie with the label, those before it are ahead of it.
     pub fn score(&self, data: &Dataset) -> Score {
-        let images = data.len();
-        let mut score = Score {
-            images,
-            ..Score::default()
-        };
-        for image in 0..images {
-            let (label, p) = (
-                data.label(image) as usize,
-                self.of(image).collect::<Vec<_>>(),
-            );
+        let mut tally = Tally::default();
+        for image in 0..data.len() {
+            let (label, p) = (data.label(image) as usize, Vec::from_iter(self.of(image)));
             let own = p[label];
-            let ahead =
+            let is_ahead =
                 |(class, &other): (usize, &f32)| other > own || (other == own && class < label);
-            let better = p.iter().enumerate().filter(|&one| ahead(one)).count();
-            let lost = own.is_nan();
-            score.loss -= f64::from(own.max(f32::MIN_POSITIVE)).ln() / images as f64;
-            score.top1_error += f64::from(u8::from(lost || better >= 1)) / images as f64;
-            score.top5_error += f64::from(u8::from(lost || better >= 5)) / images as f64;
+            let ahead = p.iter().enumerate().filter(|&one| is_ahead(one)).count();
+            let rank = if own.is_nan() { own } else { ahead as f32 };
+            tally.add(-f64::from(own.max(f32::MIN_POSITIVE)).ln(), rank);
         }
-        score
+        tally.score()
     }
-}
-
-/// Every image of a set in batches of the network's size.
-pub fn batches(network: &Network, data: &Dataset) -> Vec<WholeBatch> {
-    whole_batches(data.len() as u32, network.batch()).collect()
 }

@@ -4,18 +4,19 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | [`atomic`], [`tensors`], [`metrics`] | the files: whole or not at all, safetensors, metrics.jsonl |
+//! | [`paths`], [`atomic`] | names as they are shown; files, whole or not at all |
+//! | [`metrics`] | loss and errors, and their file |
 //! | [`schedule`] | how the learning rate falls |
 //! | [`device`] | GPUs and virtual GPUs |
 //! | [`check`] | a kernel on two devices, compared |
 //! | [`picture`] | curves and filters as PNG |
 //! | [`net`] | the network: as it is written down, as it is built, and as it runs |
-//! | [`export`], [`state`] | its numbers, as PyTorch names them and as a checkpoint does |
 //! | [`data`] | batches |
 //! | [`evaluate`] | how well it does on a set |
-//! | [`train`] | settings, the training loop, checkpoints |
+//! | [`formats`] | its numbers in files: checkpoints, PyTorch's names and shapes |
 //! | [`model`] | a trained network on its devices |
-//! | [`cli`], [`commands`] | the commands: their options and what they do |
+//! | [`train`] | settings, the training loop, who is told of it |
+//! | [`commands`], [`cli`] | the commands: options, what they do, reports |
 
 pub mod atomic;
 pub mod check;
@@ -24,12 +25,11 @@ pub mod commands;
 pub mod data;
 pub mod device;
 pub mod evaluate;
-pub mod export;
+pub mod formats;
 pub mod metrics;
 pub mod model;
 pub mod net;
+pub mod paths;
 pub mod picture;
 pub mod schedule;
-pub mod state;
-pub mod tensors;
 pub mod train;

@@ -3,10 +3,9 @@
 use std::process::ExitCode;
 
 use host::cli::Cli;
-use host::commands;
 
 fn main() -> ExitCode {
-    match console::parse::<Cli>().map(|cli| commands::run(cli.command)) {
+    match console::parse::<Cli>().map(|cli| cli.run()) {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => console::fail(&format!("error: {error:#}")),
         Err(code) => code,

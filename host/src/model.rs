@@ -3,12 +3,24 @@
 use std::path::Path;
 
 use anyhow::Result;
+use clap::Args;
 
 use crate::device::Places;
+use crate::formats::checkpoint::Checkpoint;
+use crate::formats::state;
 use crate::net::Network;
 use crate::net::shapes::Net;
-use crate::state;
-use crate::train::checkpoint::Checkpoint;
+
+/// How a trained network is run.
+#[derive(Args, Clone, Debug)]
+pub struct Inference {
+    /// Images at a time
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub batch: usize,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub places: Places,
+}
 
 /// Opens a checkpoint and its shapes.
 pub fn open(named: &Path) -> Result<(Checkpoint, Net)> {
@@ -17,11 +29,12 @@ pub fn open(named: &Path) -> Result<(Checkpoint, Net)> {
     Ok((checkpoint, net))
 }
 
-/// Puts a checkpoint's network on devices, for batches of `batch` images.
-pub fn load(named: &Path, places: &Places, batch: usize) -> Result<(Network, Checkpoint)> {
+/// Puts a checkpoint's network on devices.
+pub fn load(named: &Path, inference: &Inference) -> Result<(Network, Checkpoint)> {
     let (checkpoint, net) = open(named)?;
-    let devices = places.open(net.towers.len())?;
-    let network = Network::new(&net, &devices, batch, checkpoint.progress.kept.seed)?;
+    let devices = inference.places.open(net.towers.len())?;
+    let seed = checkpoint.training.kept.seed;
+    let network = Network::new(&net, &devices, inference.batch, seed)?;
     state::restore(&network, &checkpoint.tensors, false)?;
     Ok((network, checkpoint))
 }

@@ -1,6 +1,6 @@
 //! Batches that are queued one behind another, nobody waiting in between.
 
-use host::data::views::test_views;
+use host::data::views::Crops;
 use host::device::{Place, open};
 use host::net::spec::Spec;
 use host::net::{Batch, Network, Sgd};
@@ -12,7 +12,7 @@ fn batch(network: &Network, number: usize) -> Batch {
     let input = network.net().input;
     let side = input.size;
     let pixel = |i: usize| ((i + 7 * number) as u32).wrapping_mul(2_654_435_761) >> 24;
-    let view = test_views(&input, true)[number];
+    let view = Crops::Ten.views(&input)[number];
     Batch {
         pixels: (0..BATCH * side * side * 3)
             .map(|i| pixel(i) as u8)

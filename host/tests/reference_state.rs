@@ -5,10 +5,10 @@
 use std::path::Path;
 
 use host::device::{Buffer, Place, open};
+use host::formats::tensors::{File, Info};
 use host::net::context::Mode;
 use host::net::spec::Spec;
 use host::net::{Network, Parameters, Sgd};
-use host::tensors::{File, Info};
 
 const BATCH: usize = 32;
 

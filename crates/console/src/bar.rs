@@ -11,7 +11,7 @@ use crate::streams::write_if_read;
 const RATE: u8 = 20;
 
 /// Standard error if it is a terminal, one that may hang up or be stopped; otherwise nowhere: `is_hidden` tells.
-pub fn draw_target() -> ProgressDrawTarget {
+pub(crate) fn draw_target() -> ProgressDrawTarget {
     match io::stderr().is_terminal() {
         true => ProgressDrawTarget::term_like_with_hz(Box::<Terminal>::default(), RATE),
         false => ProgressDrawTarget::hidden(),

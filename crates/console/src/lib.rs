@@ -3,18 +3,19 @@
 //!
 //! - [`note!`] writes a line to standard error if that is possible: progress, warnings.
 //! - [`result!`] and [`print_json`] write what was asked for to standard output, or give an error to end with.
-//! - [`draw_target`] is where a progress bar is drawn.
+//! - [`Progress`] shows how far a task is, on a terminal by a bar.
 //! - [`escaped`] shows a name that comes from outside.
 //! - [`parse`] reads the command line, [`fail`] ends the program.
 
 mod bar;
 mod command_line;
 mod escape;
+mod progress;
 mod streams;
 
-pub use bar::draw_target;
 pub use command_line::{fail, parse};
 pub use escape::{Escaped, escaped, json_name};
+pub use progress::Progress;
 pub use streams::{note, print, print_json};
 
 /// Writes a line to standard error, formatted as by [`format!`]; see [`note()`].

@@ -5,14 +5,13 @@ use std::process::ExitCode;
 use std::sync::Mutex;
 
 use anyhow::{Result, ensure};
-use console::escaped;
+use console::{Progress, escaped};
 use dataset_pack::{
     Action, BadImage, BuildOptions, Built, Dataset, Event, RepairOptions, SynthOptions,
 };
 use serde::Serialize;
 
 use super::describe::{Description, ImageDescription};
-use super::progress::Progress;
 
 pub(crate) fn build(json: bool, options: &BuildOptions) -> Result<ExitCode> {
     let bar = Bar::default();
@@ -43,10 +42,10 @@ impl Bar {
             } => {
                 bar.iter().for_each(Progress::finish);
                 console::note!("{}: {images} images of {classes} classes", split.name());
-                *bar = Some(Progress::new("packed", images as u64));
+                *bar = Some(Progress::new("packed", "images", images as u64));
             }
-            Event::Found(images) => bar.iter().for_each(|bar| bar.found(images)),
-            Event::Advance(images) => bar.iter().for_each(|bar| bar.advance(images)),
+            Event::Found(images) => bar.iter().for_each(|bar| bar.skip(images as u64)),
+            Event::Advance(images) => bar.iter().for_each(|bar| bar.advance(images as u64)),
             Event::Bad(image) => {
                 let BadImage {
                     source,
@@ -115,10 +114,10 @@ fn labels(built: &Built) -> String {
 }
 
 pub(crate) fn verify(dir: &Path, json: bool) -> Result<ExitCode> {
-    let bar = Progress::new("verified", 0);
+    let bar = Progress::new("verified", "images", 0);
     let result = dataset_pack::verify(dir, &|images, all| {
         bar.set_length(all);
-        bar.advance(images);
+        bar.advance(images as u64);
     })?;
     bar.finish();
     for name in &result.strangers {
@@ -214,16 +213,16 @@ pub(crate) fn inspect(
 
 pub(crate) fn extract(dir: &Path, out: &Path) -> Result<ExitCode> {
     let set = Dataset::open(dir)?;
-    let bar = Progress::new("extracted", set.len() as u64);
-    dataset_pack::extract(&set, out, &|images| bar.advance(images))?;
+    let bar = Progress::new("extracted", "images", set.len() as u64);
+    dataset_pack::extract(&set, out, &|images| bar.advance(images as u64))?;
     bar.finish();
     Ok(ExitCode::SUCCESS)
 }
 
 pub(crate) fn synth(options: &SynthOptions) -> Result<ExitCode> {
     let images = u64::from(options.classes) * u64::from(options.per_class);
-    let bar = Progress::new("drew", images);
-    dataset_pack::synth(options, &|images| bar.advance(images))?;
+    let bar = Progress::new("drew", "images", images);
+    dataset_pack::synth(options, &|images| bar.advance(images as u64))?;
     bar.finish();
     Ok(ExitCode::SUCCESS)
 }

@@ -2,7 +2,6 @@
 
 mod commands;
 mod describe;
-mod progress;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

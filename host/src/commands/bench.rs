@@ -1,100 +1,152 @@
 //! `host bench`
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Instant;
 
 use anyhow::Result;
+use clap::Args;
 use gpu_kernels::target::Target;
-use serde_json::json;
+use serde::Serialize;
 
-use crate::cli::Bench;
-use crate::data::views::test_views;
+use super::Run;
+use crate::data::views::centre;
+use crate::device::Places;
+use crate::net::choice::NetworkChoice;
 use crate::net::context::Mode;
 use crate::net::{Batch, Network, Sgd};
 
 const CLASSES: usize = 1000;
 
-pub fn run(options: &Bench) -> Result<()> {
-    let spec = options.network.load(&[])?;
-    let net = spec.resolve(options.network.width(), CLASSES)?;
-    let devices = options.places.open(net.towers.len())?;
-    let mut network = Network::new(&net, &devices, options.batch, 0)?;
-    network.initialise();
-    let batch = batch(&network);
-    let rates = Sgd {
-        rate: spec.train.lr,
-        momentum: spec.train.momentum,
-        decay: spec.train.decay,
-    };
-    let mut train = |step| -> Result<f64> {
-        let begun = Instant::now();
-        network.load(&batch);
-        network.train(step, rates);
-        // As training does: the next batch arrives meanwhile.
-        network.upload(&batch);
-        network.outcome()?;
-        Ok(begun.elapsed().as_secs_f64())
-    };
-    train(0)?;
-    let training = (1..=options.steps)
-        .map(&mut train)
-        .collect::<Result<Vec<_>>>()?;
-    let mut test = || -> Result<f64> {
-        let begun = Instant::now();
-        network.load(&batch);
-        network.forward(Mode::Test);
-        network.outcome()?;
-        Ok(begun.elapsed().as_secs_f64())
-    };
-    let testing = (0..options.steps)
-        .map(|_| test())
-        .collect::<Result<Vec<_>>>()?;
-    let layers = match options.layers {
-        true => Some(layers(&mut network, &batch, options.steps)?),
-        false => None,
-    };
-    let (step, forward) = (median(training), median(testing));
-    let rate = |seconds: f64| options.batch as f64 / seconds;
-    let memory = peak_memory();
-    if options.json {
-        let result = json!({
-            "net": net.name,
-            "width": options.network.width(),
-            "batch": options.batch,
-            "devices": devices.iter().map(|d| d.describe()).collect::<Vec<_>>(),
-            "training_images_per_second": rate(step),
-            "step_seconds": step,
-            "inference_images_per_second": rate(forward),
-            "peak_memory_bytes": memory,
-            "layers": layers,
-        });
-        console::print_json(&result.to_string())?;
-        return Ok(());
+/// Measures the speed of training.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example: host bench --net paper --batch 128 --layers")]
+pub struct Bench {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub network: NetworkChoice,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub places: Places,
+    /// Images a step
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub batch: usize,
+    /// Steps measured, after one that is not
+    #[arg(long, default_value_t = 5, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Shows each layer's share
+    #[arg(long)]
+    pub layers: bool,
+}
+
+/// Speeds: medians over the steps.
+#[derive(Clone, Debug, Serialize)]
+pub struct Speed {
+    net: String,
+    width: f64,
+    batch: usize,
+    steps: u32,
+    devices: Vec<String>,
+    training_images_per_second: f64,
+    step_seconds: f64,
+    inference_images_per_second: f64,
+    peak_memory_bytes: Option<u64>,
+    /// Of each layer.
+    layers: Option<BTreeMap<String, Times>>,
+}
+
+/// Seconds for the output, the gradient to the input, the gradients to the weights.
+type Times = [f64; 3];
+
+impl Run for Bench {
+    type Report = Speed;
+
+    fn run(&self) -> Result<Speed> {
+        let spec = self.network.load(&[])?;
+        let net = spec.resolve(self.network.width(), CLASSES)?;
+        let devices = self.places.open(net.towers.len())?;
+        let mut network = Network::new(&net, &devices, self.batch, 0)?;
+        network.initialise();
+        let batch = batch(&network);
+        let sgd = Sgd {
+            rate: spec.train.lr,
+            momentum: spec.train.momentum,
+            decay: spec.train.decay,
+        };
+        let (steps, images) = (self.steps, self.batch as f64);
+        train(&mut network, &batch, 0, sgd)?;
+        let training = median_of(1..=steps, |step| train(&mut network, &batch, step, sgd))?;
+        let testing = median_of(1..=steps, |_| test(&mut network, &batch))?;
+        let mut layers = || layers(&mut network, &batch, steps);
+        Ok(Speed {
+            net: net.name.clone(),
+            width: self.network.width(),
+            batch: self.batch,
+            steps,
+            devices: devices.iter().map(|device| device.describe()).collect(),
+            training_images_per_second: images / training,
+            step_seconds: training,
+            inference_images_per_second: images / testing,
+            layers: self.layers.then(&mut layers).transpose()?,
+            peak_memory_bytes: peak_memory(),
+        })
     }
-    for (tower, device) in devices.iter().enumerate() {
-        console::result!("tower {tower}      {}", device.describe())?;
-    }
-    console::result!(
-        "batch        {} images, median of {} steps",
-        options.batch,
-        options.steps
-    )?;
-    console::result!(
-        "training     {:.1} images/s, {:.3} s a step",
-        rate(step),
-        step
-    )?;
-    console::result!("inference    {:.1} images/s", rate(forward))?;
-    if let Some(bytes) = memory {
-        console::result!("memory       {:.0} MiB at most", bytes as f64 / 1_048_576.0)?;
-    }
-    for (name, times) in layers.into_iter().flatten() {
-        let [forward, input, weights] = times.map(|seconds| 1e3 * seconds);
-        console::result!(
-            "{name:12} {forward:9.2} ms forward {input:9.2} ms input gradient {weights:9.2} ms weight gradient"
+}
+
+impl fmt::Display for Speed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (tower, device) in self.devices.iter().enumerate() {
+            writeln!(f, "tower {tower}      {device}")?;
+        }
+        let Speed { batch, steps, .. } = self;
+        writeln!(f, "batch        {batch} images, median of {steps} steps")?;
+        writeln!(
+            f,
+            "training     {:.1} images/s, {:.3} s a step",
+            self.training_images_per_second, self.step_seconds
         )?;
+        let inference = self.inference_images_per_second;
+        writeln!(f, "inference    {inference:.1} images/s")?;
+        if let Some(bytes) = self.peak_memory_bytes {
+            let mebibytes = bytes as f64 / 1_048_576.0;
+            writeln!(f, "memory       {mebibytes:.0} MiB at most")?;
+        }
+        for (name, times) in self.layers.iter().flatten() {
+            let [forward, input, weights] = times.map(|seconds| 1e3 * seconds);
+            writeln!(
+                f,
+                "{name:12} {forward:9.2} ms forward {input:9.2} ms input gradient {weights:9.2} ms weight gradient"
+            )?;
+        }
+        Ok(())
     }
-    Ok(())
+}
+
+/// Seconds of a training step.
+fn train(network: &mut Network, batch: &Batch, step: u32, sgd: Sgd) -> Result<f64> {
+    let begun = Instant::now();
+    network.load(batch);
+    network.train(step, sgd);
+    // As training does: the next batch arrives meanwhile.
+    network.upload(batch);
+    network.outcome()?;
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+/// Seconds of a batch's way forward.
+fn test(network: &mut Network, batch: &Batch) -> Result<f64> {
+    let begun = Instant::now();
+    network.load(batch);
+    network.forward(Mode::Test);
+    network.outcome()?;
+    Ok(begun.elapsed().as_secs_f64())
+}
+
+fn median_of(
+    steps: impl Iterator<Item = u32>,
+    seconds: impl FnMut(u32) -> Result<f64>,
+) -> Result<f64> {
+    Ok(median(steps.map(seconds).collect::<Result<_>>()?))
 }
 
 /// Made-up images: the speed does not depend on what they show.
@@ -106,7 +158,7 @@ fn batch(network: &Network) -> Batch {
             .map(|i| (i as u32).wrapping_mul(2_654_435_761).to_be_bytes()[0])
             .collect(),
         side: input.crop,
-        views: vec![test_views(&input, false)[0]; images],
+        views: vec![centre(&input); images],
         labels: (0..images).map(|i| (i % CLASSES) as u32).collect(),
         valid: images,
     }
@@ -139,9 +191,6 @@ fn layers(network: &mut Network, batch: &Batch, steps: u32) -> Result<BTreeMap<S
     });
     Ok(medians.collect())
 }
-
-/// Seconds for the output, the gradient to the input, the gradients to the weights.
-type Times = [f64; 3];
 
 /// The most memory that this process has had resident.
 fn peak_memory() -> Option<u64> {

@@ -1,10 +1,15 @@
 //! `host check-gradients`
 
-use anyhow::{Result, ensure};
-use serde_json::json;
+use std::fmt;
 
-use crate::cli::CheckGradients;
+use anyhow::{Result, ensure};
+use clap::Args;
+use serde::Serialize;
+
+use super::Run;
 use crate::data::random::{Purpose, words};
+use crate::device::Places;
+use crate::net::choice::NetworkChoice;
 use crate::net::context::Mode;
 use crate::net::{IMAGES, Network, Parameters};
 
@@ -16,83 +21,110 @@ const TOLERANCE: f64 = 0.05;
 /// the way, the less the shorter it is, but a short one drowns in rounding.
 const CHANGES: [f64; 3] = [1e-3, 2.5e-4, 6e-5];
 
+/// Compares every layer's gradients with differences of the loss.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example: host check-gradients --net paper --gpus cpu")]
+pub struct CheckGradients {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub network: NetworkChoice,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub places: Places,
+    /// Seed of the weights, the images and the places looked at
+    #[arg(long, default_value_t = 0, value_name = "S")]
+    pub seed: u64,
+}
+
+/// What the check of each tensor gave.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
+pub struct Gradients(Vec<Checked>);
+
 /// What one tensor's check gave.
+#[derive(Clone, Debug, Serialize)]
 struct Checked {
-    name: String,
+    tensor: String,
+    /// |g|².
     gradient: f64,
+    /// The same by differences of the loss.
     difference: f64,
+    /// How far they are apart, as a fraction of the larger.
+    error: f64,
+    holds: bool,
 }
 
 /// Moves each tensor a small way along its own gradient g and compares the
 /// change of the loss with what g promises: (L(w + h·g) − L(w − h·g)) / 2h = |g|².
 /// A direction in which all elements take part rises well above rounding.
-pub fn run(options: &CheckGradients) -> Result<()> {
-    let spec = options.network.load(&["dropout.p=0".to_owned()])?;
-    let net = spec.resolve(options.network.width(), CLASSES)?;
-    let devices = options.places.open(net.towers.len())?;
-    let mut network = Network::new(&net, &devices, IMAGES, options.seed)?;
-    network.initialise();
-    let (image, labels) = input(&network, options.seed);
-    network.load_floats(&image, &labels);
-    let mode = Mode::Train { step: 0 };
-    network.forward(mode);
-    network.backward(mode);
-    network.synchronize()?;
-    let mut checked = Vec::new();
-    for index in 0..network.parameters().count() {
-        for kind in ["weight", "bias"] {
-            checked.push(check(&network, index, kind)?);
+impl Run for CheckGradients {
+    type Report = Gradients;
+
+    fn run(&self) -> Result<Gradients> {
+        let spec = self.network.load(&["dropout.p=0".to_owned()])?;
+        let net = spec.resolve(self.network.width(), CLASSES)?;
+        let devices = self.places.open(net.towers.len())?;
+        let mut network = Network::new(&net, &devices, IMAGES, self.seed)?;
+        network.initialise();
+        let (image, labels) = input(&network, self.seed);
+        network.load_floats(&image, &labels);
+        let mode = Mode::Train { step: 0 };
+        network.forward(mode);
+        network.backward(mode);
+        network.synchronize()?;
+        let mut checked = Vec::new();
+        for index in 0..network.parameters().count() {
+            for kind in ["weight", "bias"] {
+                checked.push(check(&network, index, kind)?);
+            }
         }
+        Ok(Gradients(checked))
     }
-    show(&checked, options.json)?;
-    let wrong: Vec<&str> = checked
-        .iter()
-        .filter(|c| !c.holds())
-        .map(|c| c.name.as_str())
-        .collect();
-    ensure!(
-        wrong.is_empty(),
-        "the gradients of {} do not hold",
-        wrong.join(", ")
-    );
-    Ok(())
+
+    fn verdict(Gradients(checked): &Gradients) -> Result<()> {
+        let wrong = checked.iter().filter(|c| !c.holds);
+        let wrong: Vec<&str> = wrong.map(|c| c.tensor.as_str()).collect();
+        ensure!(
+            wrong.is_empty(),
+            "the gradients of {} do not hold",
+            wrong.join(", ")
+        );
+        Ok(())
+    }
+}
+
+impl fmt::Display for Gradients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in &self.0 {
+            writeln!(
+                f,
+                "{:24} |g|² {:.4e}  by differences {:.4e}  off by {:.2} %{}",
+                c.tensor,
+                c.gradient,
+                c.difference,
+                100.0 * c.error,
+                if c.holds { "" } else { "  WRONG" }
+            )?;
+        }
+        Ok(())
+    }
 }
 
 impl Checked {
-    fn error(&self) -> f64 {
-        let scale = self.gradient.abs().max(self.difference.abs());
-        if scale == 0.0 {
-            0.0
-        } else {
-            (self.gradient - self.difference).abs() / scale
+    fn new(tensor: String, gradient: f64, difference: f64) -> Self {
+        let scale = gradient.abs().max(difference.abs());
+        let error = match scale == 0.0 {
+            true => 0.0,
+            false => (gradient - difference).abs() / scale,
+        };
+        Self {
+            tensor,
+            gradient,
+            difference,
+            error,
+            holds: error <= TOLERANCE,
         }
     }
-
-    fn holds(&self) -> bool {
-        self.error() <= TOLERANCE
-    }
-}
-
-fn show(checked: &[Checked], as_json: bool) -> Result<()> {
-    if as_json {
-        let line = |c: &Checked| {
-            json!({"tensor": c.name, "gradient": c.gradient, "difference": c.difference,
-                   "error": c.error(), "holds": c.holds()})
-        };
-        let result = json!(checked.iter().map(line).collect::<Vec<_>>());
-        return Ok(console::print_json(&result.to_string())?);
-    }
-    for c in checked {
-        console::result!(
-            "{:24} |g|² {:.4e}  by differences {:.4e}  off by {:.2} %{}",
-            c.name,
-            c.gradient,
-            c.difference,
-            100.0 * c.error(),
-            if c.holds() { "" } else { "  WRONG" }
-        )?;
-    }
-    Ok(())
 }
 
 fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {
@@ -116,14 +148,12 @@ fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {
         let loss = network.outcome()?.loss;
         Ok(loss.iter().map(|&l| f64::from(l)).sum::<f64>() / loss.len() as f64)
     };
-    let mut checked = Checked {
-        name: format!("tower{tower}.{}.{kind}", weights.name),
-        gradient: square,
-        difference: 0.0,
-    };
+    let name = format!("tower{tower}.{}.{kind}", weights.name);
+    let mut checked = Checked::new(name.clone(), square, 0.0);
     for step in CHANGES.map(|change| change / square) {
-        if !checked.holds() {
-            checked.difference = (loss_at(step)? - loss_at(-step)?) / (2.0 * step);
+        if !checked.holds {
+            let difference = (loss_at(step)? - loss_at(-step)?) / (2.0 * step);
+            checked = Checked::new(name.clone(), square, difference);
         }
     }
     stream.upload(&value, &tensor.value);

@@ -1,74 +1,143 @@
 //! `host check-kernels`
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
 use anyhow::{Result, bail, ensure};
-use serde_json::{Value, json};
+use clap::Args;
+use console::Progress;
+use serde::Serialize;
 
+use super::Run;
 use crate::check::{Case, Comparison};
-use crate::cli::CheckKernels;
-use crate::device::{CpuDevice, Device};
+use crate::device::{CpuDevice, Device, Places};
 use crate::net;
+use crate::net::choice::NetworkChoice;
 
-pub fn run(options: &CheckKernels) -> Result<()> {
-    let spec = options.network.load(&[])?;
-    let shapes = spec.resolve(options.network.width(), options.classes)?;
-    ensure!(
-        options.batch.is_multiple_of(net::IMAGES) && options.batch > 0,
-        "--batch {}: the kernels need a multiple of {} images",
-        options.batch,
-        net::IMAGES
-    );
-    let device = options.places.open(1)?.remove(0);
-    // Against itself the CPU runs on one thread.
+/// Compares every kernel's results with the CPU's, bit for bit, on the shapes of a network's layers.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Example: host check-kernels --gpus 0 --width 0.1 --batch 32\n\
+                        How fast each is at full width: host check-kernels --gpus 0 --repeat 20"
+)]
+pub struct CheckKernels {
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub network: NetworkChoice,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub places: Places,
+    /// Images in the layers' batches
+    #[arg(long, default_value_t = 128, value_name = "N")]
+    pub batch: usize,
+    /// Classes that the last layer tells apart
+    #[arg(long, default_value_t = 1000, value_name = "N")]
+    pub classes: usize,
+    /// Only these
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    pub kernel: Vec<String>,
+    /// Also measures each, over so many launches
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub repeat: u32,
+}
+
+/// What was compared.
+#[derive(Clone, Debug, Serialize)]
+pub struct Compared {
+    device: String,
+    kernels: Vec<Outcome>,
+    /// Kernels of this build's PTX that no case ran.
+    unchecked: BTreeSet<&'static str>,
+}
+
+/// What a kernel's case gave.
+#[derive(Clone, Debug, Serialize)]
+struct Outcome {
+    kernel: &'static str,
+    shape: String,
+    /// Numbers whose bits are not the CPU's.
+    different: usize,
+    /// The buffer and the element of the first, and both values' bits.
+    first_difference: Option<(usize, usize, [u32; 2])>,
+    /// Of a launch.
+    seconds: Option<f64>,
+    flops: f64,
+    bytes: usize,
+}
+
+impl Run for CheckKernels {
+    type Report = Compared;
+
+    fn run(&self) -> Result<Compared> {
+        let chosen = self.cases()?;
+        let device = self.places.open(1)?.remove(0);
+        let reference = reference(&device)?;
+        console::note!("{} against {}", device.describe(), reference.describe());
+        let bar = Progress::new("compared", "cases", chosen.len() as u64);
+        let mut kernels = Vec::new();
+        for case in &chosen {
+            bar.set_message(case.kernel);
+            let outcome = Outcome::of(case, case.run([&device, &reference], self.repeat)?);
+            if outcome.different > 0 {
+                bar.note(&outcome.to_string());
+            }
+            kernels.push(outcome);
+            bar.advance(1);
+        }
+        Ok(Compared {
+            device: device.describe(),
+            kernels,
+            unchecked: match self.kernel.is_empty() {
+                true => unchecked(&chosen),
+                false => BTreeSet::new(),
+            },
+        })
+    }
+
+    fn verdict(report: &Compared) -> Result<()> {
+        let wrong = report.kernels.iter().filter(|one| one.different > 0);
+        let wrong: BTreeSet<_> = wrong.map(|one| one.kernel).collect();
+        if !wrong.is_empty() {
+            bail!("not the CPU's bits: {}", joined(&wrong));
+        }
+        if !report.unchecked.is_empty() {
+            bail!("the network uses no {}", joined(&report.unchecked));
+        }
+        Ok(())
+    }
+}
+
+impl CheckKernels {
+    fn cases(&self) -> Result<Vec<Case>> {
+        let spec = self.network.load(&[])?;
+        let shapes = spec.resolve(self.network.width(), self.classes)?;
+        ensure!(
+            self.batch.is_multiple_of(net::IMAGES) && self.batch > 0,
+            "--batch {}: the kernels need a multiple of {} images",
+            self.batch,
+            net::IMAGES
+        );
+        let is_chosen =
+            |case: &Case| self.kernel.is_empty() || self.kernel.iter().any(|k| k == case.kernel);
+        let cases = net::cases(&shapes, self.batch).into_iter();
+        let chosen: Vec<Case> = cases.filter(is_chosen).collect();
+        ensure!(
+            !chosen.is_empty(),
+            "there is no kernel {}",
+            self.kernel.join(", ")
+        );
+        Ok(chosen)
+    }
+}
+
+/// The CPU; against itself it runs on one thread.
+fn reference(device: &Arc<dyn Device>) -> Result<Arc<dyn Device>> {
     let threads = match device.place().as_str() {
         "cpu" => 1,
         _ => std::thread::available_parallelism().map_or(1, |n| n.get()),
     };
-    let reference: Arc<dyn Device> = CpuDevice::new(threads)?;
-    console::note!("{} against {}", device.describe(), reference.describe());
-    let chosen: Vec<Case> = net::cases(&shapes, options.batch)
-        .into_iter()
-        .filter(|case| {
-            options.kernel.is_empty() || options.kernel.iter().any(|name| name == case.kernel)
-        })
-        .collect();
-    ensure!(
-        !chosen.is_empty(),
-        "there is no kernel {}",
-        options.kernel.join(", ")
-    );
-    let mut results = Vec::new();
-    let mut wrong = BTreeSet::new();
-    for case in &chosen {
-        let outcome = case.run([&device, &reference], options.repeat)?;
-        if outcome.different > 0 {
-            wrong.insert(case.kernel);
-        }
-        match options.json {
-            true => results.push(as_json(case, &outcome)),
-            false => console::print(&shown(case, &outcome))?,
-        }
-    }
-    let unchecked = match options.kernel.is_empty() {
-        true => unchecked(&chosen),
-        false => BTreeSet::new(),
-    };
-    if options.json {
-        let device = device.describe();
-        let result = json!({ "device": device, "kernels": results, "unchecked": unchecked });
-        console::print_json(&result.to_string())?;
-    }
-    if !wrong.is_empty() {
-        let wrong: Vec<_> = wrong.into_iter().collect();
-        bail!("not the CPU's bits: {}", wrong.join(", "));
-    }
-    if !unchecked.is_empty() {
-        let unchecked: Vec<_> = unchecked.into_iter().collect();
-        bail!("the network uses no {}", unchecked.join(", "));
-    }
-    Ok(())
+    Ok(CpuDevice::new(threads)?)
 }
 
 /// Kernels of this build's PTX that no case runs.
@@ -81,39 +150,55 @@ fn unchecked(cases: &[Case]) -> BTreeSet<&'static str> {
         .collect()
 }
 
-fn shown(case: &Case, outcome: &Comparison) -> String {
-    let verdict = match outcome.first {
-        None => "identical".to_owned(),
-        Some((tensor, element, [a, b])) => format!(
-            "{} DIFFERENT, first buffer {tensor}[{element}]: {:e} ({a:08x}) and {:e} ({b:08x})",
-            outcome.different,
-            f32::from_bits(a),
-            f32::from_bits(b)
-        ),
-    };
-    let speed = outcome.seconds.map_or(String::new(), |seconds| {
-        let bytes = case.bytes() as f64;
-        let flops = match case.flops > 0.0 {
-            true => format!(" {:9.1} GFLOP/s", case.flops / seconds / 1e9),
-            false => String::new(),
-        };
-        format!(
-            "{:10.1} us {:8.1} GB/s{flops}  ",
-            1e6 * seconds,
-            bytes / seconds / 1e9
-        )
-    });
-    format!("{:32} {speed}{verdict}  {}", case.kernel, case.shape)
+fn joined(names: &BTreeSet<&str>) -> String {
+    names.iter().copied().collect::<Vec<_>>().join(", ")
 }
 
-fn as_json(case: &Case, outcome: &Comparison) -> Value {
-    json!({
-        "kernel": case.kernel,
-        "shape": case.shape,
-        "different": outcome.different,
-        "first_difference": outcome.first,
-        "seconds": outcome.seconds,
-        "flops": case.flops,
-        "bytes": case.bytes(),
-    })
+impl Outcome {
+    fn of(case: &Case, found: Comparison) -> Self {
+        Self {
+            kernel: case.kernel,
+            shape: case.shape.clone(),
+            different: found.different,
+            first_difference: found.first,
+            seconds: found.seconds,
+            flops: case.flops,
+            bytes: case.bytes(),
+        }
+    }
+
+    fn speed(&self) -> String {
+        let Some(seconds) = self.seconds else {
+            return String::new();
+        };
+        let flops = match self.flops > 0.0 {
+            true => format!(" {:9.1} GFLOP/s", self.flops / seconds / 1e9),
+            false => String::new(),
+        };
+        let bytes = self.bytes as f64 / seconds / 1e9;
+        format!("{:10.1} us {bytes:8.1} GB/s{flops}  ", 1e6 * seconds)
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verdict = match self.first_difference {
+            None => "identical".to_owned(),
+            Some((tensor, element, [a, b])) => format!(
+                "{} DIFFERENT, first buffer {tensor}[{element}]: {:e} ({a:08x}) and {:e} ({b:08x})",
+                self.different,
+                f32::from_bits(a),
+                f32::from_bits(b)
+            ),
+        };
+        let (kernel, speed, shape) = (self.kernel, self.speed(), &self.shape);
+        write!(f, "{kernel:32} {speed}{verdict}  {shape}")
+    }
+}
+
+impl fmt::Display for Compared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut kernels = self.kernels.iter();
+        kernels.try_for_each(|outcome| writeln!(f, "{outcome}"))
+    }
 }

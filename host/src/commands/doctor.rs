@@ -1,81 +1,127 @@
 //! `host doctor`
 
+use std::fmt;
+
 use anyhow::Result;
+use clap::Args;
 use libcuda_loader::library;
-use serde_json::{Value, json};
+use serde::Serialize;
 use simt_executor::InstructionSet;
 
-use crate::cli::Doctor;
+use super::Run;
 use crate::device::cuda::driver::{self, Gpu};
 use crate::device::cuda::kernels::no_ptx;
 
-pub fn run(options: &Doctor) -> Result<()> {
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let set = InstructionSet::current();
-    let targets: Vec<&str> = alexnet::PTX.iter().map(|ptx| ptx.target).collect();
-    let gpus = driver::gpus().map_err(|error| format!("{error:#}"));
-    // Without the library there is no version to ask for.
-    let version = library().ok().map(|_| driver::version());
-    let version = version.map(|result| result.unwrap_or_else(|error| format!("{error:#}")));
-    if options.json {
-        let result = json!({
-            "cpu_threads": cores,
-            "instruction_set": set.name(),
-            "ptx": targets,
-            "ptx_missing": alexnet::PTX_MISSING,
-            "cuda": gpus.as_ref().is_ok_and(|gpus| gpus.iter().any(|gpu| ptx_of(gpu).is_some())),
-            "driver": version,
-            "gpus": gpus.as_ref().map_or(vec![], |gpus| gpus.iter().map(as_json).collect()),
-            "gpus_missing": gpus.as_ref().err(),
-        });
-        console::print_json(&result.to_string())?;
-        return Ok(());
-    }
-    console::result!("CPU     {cores} threads, kernels for {}", set.name())?;
-    if set == InstructionSet::Baseline {
-        console::result!(
-            "        without AVX2 and FMA each fused multiply-add is computed in software, slowly"
-        )?;
-    }
-    match alexnet::PTX_MISSING {
-        None => console::result!("PTX     in this build, for {}", targets.join(", "))?,
-        Some(why) => console::result!("PTX     not in this build: {why}")?,
-    }
-    if let Some(version) = version {
-        console::result!("driver  {version}")?;
-    }
-    match gpus {
-        Ok(gpus) => gpus.iter().try_for_each(print)?,
-        Err(why) => console::result!("GPU     none: {why}")?,
-    }
-    Ok(())
+/// Says what this build and this machine can do, and why not more.
+#[derive(Args, Clone, Debug)]
+#[command(after_help = "Example: host doctor")]
+pub struct Doctor {}
+
+/// What there is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Diagnosis {
+    cpu_threads: usize,
+    instruction_set: &'static str,
+    /// The architectures that this build has PTX for.
+    ptx: Vec<&'static str>,
+    ptx_missing: Option<&'static str>,
+    /// Whether a GPU can be used.
+    cuda: bool,
+    /// The driver's version, or why it tells none; none without the library.
+    driver: Option<String>,
+    gpus: Vec<GpuFound>,
+    gpus_missing: Option<String>,
 }
 
-fn ptx_of(gpu: &Gpu) -> Option<&'static str> {
-    alexnet::ptx_for(gpu.capability.0, gpu.capability.1).map(|ptx| ptx.target)
+/// A GPU.
+#[derive(Clone, Debug, Serialize)]
+struct GpuFound {
+    number: usize,
+    name: String,
+    compute_capability: String,
+    memory_bytes: u64,
+    /// The architecture whose PTX it gets.
+    ptx: Option<&'static str>,
+    /// Why it gets none.
+    ptx_missing: Option<String>,
 }
 
-fn print(gpu: &Gpu) -> std::io::Result<()> {
-    let (major, minor) = gpu.capability;
-    let kernels = match ptx_of(gpu) {
-        Some(target) => format!("runs the kernels for {target}"),
-        None => format!("not used: {}", no_ptx(gpu)),
-    };
-    console::result!(
-        "GPU {}   {}, compute capability {major}.{minor}, {:.1} GB: {kernels}",
-        gpu.number,
-        gpu.name,
-        gpu.memory as f64 / 1e9
-    )
+impl Run for Doctor {
+    type Report = Diagnosis;
+
+    fn run(&self) -> Result<Diagnosis> {
+        let (gpus, gpus_missing) = match driver::gpus() {
+            Ok(gpus) => (gpus.iter().map(GpuFound::of).collect(), None),
+            Err(error) => (Vec::new(), Some(format!("{error:#}"))),
+        };
+        // Without the library there is no version to ask for.
+        let version = library().ok().map(|_| driver::version());
+        Ok(Diagnosis {
+            cpu_threads: std::thread::available_parallelism().map_or(1, |n| n.get()),
+            instruction_set: InstructionSet::current().name(),
+            ptx: alexnet::PTX.iter().map(|ptx| ptx.target).collect(),
+            ptx_missing: alexnet::PTX_MISSING,
+            cuda: gpus.iter().any(|gpu: &GpuFound| gpu.ptx.is_some()),
+            driver: version.map(|result| result.unwrap_or_else(|error| format!("{error:#}"))),
+            gpus,
+            gpus_missing,
+        })
+    }
 }
 
-fn as_json(gpu: &Gpu) -> Value {
-    let (major, minor) = gpu.capability;
-    json!({
-        "number": gpu.number,
-        "name": gpu.name,
-        "compute_capability": format!("{major}.{minor}"),
-        "memory_bytes": gpu.memory,
-        "ptx": ptx_of(gpu),
-    })
+impl GpuFound {
+    fn of(gpu: &Gpu) -> Self {
+        let (major, minor) = gpu.capability;
+        let ptx = alexnet::ptx_for(major, minor).map(|ptx| ptx.target);
+        Self {
+            number: gpu.number,
+            name: gpu.name.clone(),
+            compute_capability: format!("{major}.{minor}"),
+            memory_bytes: gpu.memory as u64,
+            ptx,
+            ptx_missing: ptx.is_none().then(|| no_ptx(gpu)),
+        }
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (threads, set) = (self.cpu_threads, self.instruction_set);
+        writeln!(f, "CPU     {threads} threads, kernels for {set}")?;
+        if set == InstructionSet::Baseline.name() {
+            writeln!(
+                f,
+                "        without AVX2 and FMA each fused multiply-add is computed in software, slowly"
+            )?;
+        }
+        match self.ptx_missing {
+            None => writeln!(f, "PTX     in this build, for {}", self.ptx.join(", "))?,
+            Some(why) => writeln!(f, "PTX     not in this build: {why}")?,
+        }
+        if let Some(version) = &self.driver {
+            writeln!(f, "driver  {version}")?;
+        }
+        if let Some(why) = &self.gpus_missing {
+            writeln!(f, "GPU     none: {why}")?;
+        }
+        self.gpus.iter().try_for_each(|gpu| writeln!(f, "{gpu}"))
+    }
+}
+
+impl fmt::Display for GpuFound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kernels = match (self.ptx, &self.ptx_missing) {
+            (Some(target), _) => format!("runs the kernels for {target}"),
+            (None, Some(why)) => format!("not used: {why}"),
+            (None, None) => "not used".into(),
+        };
+        write!(
+            f,
+            "GPU {}   {}, compute capability {}, {:.1} GB: {kernels}",
+            self.number,
+            self.name,
+            self.compute_capability,
+            self.memory_bytes as f64 / 1e9
+        )
+    }
 }

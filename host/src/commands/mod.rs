@@ -1,4 +1,4 @@
-//! What the commands do, a file for each.
+//! The commands, a file for each: its options, what it does, and its report.
 
 mod bench;
 mod check_gradients;
@@ -10,26 +10,45 @@ mod filters;
 mod test_crop;
 mod train;
 
+use std::fmt::Display;
+
 use anyhow::{Result, bail};
 use console::escaped;
+use serde::Serialize;
 use simt_executor::InstructionSet;
 
-use crate::cli::Command;
+pub use bench::Bench;
+pub use check_gradients::CheckGradients;
+pub use check_kernels::CheckKernels;
+pub use doctor::Doctor;
+pub use export::Export;
+pub use features::Features;
+pub use filters::Filters;
+pub use test_crop::TestCrop;
 
-/// Carries a command out.
-pub fn run(command: Command) -> Result<()> {
-    check_instruction_set()?;
-    match command {
-        Command::Train(options) => train::run(&options),
-        Command::TestCrop(options) => test_crop::run(&options),
-        Command::Features(options) => features::run(&options),
-        Command::Export(options) => export::run(&options),
-        Command::Filters(options) => filters::run(&options),
-        Command::CheckGradients(options) => check_gradients::run(&options),
-        Command::CheckKernels(options) => check_kernels::run(&options),
-        Command::Bench(options) => bench::run(&options),
-        Command::Doctor(options) => doctor::run(&options),
+/// A command: its options, which can be carried out.
+pub trait Run {
+    /// What it did or found out, for people and for programs.
+    type Report: Display + Serialize;
+
+    /// Does it.
+    fn run(&self) -> Result<Self::Report>;
+
+    /// Whether what it found out is a failure.
+    fn verdict(_: &Self::Report) -> Result<()> {
+        Ok(())
     }
+}
+
+/// Carries a command out and prints its report.
+pub fn carry_out<C: Run>(command: &C, json: bool) -> Result<()> {
+    check_instruction_set()?;
+    let report = command.run()?;
+    match json {
+        true => console::print_json(&serde_json::to_string(&report)?)?,
+        false => console::print(report.to_string().trim_end())?,
+    }
+    C::verdict(&report)
 }
 
 /// A misspelt wish would go unnoticed: the kernels just take the best there is.

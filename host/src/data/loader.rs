@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use anyhow::{Context, Result};
 use dataset_pack::{Crop, Dataset};
 
-use super::sampler::{Place, Sampler, WholeBatch};
+use super::sampler::{Cursor, Sampler, WholeBatch};
 use super::views::{View, Views};
 use crate::net::Batch;
 
@@ -21,7 +21,7 @@ pub struct Prepared {
     /// The images.
     pub batch: Batch,
     /// After them.
-    pub place: Place,
+    pub cursor: Cursor,
 }
 
 /// An endless row of training batches.
@@ -30,27 +30,27 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// Begins to prepare batches of `size` images from `place` on.
+    /// Begins to prepare batches of `size` images from `cursor` on.
     pub fn start(
         data: Arc<Dataset>,
         mut sampler: Sampler,
         views: Views,
-        mut place: Place,
+        mut cursor: Cursor,
         size: usize,
     ) -> Result<Loader> {
         let (send, batches) = sync_channel(AHEAD);
         let mut gatherer = Gatherer::new(views.crop());
         let prepare = move || {
             let mut deal = || {
-                let draws = sampler.deal(&mut place, size);
+                let draws = sampler.deal(&mut cursor, size);
                 draws
                     .iter()
                     .for_each(|draw| data.prefetch(draw.image as usize));
-                (draws, place)
+                (draws, cursor)
             };
             let mut told: [_; TOLD_AHEAD] = std::array::from_fn(|_| deal());
             for oldest in (0..TOLD_AHEAD).cycle() {
-                let (draws, place) = std::mem::replace(&mut told[oldest], deal());
+                let (draws, cursor) = std::mem::replace(&mut told[oldest], deal());
                 let images: Vec<u32> = draws.iter().map(|draw| draw.image).collect();
                 let crops = draws
                     .iter()
@@ -58,7 +58,7 @@ impl Loader {
                     .collect();
                 let batch = gatherer.batch(&data, &images, crops, size);
                 let damaged = batch.is_err();
-                let prepared = batch.map(|batch| Prepared { batch, place });
+                let prepared = batch.map(|batch| Prepared { batch, cursor });
                 if send.send(prepared).is_err() || damaged {
                     return; // nobody wants more, or there is no more
                 }

@@ -26,14 +26,14 @@ pub enum Order {
 /// How far the training has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Place {
+pub struct Cursor {
     /// Epoch, counted from 0.
     pub epoch: u32,
     /// Images of this epoch that are used already.
     pub position: u32,
 }
 
-impl Place {
+impl Cursor {
     /// The epoch, counted from 0, to which the next of `images` images belongs.
     pub fn epoch_of(self, images: usize) -> u32 {
         self.epoch + u32::from(self.position as usize >= images)
@@ -76,21 +76,21 @@ impl Sampler {
         }
     }
 
-    /// Deals `batch` images from `place` on, and moves `place` behind them.
-    pub fn deal(&mut self, place: &mut Place, batch: usize) -> Vec<Draw> {
-        (0..batch).map(|_| self.draw(place)).collect()
+    /// Deals `batch` images from `cursor` on, and moves `cursor` behind them.
+    pub fn deal(&mut self, cursor: &mut Cursor, batch: usize) -> Vec<Draw> {
+        (0..batch).map(|_| self.draw(cursor)).collect()
     }
 
-    fn draw(&mut self, place: &mut Place) -> Draw {
-        if place.position >= self.images {
-            *place = Place {
-                epoch: place.epoch + 1,
+    fn draw(&mut self, cursor: &mut Cursor) -> Draw {
+        if cursor.position >= self.images {
+            *cursor = Cursor {
+                epoch: cursor.epoch + 1,
                 position: 0,
             };
         }
-        let Place { epoch, position } = *place;
+        let Cursor { epoch, position } = *cursor;
         let number = u64::from(epoch) * u64::from(self.images) + u64::from(position);
-        place.position += 1;
+        cursor.position += 1;
         Draw {
             image: self.order_of(epoch)[position as usize],
             number,
@@ -205,14 +205,14 @@ mod tests {
     #[test]
     fn the_last_batch_of_an_epoch_is_filled_from_the_next() {
         let mut sampler = Sampler::new(Order::Sequential, 0, 5);
-        let mut place = Place::default();
+        let mut cursor = Cursor::default();
         let batches: Vec<Vec<u32>> = (0..3)
-            .map(|_| images(&sampler.deal(&mut place, 4)))
+            .map(|_| images(&sampler.deal(&mut cursor, 4)))
             .collect();
         assert_eq!(batches, [[0, 1, 2, 3], [4, 0, 1, 2], [3, 4, 0, 1]]);
         assert_eq!(
-            place,
-            Place {
+            cursor,
+            Cursor {
                 epoch: 2,
                 position: 2
             }
@@ -222,9 +222,9 @@ mod tests {
     #[test]
     fn draws_are_numbered_through() {
         let mut sampler = Sampler::new(Order::Shuffled, 9, 7);
-        let mut place = Place::default();
+        let mut cursor = Cursor::default();
         let numbers: Vec<u64> = sampler
-            .deal(&mut place, 30)
+            .deal(&mut cursor, 30)
             .iter()
             .map(|draw| draw.number)
             .collect();
@@ -234,13 +234,13 @@ mod tests {
     #[test]
     fn a_saved_place_goes_on_exactly() {
         let mut straight = Sampler::new(Order::Shuffled, 5, 11);
-        let mut place = Place::default();
-        straight.deal(&mut place, 8);
-        let saved = place;
-        let expected: Vec<Draw> = (0..5).flat_map(|_| straight.deal(&mut place, 8)).collect();
-        let mut place = saved;
+        let mut cursor = Cursor::default();
+        straight.deal(&mut cursor, 8);
+        let saved = cursor;
+        let expected: Vec<Draw> = (0..5).flat_map(|_| straight.deal(&mut cursor, 8)).collect();
+        let mut cursor = saved;
         let found: Vec<Draw> = (0..5)
-            .flat_map(|_| Sampler::new(Order::Shuffled, 5, 11).deal(&mut place, 8))
+            .flat_map(|_| Sampler::new(Order::Shuffled, 5, 11).deal(&mut cursor, 8))
             .collect();
         assert_eq!(found, expected);
     }
@@ -249,7 +249,7 @@ mod tests {
     fn a_batch_may_be_larger_than_the_set() {
         let mut sampler = Sampler::new(Order::Sequential, 0, 2);
         assert_eq!(
-            images(&sampler.deal(&mut Place::default(), 5)),
+            images(&sampler.deal(&mut Cursor::default(), 5)),
             [0, 1, 0, 1, 0]
         );
     }

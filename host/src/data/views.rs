@@ -9,10 +9,12 @@
 //!
 //! The square has size − crop + 1 places along each side: 33 × 33 for 224 out of 256, of which the paper counts 32 × 32.
 
+use std::fmt;
+
 use clap::ValueEnum;
 pub use gpu_kernels::augment::View;
 use gpu_kernels::random::normal;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::random::{Purpose, below, words};
 use crate::net::spec::Input;
@@ -116,25 +118,69 @@ impl Views {
     }
 }
 
-/// The views a test averages over: 10 (the corners and the centre, then the same mirrored) or 1 (the centre).
-pub fn test_views(input: &Input, ten: bool) -> Vec<View> {
-    let (far, middle) = (margin(input), margin(input) / 2);
-    let centre = (middle, middle);
-    let places: &[(u32, u32)] = if ten {
-        &[(0, 0), (0, far), (far, 0), (far, far), centre]
-    } else {
-        &[centre]
-    };
-    let mirrors = if ten { 0..2 } else { 0..1 };
-    let at = |mirror| {
-        places.iter().map(move |&(y, x)| View {
-            y,
-            x,
-            mirror,
-            noise: [0.0; 3],
+/// What a test sees of an image and averages over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Crops {
+    /// The corners and the centre, each also mirrored
+    #[default]
+    #[value(name = "10")]
+    Ten,
+    /// The centre
+    #[value(name = "1")]
+    Centre,
+}
+
+impl Crops {
+    /// Their views: the corners and the centre first, then the same mirrored.
+    pub fn views(self, input: &Input) -> Vec<View> {
+        let far = margin(input);
+        let corners = [(0, 0), (0, far), (far, 0), (far, far)];
+        let centre = (far / 2, far / 2);
+        let at = |mirror| {
+            move |&(y, x): &(u32, u32)| View {
+                y,
+                x,
+                mirror,
+                ..View::default()
+            }
+        };
+        match self {
+            Crops::Centre => vec![at(0)(&centre)],
+            Crops::Ten => {
+                let five = [&corners[..], &[centre]].concat();
+                let both = five.iter().map(at(0)).chain(five.iter().map(at(1)));
+                both.collect()
+            }
+        }
+    }
+
+    /// How many they are.
+    pub fn count(self) -> u32 {
+        match self {
+            Crops::Ten => 10,
+            Crops::Centre => 1,
+        }
+    }
+}
+
+impl Serialize for Crops {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u32(self.count())
+    }
+}
+
+impl fmt::Display for Crops {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Crops::Ten => "ten crops",
+            Crops::Centre => "centre crop",
         })
-    };
-    mirrors.flat_map(at).collect()
+    }
+}
+
+/// The view of the centre, as validation has it.
+pub fn centre(input: &Input) -> View {
+    Crops::Centre.views(input)[0]
 }
 
 fn margin(input: &Input) -> u32 {
@@ -244,12 +290,13 @@ mod tests {
             noise: [0.0; 3],
         };
         assert_eq!(views(Augment::None).training(3), centre);
-        assert_eq!(test_views(&INPUT, false), [centre]);
+        assert_eq!(Crops::Centre.views(&INPUT), [centre]);
     }
 
     #[test]
     fn ten_views_are_corners_and_centre_twice() {
-        let ten: Vec<(u32, u32, u32)> = test_views(&INPUT, true)
+        let ten: Vec<(u32, u32, u32)> = Crops::Ten
+            .views(&INPUT)
             .iter()
             .map(|v| (v.y, v.x, v.mirror))
             .collect();

@@ -14,7 +14,7 @@ use plotters::prelude::*;
 use plotters::style::{FontStyle, register_font};
 
 use super::write_png;
-use crate::metrics::Line;
+use crate::metrics::log::Line;
 
 const SIZE: (u32, u32) = (1200, 900);
 const TRAINING: RGBColor = RGBColor(0x1f, 0x77, 0xb4);

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::metrics::Line;
+use super::report::Best;
+use crate::metrics::log::Line;
 
 /// The top-1 errors that a run's validations found, by step.
 #[derive(Clone, Debug, Default)]
@@ -25,17 +26,18 @@ impl Validations {
     }
 
     /// Of these steps the one with the lowest error, the earliest if several have it.
-    pub fn best(&self, steps: &[u64]) -> Option<(u64, f64)> {
-        let known = steps
-            .iter()
-            .filter_map(|step| self.0.get_key_value(step))
-            .map(|(&step, &error)| (step, error));
-        known.min_by(|a, b| a.1.total_cmp(&b.1).then(a.0.cmp(&b.0)))
+    pub fn best(&self, steps: &[u64]) -> Option<Best> {
+        let known = steps.iter().filter_map(|step| self.0.get_key_value(step));
+        let best = known.min_by(|a, b| a.1.total_cmp(b.1).then(a.0.cmp(b.0)))?;
+        Some(Best {
+            step: *best.0,
+            top1_error: *best.1,
+        })
     }
 
     /// Of the steps with a checkpoint, in order, those to remove: all but the last `keep` and the best.
     pub fn superfluous(&self, steps: &[u64], keep: usize) -> Vec<u64> {
-        let best = self.best(steps).map(|(step, _)| step);
+        let best = self.best(steps).map(|best| best.step);
         let older = &steps[..steps.len().saturating_sub(keep)];
         let others = older.iter().copied().filter(|&step| Some(step) != best);
         others.collect()
@@ -66,7 +68,11 @@ mod tests {
         ];
         let mut validations = Validations::of(&lines);
         let steps = [5, 10, 20, 30, 40, 50];
-        assert_eq!(validations.best(&steps), Some((20, 0.3)));
+        let best = Best {
+            step: 20,
+            top1_error: 0.3,
+        };
+        assert_eq!(validations.best(&steps), Some(best));
         assert_eq!(validations.superfluous(&steps, 2), [5, 10, 30]);
         assert_eq!(validations.superfluous(&steps, 9), [0; 0]);
         // Only a checkpoint that is there can be the best.

@@ -1,10 +1,11 @@
-//! Training.
+//! Training: the loop tells what happens ([`events`]), others show it or write it down ([`observers`]).
 
 pub mod best;
-pub mod checkpoint;
 pub mod config;
+pub mod events;
 mod lock;
-pub mod progress;
+pub mod observers;
+pub mod report;
 pub mod run;
 pub mod settings;
 mod setup;

@@ -1,44 +1,32 @@
 //! A training run, from its options to its last checkpoint.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use console::escaped;
-use dataset_pack::Dataset;
 
 use super::best::Validations;
-use super::checkpoint::{Checkpoint, Folder, Owed, Progress};
+use super::events::{Event, Observers};
 use super::lock::RunLock;
-use super::progress;
+use super::report::Report;
 use super::settings::Settings;
 use super::setup::{self, Sets};
 use super::stop::Stop;
 use crate::data::loader::{Loader, Prepared};
 use crate::data::sampler::Sampler;
 use crate::data::views::{Colours, Views};
-use crate::evaluate::{self, Score, errors};
-use crate::metrics::{self, Line, Metrics, Running};
+use crate::evaluate;
+use crate::formats::checkpoint::{Checkpoint, Folder};
+use crate::formats::state::{self, StateDict};
+use crate::formats::training::{Owed, TrainingState};
+use crate::metrics::log::{Line, Running};
+use crate::metrics::{Score, Tally};
 use crate::net::spec::Train;
-use crate::net::{ImageScores, Network, Sgd};
-use crate::picture::{curves, filters};
-use crate::schedule::Schedule;
-use crate::state;
+use crate::net::{Network, Sgd};
+use crate::schedule::{Rule, Schedule};
 
-/// What a run came to.
-#[derive(Clone, Debug)]
-pub struct Report {
-    /// Steps done, of this run and those it went on from.
-    pub step: u64,
-    /// The mean loss of the last steps, if there was anything left to do.
-    pub loss: Option<f64>,
-    /// The last validation.
-    pub validation: Option<Score>,
-    /// The step whose checkpoint has the lowest top-1 error on the validation set, and that error.
-    pub best: Option<(u64, f64)>,
-    /// Whether a signal ended it early.
-    pub stopped: bool,
-}
+/// The steps that the shown loss is the mean of.
+const RECENT: usize = 20;
 
 /// Trains as `host train` was told to.
 pub fn train(options: &Settings) -> Result<Report> {
@@ -46,26 +34,28 @@ pub fn train(options: &Settings) -> Result<Report> {
     let lock = setup::lock(&options.out)?;
     let sets = Sets::open(options)?;
     let resumed = setup::resumed(options, &sets)?;
-    let mut run = Run::new(options, sets, resumed, lock)?;
-    run.go()
+    Run::new(options, sets, resumed, lock)?.go()
 }
 
 struct Run<'a> {
     options: &'a Settings,
     train: Train,
     schedule: Schedule,
-    data: Arc<Dataset>,
-    validation: Option<Dataset>,
+    sets: Sets,
     network: Network,
     mean: Vec<f32>,
     folder: Folder,
-    progress: Progress,
-    metrics: Metrics,
+    training: TrainingState,
     validations: Validations,
     last_step: u64,
     /// What the last checkpoint stands for.
     last_saved: Option<(u64, Option<Owed>)>,
+    /// The learning rate of the last step.
+    last_rate: Option<f64>,
     ahead: Option<Result<Prepared>>,
+    recent: Running,
+    report: Report,
+    observers: Observers,
     stop: Stop,
     _lock: RunLock,
 }
@@ -77,137 +67,123 @@ impl<'a> Run<'a> {
         resumed: Option<Checkpoint>,
         lock: Option<RunLock>,
     ) -> Result<Self> {
-        let (spec, progress) = setup::progress(options, &sets, resumed.as_ref())?;
-        let Sets { data, validation } = sets;
-        let net = spec.resolve(progress.kept.width, data.classes().len())?;
+        let (spec, training) = setup::training(options, &sets, resumed.as_ref())?;
+        let net = spec.resolve(training.kept.width, training.classes.len())?;
         let devices = options.places.open(net.towers.len())?;
-        let network = Network::new(&net, &devices, spec.train.batch, progress.kept.seed)?;
-        for data in [Some(&*data), validation.as_ref()].into_iter().flatten() {
+        let network = Network::new(&net, &devices, spec.train.batch, training.kept.seed)?;
+        for data in sets.all() {
             evaluate::check_data(&network, data)
                 .with_context(|| escaped(data.folder()).to_string())?;
         }
         let mean = match &resumed {
             Some(checkpoint) => state::restore(&network, &checkpoint.tensors, true)?,
-            None => setup::begin(options, &network, &data)?,
+            None => setup::begin(options, &network, &sets.train)?,
         };
-        let steps_of_epochs = (spec.train.epochs * data.len()).div_ceil(spec.train.batch) as u64;
+        let steps_of_epochs = (spec.train.epochs * sets.train.len()).div_ceil(spec.train.batch);
+        let last_step = options.steps.unwrap_or(steps_of_epochs as u64);
         let folder = Folder::create(&options.out)?;
         let lock = lock.map_or_else(|| setup::lock_new(&options.out), Ok)?;
-        let config = setup::config(options, &spec, &progress, &devices)?;
+        let config = setup::config(options, &spec, &training, &devices)?;
         config.write(&options.out.join("config.toml"))?;
-        let (metrics, validations) = open_metrics(options, resumed.as_ref())?;
-        for device in &devices {
-            console::note!("{}", device.describe());
-        }
+        let (log, validations) = setup::open_log(options, resumed.as_ref())?;
+        let mut observers = setup::observers(options, log);
+        let devices: Vec<String> = devices.iter().map(|device| device.describe()).collect();
+        observers.tell(Event::Begin {
+            devices: &devices,
+            step: training.step,
+            last_step,
+        })?;
         Ok(Run {
             options,
             schedule: setup::schedule(&spec.train),
-            last_step: options.steps.unwrap_or(steps_of_epochs),
-            last_saved: resumed.map(|_| (progress.step, progress.owed)),
+            last_step,
+            last_saved: resumed.map(|_| (training.step, training.owed)),
+            last_rate: None,
             train: spec.train,
-            data,
-            validation,
+            sets,
             network,
             mean,
             folder,
-            progress,
-            metrics,
+            report: Report::of(&options.out, training.step),
+            training,
             validations,
             ahead: None,
+            recent: Running::new(RECENT),
+            observers,
             stop: Stop::listen()?,
             _lock: lock,
         })
     }
 
-    fn go(&mut self) -> Result<Report> {
-        let mut shown = progress::Progress::new(self.progress.step, self.last_step, "steps");
-        let mut loss = Running::new(20);
-        let mut report = Report {
-            step: self.progress.step,
-            loss: None,
-            validation: None,
-            best: None,
-            stopped: false,
-        };
-        self.settle(&shown, &mut report)?;
+    fn go(mut self) -> Result<Report> {
+        self.settle()?;
         let loader = self.loader()?;
         while !self.is_done() && !self.stop.asked() {
-            let before = self.progress.place.epoch_of(self.data.len());
-            let line = self.step(&loader)?;
-            let mean = loss.add(line.loss);
-            report.loss = Some(mean);
-            let message = format!(
-                "loss {mean:.3}, top-1 error {:.0} %, {:.1} images/s",
-                100.0 * line.top1_error,
-                line.images_per_second
-            );
-            shown.set(self.progress.step, message);
-            let epoch_ends = self.progress.place.epoch_of(self.data.len()) > before;
-            self.finish_step(epoch_ends, &shown, &mut report)?;
+            let before = self.epoch();
+            self.step(&loader)?;
+            self.finish_step(self.epoch() > before)?;
         }
-        drop(shown);
-        report.step = self.progress.step;
-        report.stopped = !self.is_done() || self.progress.owed.is_some();
-        report.best = self.validations.best(&self.folder.steps()?);
-        self.pictures()?;
-        Ok(report)
+        self.report.step = self.training.step;
+        self.report.stopped = !self.is_done() || self.training.owed.is_some();
+        self.report.best = self.validations.best(&self.folder.steps()?);
+        self.observers.tell(Event::End(&self.report))?;
+        Ok(self.report)
     }
 
     fn is_done(&self) -> bool {
-        self.progress.step >= self.last_step
+        self.training.step >= self.last_step
+    }
+
+    fn epoch(&self) -> u32 {
+        self.training.cursor.epoch_of(self.sets.train.len())
+    }
+
+    fn rate(&self) -> f64 {
+        let factor = self.schedule.factor(&self.training.schedule, self.epoch());
+        self.train.lr * factor
     }
 
     /// What comes before the first step: the validation that the run was stopped in, a word on what to expect.
-    fn settle(&mut self, shown: &progress::Progress, report: &mut Report) -> Result<()> {
+    fn settle(&mut self) -> Result<()> {
         let done = self.is_done();
-        if self.validation.is_none() || self.progress.owed == Some(Owed::Last) && !done {
-            self.progress.owed = None;
+        if self.sets.validation.is_none() || self.training.owed == Some(Owed::Last) && !done {
+            self.training.owed = None;
         }
-        if self.progress.owed.is_some() {
-            self.validate(shown, report)?;
+        if self.training.owed.is_some() {
+            self.validate()?;
             return self.save();
         }
-        if done {
-            let (step, last) = (self.progress.step, self.last_step);
-            shown.say(&format!(
-                "{step} steps are done already, and the run ends at {last}: more with --steps or --epochs"
-            ));
-        } else {
-            setup::warn_of_constant_rate(&self.train, self.validation.as_ref());
-        }
-        Ok(())
+        let notice = match done {
+            true => Some(format!(
+                "{} steps are done already, and the run ends at {}: more with --steps or --epochs",
+                self.training.step, self.last_step
+            )),
+            false => setup::constant_rate(&self.train, &self.sets),
+        };
+        notice.map_or(Ok(()), |text| self.observers.tell(Event::Notice(&text)))
     }
 
     fn loader(&self) -> Result<Loader> {
-        let colours = self
-            .data
-            .principal_components()
-            .map_or(Colours::default(), |p| {
-                Colours::new(p.eigenvalues, p.eigenvectors)
-            });
-        let (input, seed) = (self.network.net().input, self.progress.kept.seed);
-        let views = Views::new(&input, seed, self.progress.kept.augment, colours);
-        let sampler = Sampler::new(self.progress.kept.order, seed, self.data.len() as u32);
-        let place = self.progress.place;
-        Loader::start(self.data.clone(), sampler, views, place, self.train.batch)
+        let (data, kept) = (&self.sets.train, &self.training.kept);
+        let colours = data.principal_components();
+        let colours = colours.map_or(Colours::default(), |p| {
+            Colours::new(p.eigenvalues, p.eigenvectors)
+        });
+        let views = Views::new(&self.network.net().input, kept.seed, kept.augment, colours);
+        let sampler = Sampler::new(kept.order, kept.seed, data.len() as u32);
+        let cursor = self.training.cursor;
+        Loader::start(data.clone(), sampler, views, cursor, self.train.batch)
     }
 
     /// Validates and saves, as far as that is due after a step.
-    fn finish_step(
-        &mut self,
-        epoch_ends: bool,
-        shown: &progress::Progress,
-        report: &mut Report,
-    ) -> Result<()> {
-        let is_multiple_of = |every| self.progress.step.is_multiple_of(every);
-        let (last, due) = (
-            self.is_done(),
-            self.options
-                .validate_every
-                .map_or(epoch_ends, is_multiple_of),
-        );
-        let save = last || self.options.checkpoint_every.map_or(due, is_multiple_of);
-        self.progress.owed = match &self.validation {
+    fn finish_step(&mut self, epoch_ends: bool) -> Result<()> {
+        let is_multiple_of = |every| self.training.step.is_multiple_of(every);
+        let last = self.is_done();
+        let validate_every = self.options.validate_every;
+        let due = validate_every.map_or(epoch_ends, is_multiple_of);
+        let checkpoint_every = self.options.checkpoint_every;
+        let save = last || checkpoint_every.map_or(due, is_multiple_of);
+        self.training.owed = match &self.sets.validation {
             Some(_) if due => Some(Owed::Due),
             Some(_) if last => Some(Owed::Last),
             _ => None,
@@ -216,7 +192,7 @@ impl<'a> Run<'a> {
         if save || self.stop.asked() {
             self.save()?;
         }
-        self.validate(shown, report)?;
+        self.validate()?;
         if save || self.stop.asked() {
             self.save()?;
         }
@@ -224,39 +200,36 @@ impl<'a> Run<'a> {
     }
 
     /// One step: a batch forward, back, and down the gradient.
-    fn step(&mut self, loader: &Loader) -> Result<Line> {
+    fn step(&mut self, loader: &Loader) -> Result<()> {
         let begun = Instant::now();
         let prepared = match self.ahead.take() {
             Some(prepared) => prepared?,
             None => loader.next()?,
         };
-        let rate = self.rate();
-        let rates = Sgd {
+        let rate = self.tell_rate(false)?;
+        let sgd = Sgd {
             rate,
             momentum: self.train.momentum,
             decay: self.train.decay,
         };
         self.network.load(&prepared.batch);
-        self.network.train(self.progress.step as u32, rates);
-        self.progress.step += 1;
-        if self.progress.step < self.last_step {
+        self.network.train(self.training.step as u32, sgd);
+        self.training.step += 1;
+        if !self.is_done() {
             self.upload_ahead(loader);
         }
-        let outcome = self.network.outcome()?;
-        self.progress.place = prepared.place;
-        let line = self.line(&outcome, rate, begun);
-        if !line.loss.is_finite() {
-            bail!(
-                "{}: the loss became {} at step {}; the last checkpoint is of step {}; a lower --lr may help",
-                escaped(&self.options.out),
-                line.loss,
-                self.progress.step,
-                self.last_saved
-                    .map_or("none".to_owned(), |(step, _)| step.to_string())
-            );
-        }
-        self.metrics.write(&line)?;
-        Ok(line)
+        let scores = self.network.outcome()?;
+        self.training.cursor = prepared.cursor;
+        let mut tally = Tally::default();
+        tally.add_all(&scores.loss, &scores.rank);
+        let line = self.line(tally.score(), rate, begun);
+        self.check_loss(line.loss)?;
+        let mean_loss = self.recent.add(line.loss);
+        self.report.loss = Some(mean_loss);
+        self.observers.tell(Event::Step {
+            line: &line,
+            mean_loss,
+        })
     }
 
     /// The next batch goes to the devices while they work on this one.
@@ -268,85 +241,88 @@ impl<'a> Run<'a> {
         self.ahead = Some(next);
     }
 
-    fn rate(&self) -> f64 {
-        let epoch = self.progress.place.epoch_of(self.data.len());
-        self.train.lr * self.schedule.factor(&self.progress.schedule, epoch)
-    }
-
-    fn line(&self, outcome: &ImageScores, lr: f64, begun: Instant) -> Line {
-        let images = outcome.loss.len() as f64;
-        Line {
-            step: self.progress.step,
-            epoch: self.progress.place.epochs(self.data.len()),
-            loss: outcome
-                .loss
-                .iter()
-                .map(|&loss| f64::from(loss))
-                .sum::<f64>()
-                / images,
-            top1_error: errors(&outcome.rank, 1.0) / images,
-            top5_error: errors(&outcome.rank, 5.0) / images,
-            lr,
-            images_per_second: images / begun.elapsed().as_secs_f64(),
-            validation: false,
+    /// The learning rate; the observers are told if it is a new one.
+    fn tell_rate(&mut self, plateau: bool) -> Result<f64> {
+        let rate = self.rate();
+        if self
+            .last_rate
+            .replace(rate)
+            .is_some_and(|last| last != rate)
+        {
+            self.observers.tell(Event::Rate { rate, plateau })?;
         }
+        Ok(rate)
     }
 
-    /// Does the validation that is owed; it stays owed if the run is to stop meanwhile.
-    fn validate(&mut self, shown: &progress::Progress, report: &mut Report) -> Result<()> {
-        let (Some(owed), Some(data)) = (self.progress.owed, &self.validation) else {
+    fn check_loss(&self, loss: f64) -> Result<()> {
+        if loss.is_finite() {
             return Ok(());
-        };
-        let (begun, lr) = (Instant::now(), self.rate());
-        let stop = || self.stop.asked();
-        let Some(score) = evaluate::validate(&mut self.network, data, stop)? else {
-            return Ok(());
-        };
-        self.metrics.write(&Line {
-            step: self.progress.step,
-            epoch: self.progress.place.epochs(self.data.len()),
+        }
+        let saved = self.last_saved.map(|(step, _)| step.to_string());
+        bail!(
+            "{}: the loss became {loss} at step {}; the last checkpoint is of step {}; a lower --lr may help",
+            escaped(&self.options.out),
+            self.training.step,
+            saved.unwrap_or("none".into())
+        );
+    }
+
+    fn line(&self, score: Score, lr: f64, begun: Instant) -> Line {
+        Line {
+            step: self.training.step,
+            epoch: self.training.cursor.epochs(self.sets.train.len()),
             loss: score.loss,
             top1_error: score.top1_error,
             top5_error: score.top5_error,
             lr,
             images_per_second: score.images as f64 / begun.elapsed().as_secs_f64(),
+            validation: false,
+        }
+    }
+
+    /// Does the validation that is owed; it stays owed if the run is to stop meanwhile.
+    fn validate(&mut self) -> Result<()> {
+        let (Some(owed), Some(data)) = (self.training.owed, &self.sets.validation) else {
+            return Ok(());
+        };
+        let begun = Instant::now();
+        let stop = || self.stop.asked();
+        let Some(score) = evaluate::validate(&mut self.network, data, stop)? else {
+            return Ok(());
+        };
+        let line = Line {
             validation: true,
-        })?;
-        shown.say(&format!(
-            "step {}: validation loss {:.3}, errors top-1 {:.1} %, top-5 {:.1} %",
-            self.progress.step,
-            score.loss,
-            100.0 * score.top1_error,
-            100.0 * score.top5_error
-        ));
-        self.progress.owed = None;
-        self.validations.add(self.progress.step, score.top1_error);
-        report.validation = Some(score);
-        let state = &mut self.progress.schedule;
+            ..self.line(score, self.rate(), begun)
+        };
+        self.observers.tell(Event::Validation(&line))?;
+        self.training.owed = None;
+        self.validations.add(self.training.step, score.top1_error);
+        self.report.validation = Some(score);
+        let state = &mut self.training.schedule;
         if owed == Owed::Due && self.schedule.validated(state, score.top1_error) {
-            shown.say(&format!(
-                "the validation error no longer improves: learning rate {}",
-                self.rate()
-            ));
+            self.tell_rate(self.schedule.rule == Rule::Plateau)?;
         }
         Ok(())
     }
 
     fn save(&mut self) -> Result<()> {
-        let now = Some((self.progress.step, self.progress.owed));
+        let now = Some((self.training.step, self.training.owed));
         if self.last_saved == now {
             return Ok(());
         }
-        let state = state::State::of(&self.network, &self.mean);
-        self.folder.save(&self.progress, &state.infos(), |info| {
-            Ok(bytemuck::cast_slice(&state.fetch(info)?).to_vec().into())
-        })?;
+        let state = StateDict::of(&self.network, &self.mean);
+        let fetch = |info: &_| Ok(bytemuck::cast_slice(&state.fetch(info)?).to_vec().into());
+        let path = self.folder.save(&self.training, &state.infos(), fetch)?;
         self.last_saved = now;
+        self.observers.tell(Event::Checkpoint {
+            step: self.training.step,
+            path: &path,
+        })?;
         self.remove_superfluous()
     }
 
     /// Leaves the checkpoints that `--keep` asks for.
-    fn remove_superfluous(&self) -> Result<()> {
+    fn remove_superfluous(&mut self) -> Result<()> {
         let Some(keep) = self.options.keep else {
             return Ok(());
         };
@@ -354,52 +330,10 @@ impl<'a> Run<'a> {
         for step in self.validations.superfluous(&steps, keep) {
             // One more than wanted is no reason to end.
             if let Err(error) = self.folder.remove(step) {
-                console::note!("warning: {error:#}");
+                let text = format!("warning: {error:#}");
+                self.observers.tell(Event::Notice(&text))?;
             }
         }
         Ok(())
     }
-
-    /// The curves, and the filters where there are some to show.
-    fn pictures(&self) -> Result<()> {
-        let out = &self.options.out;
-        let lines = metrics::read(&out.join("metrics.jsonl"))?;
-        if !lines.is_empty() {
-            let title = format!(
-                "{}, width {}",
-                self.network.net().name,
-                self.progress.kept.width
-            );
-            curves::write(&out.join("curves.png"), &title, &lines)?;
-        }
-        let checkpoint = Checkpoint::open(out)?;
-        let net = checkpoint.network()?;
-        if let Some((info, weights)) = state::joint_tensors(&net, &checkpoint.tensors)?.first()
-            && info.shape.len() == 4
-        {
-            filters::write(
-                &out.join("filters.png"),
-                weights,
-                &info.shape,
-                net.towers.len(),
-            )?;
-        }
-        Ok(())
-    }
-}
-
-/// The run's metrics, without what came after the checkpoint, and the validations in them.
-fn open_metrics(
-    options: &Settings,
-    resumed: Option<&Checkpoint>,
-) -> Result<(Metrics, Validations)> {
-    let path = options.out.join("metrics.jsonl");
-    let Some(Progress { step, owed, .. }) = resumed.map(|checkpoint| &checkpoint.progress) else {
-        return Ok((Metrics::create(&path)?, Validations::default()));
-    };
-    let before = |line: &Line| {
-        line.step < *step || line.step == *step && !(line.validation && owed.is_some())
-    };
-    let metrics = Metrics::resume(&path, before)?;
-    Ok((metrics, Validations::of(&metrics::read(&path)?)))
 }

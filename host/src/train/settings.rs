@@ -8,27 +8,36 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use clap::Args;
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::data::sampler::Order;
 use crate::data::views::Augment;
 use crate::device::Places;
+use crate::formats::training::{Kept, from_map, to_map};
 use crate::net::choice::NetworkChoice;
+use crate::paths;
 use crate::schedule::Rule;
 
-/// The options of a training. What was not given is `None`.
+/// Trains a network.
+// What was not given is `None`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[command(
+    after_help = "Example: host train --data sets/train --val sets/val --width 0.25 --steps 500 --out runs/a\n\
+                        Goes on with it after a stop: the same with --resume\n\n\
+                        SIGINT (Ctrl-C), SIGTERM, SIGHUP, SIGUSR1, SIGUSR2 and SIGXCPU save a checkpoint and end the run \
+                        with status 0, in a validation too; a second Ctrl-C ends it at once. With --resume from the \
+                        start, a job that is stopped and queued again needs no other command."
+)]
 pub struct Settings {
     /// The training set, as dataset-pack built it
     #[arg(long, value_name = "DIR")]
-    #[serde(serialize_with = "name")]
+    #[serde(serialize_with = "paths::path")]
     pub data: PathBuf,
     /// The validation set
     #[arg(long, value_name = "DIR")]
-    #[serde(serialize_with = "optional_name")]
+    #[serde(serialize_with = "paths::optional_path")]
     pub val: Option<PathBuf>,
     /// The run directory: config.toml, metrics.jsonl, checkpoints and pictures
     #[arg(long, value_name = "RUN")]
@@ -69,7 +78,7 @@ pub struct Settings {
     pub keep: Option<usize>,
     /// Begins with these weights: a checkpoint or an exported file
     #[arg(long, value_name = "FILE.safetensors")]
-    #[serde(serialize_with = "optional_name")]
+    #[serde(serialize_with = "paths::optional_path")]
     pub init_from: Option<PathBuf>,
     /// Goes on from the run's newest checkpoint; begins the run if there is none yet
     #[arg(long)]
@@ -106,32 +115,6 @@ pub struct Changes {
     #[arg(long, value_name = "P")]
     #[serde(rename = "dropout.p")]
     pub dropout: Option<f64>,
-}
-
-/// What a run keeps from its first step to its last. Checkpoints hold it under these names, which are also those of
-/// the options.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Kept {
-    /// How wide the hidden layers are.
-    pub width: f64,
-    /// The seed of everything random.
-    pub seed: u64,
-    /// What is done to an image before the network sees it.
-    pub augment: Augment,
-    /// The order of the images.
-    pub order: Order,
-}
-
-impl Default for Kept {
-    fn default() -> Self {
-        Self {
-            width: 1.0,
-            seed: 0,
-            augment: Augment::default(),
-            order: Order::default(),
-        }
-    }
 }
 
 impl Settings {
@@ -177,32 +160,6 @@ fn shown(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
-}
-
-/// Names and values, without those that are `None`.
-pub(super) fn to_map(from: &impl Serialize) -> Result<Map<String, Value>> {
-    let map: Map<String, Value> = serde_json::from_value(serde_json::to_value(from)?)?;
-    Ok(map
-        .into_iter()
-        .filter(|(_, value)| !value.is_null())
-        .collect())
-}
-
-pub(super) fn from_map<T: DeserializeOwned>(map: Map<String, Value>) -> Result<T> {
-    Ok(serde_json::from_value(Value::Object(map))?)
-}
-
-fn name<S: serde::Serializer>(path: &std::path::Path, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&console::json_name(path))
-}
-
-fn optional_name<S: serde::Serializer>(
-    path: &Option<PathBuf>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
-    path.as_deref()
-        .map(console::json_name)
-        .serialize(serializer)
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {

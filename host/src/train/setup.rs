@@ -7,44 +7,64 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use console::escaped;
 use dataset_pack::Dataset;
 
-use super::checkpoint::{Checkpoint, Folder, Progress, set_identity};
+use super::best::Validations;
 use super::config::Config;
+use super::events::Observers;
 use super::lock::RunLock;
+use super::observers::display::Display;
+use super::observers::pictures::Pictures;
 use super::settings::Settings;
-use crate::data::sampler::Place;
+use crate::data::sampler::Cursor;
 use crate::device::Device;
+use crate::formats::checkpoint::{Checkpoint, Folder};
+use crate::formats::tensors::File;
+use crate::formats::training::{TrainingState, set_identity};
+use crate::formats::{pytorch, state};
+use crate::metrics::log::{self, Line, Log};
 use crate::net::Network;
 use crate::net::spec::{Spec, Train};
-use crate::schedule::{Rule, Schedule, State};
-use crate::state;
-use crate::tensors::File;
+use crate::schedule::{self, Rule, Schedule};
 
 /// What is trained and validated on.
 pub struct Sets {
-    pub data: Arc<Dataset>,
+    pub train: Arc<Dataset>,
     pub validation: Option<Dataset>,
+    /// What the training set holds ([`set_identity`]).
+    train_identity: String,
+    /// The same of the validation set.
+    validation_identity: Option<String>,
 }
 
 impl Sets {
     pub fn open(options: &Settings) -> Result<Sets> {
-        let data = Arc::new(open_set(&options.data)?);
+        let train = open_set(&options.data)?;
         let validation = options.val.as_deref().map(open_set).transpose()?;
         if let (Some(val), Some(path)) = (&validation, &options.val) {
-            let names = |set: &Dataset| -> Vec<String> {
-                set.classes()
-                    .iter()
-                    .map(|class| class.name.clone())
-                    .collect()
-            };
             ensure!(
-                names(val) == names(&data),
+                class_names(val) == class_names(&train),
                 "{}: its classes are not those of {}",
                 escaped(path),
                 escaped(&options.data)
             );
         }
-        Ok(Sets { data, validation })
+        Ok(Sets {
+            train_identity: set_identity(&train),
+            validation_identity: validation.as_ref().map(set_identity),
+            train: Arc::new(train),
+            validation,
+        })
     }
+
+    pub fn all(&self) -> impl Iterator<Item = &Dataset> {
+        [Some(&*self.train), self.validation.as_ref()]
+            .into_iter()
+            .flatten()
+    }
+}
+
+fn class_names(set: &Dataset) -> Vec<String> {
+    let classes = set.classes().iter();
+    classes.map(|class| class.name.clone()).collect()
 }
 
 fn open_set(path: &Path) -> Result<Dataset> {
@@ -86,7 +106,7 @@ pub fn resumed(options: &Settings, sets: &Sets) -> Result<Option<Checkpoint>> {
             escaped(&options.out)
         ),
     };
-    checkpoint.check_classes(&sets.data, &options.data)?;
+    checkpoint.check_classes(&sets.train, &options.data)?;
     if !options.other_data {
         check_sets(options, sets, &checkpoint)?;
     }
@@ -95,62 +115,60 @@ pub fn resumed(options: &Settings, sets: &Sets) -> Result<Option<Checkpoint>> {
 
 /// That the sets hold what those held that the run had until now.
 fn check_sets(options: &Settings, sets: &Sets, checkpoint: &Checkpoint) -> Result<()> {
-    let check = |path: &Path, now: &Dataset, was: &Option<String>| {
-        let same = was.as_ref().is_none_or(|was| *was == set_identity(now));
+    let was = &checkpoint.training;
+    let mut pairs = vec![(&options.data, &sets.train_identity, &was.data)];
+    if let (Some(path), Some(identity)) = (&options.val, &sets.validation_identity) {
+        pairs.push((path, identity, &was.val));
+    }
+    for (path, now, was) in pairs {
         ensure!(
-            same,
+            was.as_ref().is_none_or(|was| was == now),
             "{}: not what {} was trained with; to go on with other images all the same: --other-data",
             escaped(path),
             escaped(checkpoint.tensors.path())
         );
-        Ok(())
-    };
-    check(&options.data, &sets.data, &checkpoint.progress.data)?;
-    match (&options.val, &sets.validation) {
-        (Some(path), Some(val)) => check(path, val, &checkpoint.progress.val),
-        _ => Ok(()),
     }
+    Ok(())
 }
 
 /// The network, and where the run stands.
-pub fn progress(
+pub fn training(
     options: &Settings,
     sets: &Sets,
     resumed: Option<&Checkpoint>,
-) -> Result<(Spec, Progress)> {
-    let data = Some(set_identity(&sets.data));
-    let val = sets.validation.as_ref().map(set_identity);
+) -> Result<(Spec, TrainingState)> {
+    let data = Some(sets.train_identity.clone());
+    let val = sets.validation_identity.clone();
     if let Some(checkpoint) = resumed {
-        let (spec, was) = (resumed_spec(options, checkpoint)?, &checkpoint.progress);
-        let progress = Progress {
+        let (spec, was) = (resumed_spec(options, checkpoint)?, &checkpoint.training);
+        let training = TrainingState {
             net: spec.to_toml(),
             data,
             val: val.or(was.val.clone()),
             ..was.clone()
         };
-        return Ok((spec, progress));
+        return Ok((spec, training));
     }
     let spec = options.network.load(&options.changes()?)?;
-    let classes = sets.data.classes().iter();
-    let progress = Progress {
+    let training = TrainingState {
         net: spec.to_toml(),
         kept: options.kept()?,
-        classes: classes.map(|class| class.name.clone()).collect(),
+        classes: class_names(&sets.train),
         step: 0,
-        place: Place::default(),
-        schedule: State::START,
+        cursor: Cursor::default(),
+        schedule: schedule::State::START,
         data,
         val,
         owed: None,
     };
-    Ok((spec, progress))
+    Ok((spec, training))
 }
 
 /// The network a run goes on with: the checkpoint's, with what the options change now.
 fn resumed_spec(options: &Settings, checkpoint: &Checkpoint) -> Result<Spec> {
-    options.check(&checkpoint.progress.kept)?;
+    options.check(&checkpoint.training.kept)?;
     let path = || escaped(checkpoint.tensors.path()).to_string();
-    let spec = Spec::parse(&checkpoint.progress.net).with_context(path)?;
+    let spec = Spec::parse(&checkpoint.training.net).with_context(path)?;
     if let Some(net) = &options.network.net {
         let same = Spec::load(net, &[])?.name == spec.name;
         ensure!(
@@ -180,7 +198,7 @@ pub fn begin(options: &Settings, network: &Network, data: &Dataset) -> Result<Ve
                 &Checkpoint::open(path)?.tensors,
                 false,
             )?),
-            Err(_) => state::import(network, &file)?,
+            Err(_) => pytorch::import(network, &file)?,
         }
     }
     network.set_mean(mean);
@@ -191,10 +209,10 @@ pub fn begin(options: &Settings, network: &Network, data: &Dataset) -> Result<Ve
 pub fn config(
     options: &Settings,
     spec: &Spec,
-    progress: &Progress,
+    training: &TrainingState,
     devices: &[Arc<dyn Device>],
 ) -> Result<Config> {
-    let mut settings = options.filled(&progress.kept)?;
+    let mut settings = options.filled(&training.kept)?;
     if settings.places.gpus.is_none() {
         let places = devices.iter().map(|device| device.place().parse());
         let places: Result<_, String> = places.collect();
@@ -202,7 +220,7 @@ pub fn config(
     }
     Ok(Config {
         program: concat!("host ", env!("CARGO_PKG_VERSION")).into(),
-        classes: progress.classes.len(),
+        classes: training.classes.len(),
         settings,
         net: spec.to_table(),
     })
@@ -219,13 +237,37 @@ pub fn schedule(train: &Train) -> Schedule {
     }
 }
 
-/// Says so where the learning rate cannot fall though it was to.
-pub fn warn_of_constant_rate(train: &Train, validation: Option<&Dataset>) {
-    if train.schedule == Rule::Plateau && validation.is_none() {
-        console::note!(
+/// What to say where the learning rate cannot fall though it was to.
+pub fn constant_rate(train: &Train, sets: &Sets) -> Option<String> {
+    (train.schedule == Rule::Plateau && sets.validation.is_none()).then(|| {
+        format!(
             "warning: without --val the learning rate stays {}: the schedule `plateau` lowers it when the validation \
              error no longer falls; --schedule step:E1,E2,… lowers it without",
             train.lr
-        );
-    }
+        )
+    })
+}
+
+/// The run's metrics, without what came after the checkpoint, and the validations in them.
+pub fn open_log(options: &Settings, resumed: Option<&Checkpoint>) -> Result<(Log, Validations)> {
+    let path = options.out.join("metrics.jsonl");
+    let Some(checkpoint) = resumed else {
+        return Ok((Log::create(&path)?, Validations::default()));
+    };
+    let TrainingState { step, owed, .. } = checkpoint.training;
+    let before =
+        |line: &Line| line.step < step || line.step == step && !(line.validation && owed.is_some());
+    let log = Log::resume(&path, before)?;
+    Ok((log, Validations::of(&log::read(&path)?)))
+}
+
+/// Who is told of the run's events.
+pub fn observers(options: &Settings, log: Log) -> Observers {
+    let out = options.out.clone();
+    // What is written down can be shown to have happened; the pictures are of what has been written down.
+    Observers::new(vec![
+        Box::new(log),
+        Box::<Display>::default(),
+        Box::new(Pictures { out }),
+    ])
 }

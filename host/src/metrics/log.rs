@@ -40,12 +40,12 @@ fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::
 }
 
 /// The file of a run, open for writing.
-pub struct Metrics {
+pub struct Log {
     path: PathBuf,
     file: File,
 }
 
-impl Metrics {
+impl Log {
     /// A new file; one that is there is emptied.
     pub fn create(path: &Path) -> Result<Self> {
         Self::open(path, |_| 0)
@@ -158,7 +158,7 @@ mod tests {
     }
 
     fn write(path: &Path, lines: &[Line]) {
-        let mut metrics = Metrics::create(path).unwrap();
+        let mut metrics = Log::create(path).unwrap();
         lines.iter().for_each(|line| metrics.write(line).unwrap());
     }
 
@@ -193,7 +193,7 @@ mod tests {
             .unwrap()
             .write_all(b"{\"step\":5,\"ep")
             .unwrap();
-        let mut metrics = Metrics::resume(&path, |line| line.step <= 2).unwrap();
+        let mut metrics = Log::resume(&path, |line| line.step <= 2).unwrap();
         metrics.write(&line(3, false)).unwrap();
         assert_eq!(
             read(&path).unwrap(),
@@ -213,7 +213,7 @@ mod tests {
         write(&path, &[line(1, false), line(2, false)]);
         let text = fs::read_to_string(&path).unwrap();
         fs::write(&path, &text[..text.len() - 1]).unwrap();
-        Metrics::resume(&path, |_| true).unwrap();
+        Log::resume(&path, |_| true).unwrap();
         assert_eq!(read(&path).unwrap(), [line(1, false)]);
     }
 
@@ -221,12 +221,12 @@ mod tests {
     fn a_missing_file_is_begun_and_an_old_one_emptied() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("metrics.jsonl");
-        Metrics::resume(&path, |_| true)
+        Log::resume(&path, |_| true)
             .unwrap()
             .write(&line(6, false))
             .unwrap();
         assert_eq!(read(&path).unwrap().len(), 1);
-        Metrics::create(&path).unwrap();
+        Log::create(&path).unwrap();
         assert_eq!(read(&path).unwrap().len(), 0);
     }
 
@@ -254,7 +254,7 @@ mod tests {
             error.contains("metrics.jsonl: line 1: missing field"),
             "{error}"
         );
-        let mut full = Metrics {
+        let mut full = Log {
             path: "/dev/full".into(),
             file: OpenOptions::new().write(true).open("/dev/full").unwrap(),
         };

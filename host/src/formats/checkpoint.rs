@@ -14,144 +14,16 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use console::escaped;
 use dataset_pack::Dataset;
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
-use serde_json::Map;
 
-use super::settings::{Kept, from_map, to_map};
+use super::tensors::{self, File, Info};
+use super::training::TrainingState;
 use crate::atomic;
-use crate::data::sampler::Place;
 use crate::net::shapes::Net;
-use crate::net::spec::Spec;
-use crate::schedule::State;
-use crate::tensors::{File, Info, Text};
-
-const FORMAT: &str = "alexnet checkpoint 1";
-
-/// Where a training stands.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Progress {
-    /// The network as TOML ([`Spec::to_toml`]).
-    pub net: String,
-    /// What the run keeps.
-    pub kept: Kept,
-    /// The names of the classes.
-    pub classes: Vec<String>,
-    /// Steps done.
-    pub step: u64,
-    /// The place in the epoch.
-    pub place: Place,
-    /// What the schedule remembers.
-    pub schedule: State,
-    /// What the training set holds ([`set_identity`]); earlier versions did not write it.
-    pub data: Option<String>,
-    /// The same of the validation set.
-    pub val: Option<String>,
-    /// A validation that comes before the next step.
-    pub owed: Option<Owed>,
-}
-
-/// A validation that was still to be done when a checkpoint was written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Owed {
-    /// One that was due: it counts for the schedule.
-    Due,
-    /// The one that a run ends with. It does not count, so that going on afterwards is as if the run had never ended.
-    Last,
-}
-
-/// What a set holds, whatever it is called and wherever it lies.
-pub fn set_identity(set: &Dataset) -> String {
-    format!("{:016x}", set.content())
-}
-
-impl Progress {
-    /// The network this is about, with its shapes.
-    pub fn network(&self) -> Result<Net> {
-        Spec::parse(&self.net)?.resolve(self.kept.width, self.classes.len())
-    }
-
-    fn to_text(&self) -> Result<Text> {
-        let always = [
-            ("format", FORMAT.to_string()),
-            ("net", self.net.clone()),
-            ("classes", json(&self.classes)?),
-            ("step", json(&self.step)?),
-            ("epoch", json(&self.place.epoch)?),
-            ("position", json(&self.place.position)?),
-            ("schedule", json(&self.schedule)?),
-        ];
-        let owed = self.owed.as_ref().map(json).transpose()?;
-        let sometimes = [
-            ("data", self.data.clone()),
-            ("val", self.val.clone()),
-            ("owed", owed),
-        ];
-        let sometimes = sometimes
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value?)));
-        let pairs = always.into_iter().chain(sometimes);
-        let pairs = pairs.map(|(key, value)| (key.to_string(), value));
-        let kept = to_map(&self.kept)?.into_iter();
-        Ok(pairs
-            .chain(kept.map(|(key, value)| (key, value.to_string())))
-            .collect())
-    }
-
-    fn from_file(file: &File) -> Result<Self> {
-        let path = escaped(file.path());
-        let format = file
-            .text("format")
-            .with_context(|| format!("{path}: not a checkpoint"))?;
-        ensure!(
-            format == FORMAT,
-            "{path}: its format is `{format}`, not `{FORMAT}`"
-        );
-        Ok(Self {
-            net: file.text("net")?.to_string(),
-            kept: read_kept(file)?,
-            classes: read(file, "classes")?,
-            step: read(file, "step")?,
-            place: Place {
-                epoch: read(file, "epoch")?,
-                position: read(file, "position")?,
-            },
-            schedule: read(file, "schedule")?,
-            data: file.optional_text("data").map(str::to_owned),
-            val: file.optional_text("val").map(str::to_owned),
-            owed: match file.optional_text("owed") {
-                Some(_) => Some(read(file, "owed")?),
-                None => None,
-            },
-        })
-    }
-}
-
-fn json(value: &impl Serialize) -> Result<String> {
-    Ok(serde_json::to_string(value)?)
-}
-
-fn read<T: DeserializeOwned>(file: &File, key: &str) -> Result<T> {
-    serde_json::from_str(file.text(key)?)
-        .with_context(|| format!("{}: `{key}`", escaped(file.path())))
-}
-
-/// What the file has of it; what earlier versions did not write has a default.
-fn read_kept(file: &File) -> Result<Kept> {
-    let mut kept = Map::new();
-    for key in to_map(&Kept::default())?.keys() {
-        if file.optional_text(key).is_some() {
-            kept.insert(key.clone(), read(file, key)?);
-        }
-    }
-    from_map(kept).with_context(|| escaped(file.path()).to_string())
-}
 
 /// A checkpoint open for reading.
 pub struct Checkpoint {
     /// Where the training stood.
-    pub progress: Progress,
+    pub training: TrainingState,
     /// The tensors.
     pub tensors: File,
 }
@@ -168,14 +40,14 @@ impl Checkpoint {
             File::open(path)?
         };
         Ok(Self {
-            progress: Progress::from_file(&tensors)?,
+            training: TrainingState::from_file(&tensors)?,
             tensors,
         })
     }
 
     /// The network it was trained with, with its shapes.
     pub fn network(&self) -> Result<Net> {
-        self.progress
+        self.training
             .network()
             .with_context(|| escaped(self.tensors.path()).to_string())
     }
@@ -184,7 +56,7 @@ impl Checkpoint {
     pub fn check_classes(&self, data: &Dataset, path: &Path) -> Result<()> {
         let names = data.classes().iter().map(|class| &class.name);
         ensure!(
-            names.eq(&self.progress.classes),
+            names.eq(&self.training.classes),
             "{}: its classes are not those that {} was trained on",
             escaped(path),
             escaped(self.tensors.path())
@@ -220,13 +92,13 @@ impl Folder {
     /// Writes `step-NNNNNNN.safetensors`, then names it in `latest`. `fetch` gives a tensor's bytes when asked.
     pub fn save<'a>(
         &self,
-        progress: &Progress,
+        training: &TrainingState,
         tensors: &[Info],
         fetch: impl FnMut(&Info) -> Result<Cow<'a, [u8]>>,
     ) -> Result<PathBuf> {
-        let name = name_of(progress.step);
+        let name = name_of(training.step);
         let path = self.path.join(&name);
-        crate::tensors::write(&path, &progress.to_text()?, tensors, fetch)?;
+        tensors::write(&path, &training.to_text()?, tensors, fetch)?;
         atomic::write(&self.path.join("latest"), |out| {
             Ok(writeln!(out, "{name}")?)
         })?;

@@ -1,4 +1,4 @@
-//! A network's numbers as named tensors: what a checkpoint holds.
+//! A network's numbers as named tensors: what a checkpoint holds of it.
 //!
 //! | tensor | shape |
 //! |---|---|
@@ -9,12 +9,11 @@
 
 use anyhow::Result;
 
+use super::tensors::{File, Info};
 use crate::device::{Buffer, Stream};
-use crate::export;
 use crate::net::parameters::Tensor;
-use crate::net::shapes::{self, Net};
+use crate::net::shapes::Net;
 use crate::net::{Network, Parameters};
-use crate::tensors::{File, Info};
 
 /// The mean image.
 pub fn mean_info(net: &Net) -> Info {
@@ -57,7 +56,7 @@ fn velocity(info: &Info) -> Info {
 }
 
 /// All numbers of a network, and of the mean image that belongs to it.
-pub struct State<'a> {
+pub struct StateDict<'a> {
     views: Vec<(Info, Source<'a>)>,
 }
 
@@ -66,7 +65,7 @@ enum Source<'a> {
     Device(Buffer<f32>, &'a dyn Stream),
 }
 
-impl<'a> State<'a> {
+impl<'a> StateDict<'a> {
     /// Of this network.
     pub fn of(network: &'a Network, mean: &'a [f32]) -> Self {
         let mut views = vec![(mean_info(network.net()), Source::Host(mean))];
@@ -82,7 +81,7 @@ impl<'a> State<'a> {
             ));
             views.push((info, Source::Device(tensor.value.clone(), stream)));
         }
-        State { views }
+        StateDict { views }
     }
 
     /// Their names and shapes.
@@ -124,52 +123,4 @@ pub fn restore(network: &Network, file: &File, momentum: bool) -> Result<Vec<f32
     let mean = file.f32(&mean)?;
     network.set_mean(&mean);
     Ok(mean)
-}
-
-/// Sets every weight from an exported file; see [`export`].
-pub fn import(network: &Network, file: &File) -> Result<()> {
-    let joints = export::joints(network.net());
-    let wanted: Vec<Info> = joints
-        .iter()
-        .flat_map(|j| [j.weight.clone(), j.bias.clone()])
-        .collect();
-    file.check(&wanted)?;
-    for joint in joints {
-        let name = &network.net().towers[0][joint.layer].name;
-        let weights = export::split_weights(network.net(), joint.layer, &file.f32(&joint.weight)?)?;
-        let biases = export::split_biases(network.net(), joint.layer, &file.f32(&joint.bias)?)?;
-        for (tower, own, stream) in network.parameters().filter(|(_, own, _)| own.name == *name) {
-            stream.upload(&weights[tower], &own.weights.value);
-            stream.upload(&biases[tower], &own.biases.value);
-        }
-    }
-    Ok(())
-}
-
-/// The joint tensors of [`export`], from a checkpoint's file.
-pub fn joint_tensors(net: &Net, file: &File) -> Result<Vec<(Info, Vec<f32>)>> {
-    let mut all = Vec::new();
-    for joint in export::joints(net) {
-        let part = |kind: &str| -> Result<Vec<Vec<f32>>> {
-            let of_tower = |(tower, layers): (usize, &Vec<shapes::Layer>)| {
-                let layer = &layers[joint.layer];
-                let p = layer
-                    .parameters()
-                    .map_or((0, 0), |p| (p.inputs, p.padded_outputs()));
-                let name = format!("tower{tower}.{}.{kind}", layer.name);
-                let shape = if kind == "bias" {
-                    vec![p.1]
-                } else {
-                    vec![p.0, p.1]
-                };
-                file.f32(&Info::f32(name, shape))
-            };
-            net.towers.iter().enumerate().map(of_tower).collect()
-        };
-        let weights = export::join_weights(net, joint.layer, &part("weight")?)?;
-        let biases = export::join_biases(net, joint.layer, &part("bias")?)?;
-        all.push((joint.weight, weights));
-        all.push((joint.bias, biases));
-    }
-    Ok(all)
 }

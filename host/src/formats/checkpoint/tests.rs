@@ -1,11 +1,15 @@
 use std::process::Command;
 
+use super::super::tensors::Text;
+use super::super::training::{Kept, Owed};
 use super::*;
-use crate::data::sampler::Order;
+use crate::data::sampler::{Cursor, Order};
 use crate::data::views::Augment;
+use crate::net::spec::Spec;
+use crate::schedule;
 
-fn progress(step: u64) -> Progress {
-    Progress {
+fn training(step: u64) -> TrainingState {
+    TrainingState {
         net: Spec::load("paper", &["conv2.bias=0.1".into()])
             .unwrap()
             .to_toml(),
@@ -17,11 +21,11 @@ fn progress(step: u64) -> Progress {
         },
         classes: vec!["a cat".into(), "\"dog\"".into(), "ü".into()],
         step,
-        place: Place {
+        cursor: Cursor {
             epoch: 3,
             position: 17,
         },
-        schedule: State {
+        schedule: schedule::State {
             falls: 1,
             best: Some(0.1 + 0.2),
             waited: 2,
@@ -55,8 +59,8 @@ fn a_checkpoint_is_read_as_it_was_written() {
     let run = tempfile::tempdir().unwrap();
     let folder = Folder::create(run.path()).unwrap();
     assert_eq!(folder.latest().unwrap(), None);
-    folder.save(&progress(9), &infos(), fill).unwrap();
-    let path = folder.save(&progress(10), &infos(), fill).unwrap();
+    folder.save(&training(9), &infos(), fill).unwrap();
+    let path = folder.save(&training(10), &infos(), fill).unwrap();
     assert_eq!(
         path,
         run.path().join("checkpoints/step-0000010.safetensors")
@@ -71,9 +75,9 @@ fn a_checkpoint_is_read_as_it_was_written() {
     );
     assert_eq!(Folder::of(run.path()).latest().unwrap(), Some(path.clone()));
 
-    assert_eq!(Checkpoint::open(run.path()).unwrap().progress, progress(10));
+    assert_eq!(Checkpoint::open(run.path()).unwrap().training, training(10));
     let checkpoint = Checkpoint::open(&path).unwrap();
-    assert_eq!(checkpoint.progress, progress(10));
+    assert_eq!(checkpoint.training, training(10));
     checkpoint.tensors.check(&infos()).unwrap();
     let numbers = checkpoint.tensors.f32(&infos()[0]).unwrap();
     assert!(
@@ -89,10 +93,10 @@ fn a_checkpoint_is_read_as_it_was_written() {
 fn the_same_state_gives_the_same_bytes() {
     let run = tempfile::tempdir().unwrap();
     let folder = Folder::create(run.path()).unwrap();
-    let path = folder.save(&progress(1), &infos(), fill).unwrap();
+    let path = folder.save(&training(1), &infos(), fill).unwrap();
     let first = fs::read(&path).unwrap();
     for _ in 0..5 {
-        folder.save(&progress(1), &infos(), fill).unwrap();
+        folder.save(&training(1), &infos(), fill).unwrap();
         assert_eq!(fs::read(&path).unwrap(), first);
     }
 }
@@ -100,7 +104,7 @@ fn the_same_state_gives_the_same_bytes() {
 /// Programs before and after this one read them.
 #[test]
 fn what_a_run_keeps_stands_under_names_that_last() {
-    let text = progress(1).to_text().unwrap();
+    let text = training(1).to_text().unwrap();
     for (key, value) in [
         ("width", "0.1"),
         ("seed", "18446744073709551614"),
@@ -114,7 +118,7 @@ fn what_a_run_keeps_stands_under_names_that_last() {
     for key in ["width", "seed", "augment", "order"] {
         let mut text = text.clone();
         text.remove(key);
-        crate::tensors::write(&path, &text, &infos(), fill).unwrap();
+        tensors::write(&path, &text, &infos(), fill).unwrap();
         let error = format!("{:#}", Checkpoint::open(&path).err().unwrap());
         assert!(
             error.contains("cut.safetensors: ") && error.contains(key),
@@ -132,16 +136,16 @@ fn what_is_not_a_checkpoint_is_named() {
         format!("{}: it has no checkpoint yet", run.path().display())
     );
     let path = run.path().join("other.safetensors");
-    crate::tensors::write(&path, &Text::new(), &infos(), fill).unwrap();
+    tensors::write(&path, &Text::new(), &infos(), fill).unwrap();
     let error = format!("{:#}", Checkpoint::open(&path).err().unwrap());
     assert!(
         error.contains("other.safetensors: not a checkpoint"),
         "{error}"
     );
 
-    let mut text = progress(1).to_text().unwrap();
+    let mut text = training(1).to_text().unwrap();
     text.insert("step".into(), "ten".into());
-    crate::tensors::write(&path, &text, &infos(), fill).unwrap();
+    tensors::write(&path, &text, &infos(), fill).unwrap();
     let error = format!("{:#}", Checkpoint::open(&path).err().unwrap());
     assert!(
         error.contains("other.safetensors: `step`: ") && !error.contains('\n'),
@@ -149,7 +153,7 @@ fn what_is_not_a_checkpoint_is_named() {
     );
 
     text.insert("format".into(), "alexnet checkpoint 2".into());
-    crate::tensors::write(&path, &text, &infos(), fill).unwrap();
+    tensors::write(&path, &text, &infos(), fill).unwrap();
     let error = format!("{:#}", Checkpoint::open(&path).err().unwrap());
     assert!(
         error.contains("its format is `alexnet checkpoint 2`"),
@@ -179,9 +183,9 @@ fn a_latest_that_names_nothing_is_an_error() {
 fn a_full_disk_leaves_the_last_checkpoint() {
     let run = tempfile::tempdir().unwrap();
     let folder = Folder::create(run.path()).unwrap();
-    folder.save(&progress(1), &infos(), fill).unwrap();
+    folder.save(&training(1), &infos(), fill).unwrap();
     // 16 blocks of 512 bytes: more than the header, less than the numbers.
-    let limited = "trap '' XFSZ; ulimit -f 16; exec \"$0\" --exact train::checkpoint::tests::save_under_limit --ignored";
+    let limited = "trap '' XFSZ; ulimit -f 16; exec \"$0\" --exact formats::checkpoint::tests::save_under_limit --ignored";
     let program = std::env::current_exe().unwrap();
     let output = Command::new("sh")
         .args(["-c", limited])
@@ -199,7 +203,7 @@ fn a_full_disk_leaves_the_last_checkpoint() {
         ["latest", "step-0000001.safetensors"]
     );
     let latest = folder.latest().unwrap().unwrap();
-    assert_eq!(Checkpoint::open(&latest).unwrap().progress, progress(1));
+    assert_eq!(Checkpoint::open(&latest).unwrap().training, training(1));
 }
 
 #[test]
@@ -207,7 +211,7 @@ fn a_full_disk_leaves_the_last_checkpoint() {
 fn save_under_limit() {
     let run = std::env::var("CHECKPOINT_RUN").unwrap();
     let error = Folder::of(Path::new(&run))
-        .save(&progress(2), &infos(), fill)
+        .save(&training(2), &infos(), fill)
         .unwrap_err();
     let error = format!("{error:#}");
     assert!(

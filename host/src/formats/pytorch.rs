@@ -12,9 +12,10 @@
 
 use anyhow::{Context, Result, ensure};
 
+use super::tensors::{File, Info};
+use crate::net::Network;
 use crate::net::layer::Kind;
-use crate::net::shapes::{GRANULE, Net, ParameterSpec};
-use crate::tensors::Info;
+use crate::net::shapes::{GRANULE, Layer, Net, ParameterSpec};
 
 /// The joint tensors of one layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,7 +31,7 @@ pub struct Joint {
 /// The joint tensors of every layer that has weights.
 pub fn joints(net: &Net) -> Vec<Joint> {
     let layers = net.towers[0].iter().enumerate();
-    let joint = |(layer, first): (usize, &crate::net::shapes::Layer)| {
+    let joint = |(layer, first): (usize, &Layer)| {
         let parameters = first.parameters()?;
         let outputs = parameters_of(net, layer).map(|p| p.outputs).sum();
         let shape = match &first.kind {
@@ -162,6 +163,54 @@ fn visit(p: &ParameterSpec, mut f: impl FnMut(usize, usize, usize)) {
             }
         }
     }
+}
+
+/// Sets every weight from an exported file; its tensors have PyTorch's names and shapes.
+pub fn import(network: &Network, file: &File) -> Result<()> {
+    let joints = joints(network.net());
+    let wanted: Vec<Info> = joints
+        .iter()
+        .flat_map(|j| [j.weight.clone(), j.bias.clone()])
+        .collect();
+    file.check(&wanted)?;
+    for joint in joints {
+        let name = &network.net().towers[0][joint.layer].name;
+        let weights = split_weights(network.net(), joint.layer, &file.f32(&joint.weight)?)?;
+        let biases = split_biases(network.net(), joint.layer, &file.f32(&joint.bias)?)?;
+        for (tower, own, stream) in network.parameters().filter(|(_, own, _)| own.name == *name) {
+            stream.upload(&weights[tower], &own.weights.value);
+            stream.upload(&biases[tower], &own.biases.value);
+        }
+    }
+    Ok(())
+}
+
+/// All joint tensors, from a checkpoint's file.
+pub fn joint_tensors(net: &Net, file: &File) -> Result<Vec<(Info, Vec<f32>)>> {
+    let mut all = Vec::new();
+    for joint in joints(net) {
+        let part = |kind: &str| -> Result<Vec<Vec<f32>>> {
+            let of_tower = |(tower, layers): (usize, &Vec<Layer>)| {
+                let layer = &layers[joint.layer];
+                let p = layer
+                    .parameters()
+                    .map_or((0, 0), |p| (p.inputs, p.padded_outputs()));
+                let name = format!("tower{tower}.{}.{kind}", layer.name);
+                let shape = if kind == "bias" {
+                    vec![p.1]
+                } else {
+                    vec![p.0, p.1]
+                };
+                file.f32(&Info::f32(name, shape))
+            };
+            net.towers.iter().enumerate().map(of_tower).collect()
+        };
+        let weights = join_weights(net, joint.layer, &part("weight")?)?;
+        let biases = join_biases(net, joint.layer, &part("bias")?)?;
+        all.push((joint.weight, weights));
+        all.push((joint.bias, biases));
+    }
+    Ok(all)
 }
 
 #[cfg(test)]

@@ -1,0 +1,42 @@
+//! Paths in what is written for people and for programs.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use console::{escaped, json_name};
+use serde::{Serialize, Serializer};
+
+/// A path in a report: as JSON has it, and as people are shown it. A name that is not UTF-8 gets escapes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownPath(pub PathBuf);
+
+impl From<&Path> for ShownPath {
+    fn from(path: &Path) -> Self {
+        Self(path.into())
+    }
+}
+
+impl fmt::Display for ShownPath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        escaped(&self.0).fmt(f)
+    }
+}
+
+impl Serialize for ShownPath {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        path(&self.0, serializer)
+    }
+}
+
+/// `#[serde(serialize_with)]`
+pub fn path<S: Serializer>(path: &Path, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&json_name(path))
+}
+
+/// `#[serde(serialize_with)]`
+pub fn optional_path<S: Serializer>(
+    path: &Option<PathBuf>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    path.as_deref().map(json_name).serialize(serializer)
+}

@@ -1,0 +1,5 @@
+//! Who is told of a run's events: one file each.
+
+pub mod display;
+pub mod log;
+pub mod pictures;
