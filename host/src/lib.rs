@@ -1,6 +1,6 @@
 //! Trains and tests AlexNet, its layers split over the paper's two towers, on GPUs or on the CPU.
 //!
-//! From the bottom up; a module uses only those before it (`tests/layering.rs` says which):
+//! From the bottom up; a module uses only those before it (`tests/layers.rs` says which):
 //!
 //! | module | what |
 //! |---|---|
