@@ -48,7 +48,7 @@ pub fn validate(
         }
         network.load(&gatherer.whole(data, &batch, centre)?);
         network.forward(Mode::Test);
-        let scores = network.outcome()?;
+        let scores = network.scores()?;
         tally.add_all(&scores.loss, &scores.rank);
     }
     Ok(Some(tally.score()))

@@ -181,7 +181,7 @@ fn check(preset: &str, file: &str, sets: &[(&str, usize)]) {
     let mut losses = Vec::new();
     for step in 0..10 {
         network.train(step, rates);
-        let outcome = network.outcome().unwrap();
+        let outcome = network.scores().unwrap();
         losses.push(outcome.loss.iter().sum::<f32>() / BATCH as f32);
     }
     let error = relative(&losses, &state.get("losses").1);

@@ -129,7 +129,7 @@ fn train(network: &mut Network, batch: &Batch, step: u32, sgd: Sgd) -> Result<f6
     network.train(step, sgd);
     // As training does: the next batch arrives meanwhile.
     network.upload(batch);
-    network.outcome()?;
+    network.scores()?;
     Ok(begun.elapsed().as_secs_f64())
 }
 
@@ -138,7 +138,7 @@ fn test(network: &mut Network, batch: &Batch) -> Result<f64> {
     let begun = Instant::now();
     network.load(batch);
     network.forward(Mode::Test);
-    network.outcome()?;
+    network.scores()?;
     Ok(begun.elapsed().as_secs_f64())
 }
 

@@ -145,7 +145,7 @@ fn check(network: &Network, index: usize, kind: &str) -> Result<Checked> {
             .collect();
         stream.upload(&moved, &tensor.value);
         network.forward(Mode::Train { step: 0 });
-        let loss = network.outcome()?.loss;
+        let loss = network.scores()?.loss;
         Ok(loss.iter().map(|&l| f64::from(l)).sum::<f64>() / loss.len() as f64)
     };
     let name = format!("tower{tower}.{}.{kind}", weights.name);

@@ -230,16 +230,16 @@ impl Network {
     }
 
     /// Waits for the batch and says what became of the images that count.
-    pub fn outcome(&self) -> Result<ImageScores> {
+    pub fn scores(&self) -> Result<ImageScores> {
         let tower = &self.towers[0];
         let context = self.context(tower, Mode::Test);
-        let mut outcome = tower.loss()?.scores(&context)?;
+        let mut scores = tower.loss()?.scores(&context)?;
         for other in &self.towers[1..] {
             other.stream.synchronize()?;
         }
-        outcome.loss.truncate(self.valid);
-        outcome.rank.truncate(self.valid);
-        Ok(outcome)
+        scores.loss.truncate(self.valid);
+        scores.rank.truncate(self.valid);
+        Ok(scores)
     }
 
     /// Waits for the probabilities, `[image][class]`, of the images that count.

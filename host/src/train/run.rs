@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
         if !self.is_done() {
             self.upload_ahead(loader);
         }
-        let scores = self.network.outcome()?;
+        let scores = self.network.scores()?;
         self.training.cursor = prepared.cursor;
         let mut tally = Tally::default();
         tally.add_all(&scores.loss, &scores.rank);
