@@ -1,9 +1,18 @@
 //! How the learning rate falls while training.
 //!
-//! The rate of a run is ε / divideⁿ, where n counts the falls so far. `constant` never falls. `step:E1,E2,…` falls
-//! when epoch E1, E2, … begins (epochs are counted from 0). `plateau` falls when `patience` validations in a row
-//! have not lowered the best error by more than `min-delta`, at most `times` times: the paper's authors did by hand
-//! what this rule does. The counting starts afresh after a fall, while the best error stands.
+//! | rule | the rate |
+//! |---|---|
+//! | `constant` | ε |
+//! | `step:E1,E2,…` | ε · factorⁿ, where n of these epochs have begun (epochs are counted from 0) |
+//! | `plateau` | ε · factorⁿ, where n counts the reductions so far, at most `max-reductions` |
+//! | `exponential` | ε · factor^(max-reductions · t), where t goes from 0 to 1 over the run |
+//! | `cosine` | ε · (1 + cos πt) / 2 |
+//!
+//! `plateau` reduces the rate when `patience` validations in a row have not lowered the best error by more than
+//! `min-delta`: the paper's authors did by hand what this rule does. The counting starts afresh after a reduction, while
+//! the best error stands.
+//!
+//! In the first steps, as many as make `warmup` epochs, the rate also grows in equal steps from 0.
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,6 +29,10 @@ pub enum Rule {
     Constant,
     /// At the beginning of these epochs, in rising order.
     Step(Vec<u32>),
+    /// A little each step, by the same factor.
+    Exponential,
+    /// Along half a cosine, to 0.
+    Cosine,
 }
 
 impl fmt::Display for Rule {
@@ -27,6 +40,8 @@ impl fmt::Display for Rule {
         match self {
             Self::Plateau => f.write_str("plateau"),
             Self::Constant => f.write_str("constant"),
+            Self::Exponential => f.write_str("exponential"),
+            Self::Cosine => f.write_str("cosine"),
             Self::Step(epochs) => {
                 let epochs: Vec<String> = epochs.iter().map(u32::to_string).collect();
                 write!(f, "step:{}", epochs.join(","))
@@ -55,12 +70,14 @@ impl FromStr for Rule {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "schedule `{text}`: expected plateau, constant or step:E1,E2,… with rising epochs"
+                "schedule `{text}`: expected plateau, constant, exponential, cosine or step:E1,E2,… with rising epochs"
             )
         };
         match text {
             "plateau" => Ok(Self::Plateau),
             "constant" => Ok(Self::Constant),
+            "exponential" => Ok(Self::Exponential),
+            "cosine" => Ok(Self::Cosine),
             _ => {
                 let list = text.strip_prefix("step:").ok_or_else(wrong)?;
                 let epochs: Vec<u32> = list
@@ -82,22 +99,36 @@ impl FromStr for Rule {
 pub struct Schedule {
     /// When the rate falls.
     pub rule: Rule,
-    /// What it is divided by.
-    pub divide: f64,
-    /// `plateau`: at most so many falls.
-    pub times: u32,
-    /// `plateau`: validations in a row without improvement that make it fall.
+    /// What a reduction multiplies the rate by.
+    pub factor: f64,
+    /// `plateau`: at most so many reductions; `exponential`: what it comes to.
+    pub max_reductions: u32,
+    /// `plateau`: validations in a row without improvement that reduce the rate.
     pub patience: u32,
     /// `plateau`: by how much the best error must fall to count.
     pub min_delta: f64,
+    /// Steps in which the rate grows to its full height.
+    pub warmup_steps: u64,
+}
+
+/// Where a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// Steps done.
+    pub step: u64,
+    /// The step that the run ends after.
+    pub last_step: u64,
+    /// The epoch, counted from 0.
+    pub epoch: u32,
 }
 
 /// What a schedule remembers from one validation to the next.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct State {
-    /// Falls so far, under `plateau`.
-    pub falls: u32,
+    /// Reductions so far, under `plateau`.
+    #[serde(rename = "falls")]
+    pub reductions: u32,
     /// Lowest validation error so far, a fraction; `None` before the first validation.
     pub best: Option<f64>,
     /// Validations in a row without improvement.
@@ -107,24 +138,44 @@ pub struct State {
 impl State {
     /// Before the first validation.
     pub const START: Self = Self {
-        falls: 0,
+        reductions: 0,
         best: None,
         waited: 0,
     };
 }
 
 impl Schedule {
-    /// What ε is multiplied by in `epoch` (counted from 0).
-    pub fn factor(&self, state: &State, epoch: u32) -> f64 {
-        let falls = match &self.rule {
-            Rule::Constant => 0,
-            Rule::Plateau => state.falls,
-            Rule::Step(epochs) => epochs.iter().filter(|&&begin| begin <= epoch).count() as u32,
+    /// What ε is multiplied by in the next step.
+    pub fn multiplier(&self, state: &State, at: Position) -> f64 {
+        let done = (at.step as f64 / at.last_step.max(1) as f64).min(1.0);
+        let falling = match &self.rule {
+            Rule::Constant => 1.0,
+            Rule::Plateau => self.reduced(state.reductions),
+            Rule::Step(epochs) => {
+                let begun = epochs.iter().filter(|&&begin| begin <= at.epoch);
+                self.reduced(begun.count() as u32)
+            }
+            // From libm, whose results do not depend on the machine.
+            Rule::Exponential => libm::pow(self.factor, f64::from(self.max_reductions) * done),
+            Rule::Cosine => (1.0 + libm::cos(std::f64::consts::PI * done)) / 2.0,
         };
-        self.divide.powi(falls as i32).recip()
+        match at.step < self.warmup_steps {
+            true => falling * (at.step + 1) as f64 / self.warmup_steps as f64,
+            false => falling,
+        }
     }
 
-    /// Takes in a validation error; true if it makes the rate fall.
+    /// Whether the rate stays as it is from this step on until it is reduced.
+    pub fn has_steps(&self, step: u64) -> bool {
+        !matches!(self.rule, Rule::Exponential | Rule::Cosine) && step >= self.warmup_steps
+    }
+
+    /// Divides rather than multiplies: then ten times 0.1 is 1.
+    fn reduced(&self, reductions: u32) -> f64 {
+        self.factor.recip().powi(reductions as i32).recip()
+    }
+
+    /// Takes in a validation error; true if it reduces the rate.
     pub fn validated(&self, state: &mut State, error: f64) -> bool {
         if !error.is_nan() && state.best.is_none_or(|best| error < best - self.min_delta) {
             state.best = Some(error);
@@ -132,10 +183,13 @@ impl Schedule {
             return false;
         }
         state.waited += 1;
-        if self.rule != Rule::Plateau || state.waited < self.patience || state.falls >= self.times {
+        if self.rule != Rule::Plateau
+            || state.waited < self.patience
+            || state.reductions >= self.max_reductions
+        {
             return false;
         }
-        state.falls += 1;
+        state.reductions += 1;
         state.waited = 0;
         true
     }
@@ -148,16 +202,57 @@ mod tests {
     fn schedule(rule: Rule) -> Schedule {
         Schedule {
             rule,
-            divide: 10.0,
-            times: 3,
+            factor: 0.1,
+            max_reductions: 3,
             patience: 2,
             min_delta: 0.01,
+            warmup_steps: 0,
+        }
+    }
+
+    fn at(step: u64, epoch: u32) -> Position {
+        Position {
+            step,
+            last_step: 100,
+            epoch,
         }
     }
 
     #[test]
+    fn smooth_rules_go_from_the_full_rate_to_their_end() {
+        let of = |rule, step| schedule(rule).multiplier(&State::START, at(step, 0));
+        for (rule, half, end) in [
+            (Rule::Exponential, 10f64.powf(-1.5), 1e-3),
+            (Rule::Cosine, 0.5, 0.0),
+        ] {
+            assert_eq!(of(rule.clone(), 0), 1.0);
+            assert!((of(rule.clone(), 50) - half).abs() < 1e-15, "{rule}");
+            assert!((of(rule.clone(), 100) - end).abs() < 1e-15, "{rule}");
+            assert_eq!(of(rule.clone(), 200), of(rule, 100));
+        }
+    }
+
+    #[test]
+    fn warm_up_grows_in_equal_steps_and_multiplies_the_rule() {
+        let schedule = Schedule {
+            warmup_steps: 4,
+            ..schedule(Rule::Step(vec![1]))
+        };
+        let factors = [(0, 0), (1, 0), (2, 1), (3, 1), (4, 1), (5, 0)]
+            .map(|(step, epoch)| schedule.multiplier(&State::START, at(step, epoch)));
+        assert_eq!(factors, [0.25, 0.5, 0.1 * 3.0 / 4.0, 0.1, 0.1, 1.0]);
+    }
+
+    #[test]
     fn rules_are_read_as_they_are_shown() {
-        for text in ["plateau", "constant", "step:25,51,79", "step:0"] {
+        for text in [
+            "plateau",
+            "constant",
+            "step:25,51,79",
+            "step:0",
+            "exponential",
+            "cosine",
+        ] {
             assert_eq!(text.parse::<Rule>().unwrap().to_string(), text);
         }
         for text in [
@@ -175,7 +270,7 @@ mod tests {
     fn step_falls_when_its_epochs_begin() {
         let schedule = schedule(Rule::Step(vec![2, 5]));
         let factors: Vec<f64> = (0..7)
-            .map(|epoch| schedule.factor(&State::START, epoch))
+            .map(|epoch| schedule.multiplier(&State::START, at(0, epoch)))
             .collect();
         assert_eq!(factors, [1.0, 1.0, 0.1, 0.1, 0.1, 0.01, 0.01]);
     }
@@ -193,17 +288,17 @@ mod tests {
         assert_eq!(
             state,
             State {
-                falls: 1,
+                reductions: 1,
                 best: Some(0.8),
                 waited: 0
             }
         );
-        assert_eq!(schedule.factor(&state, 0), 0.1);
+        assert_eq!(schedule.multiplier(&state, at(0, 0)), 0.1);
         let falls = (0..20)
             .filter(|_| schedule.validated(&mut state, 0.8))
             .count();
-        assert_eq!((falls, state.falls), (2, 3));
-        assert!((schedule.factor(&state, 0) - 0.001).abs() < 1e-18);
+        assert_eq!((falls, state.reductions), (2, 3));
+        assert!((schedule.multiplier(&state, at(0, 0)) - 0.001).abs() < 1e-18);
     }
 
     #[test]

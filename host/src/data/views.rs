@@ -67,6 +67,8 @@ pub struct Views {
     seed: u64,
     augment: Augment,
     colours: Colours,
+    /// The number of the first image without colour noise.
+    colours_end: u64,
 }
 
 impl Views {
@@ -78,6 +80,15 @@ impl Views {
             seed,
             augment,
             colours,
+            colours_end: u64::MAX,
+        }
+    }
+
+    /// With colour noise for so many images only; `None` for all.
+    pub fn with_colours_for(self, images: Option<u64>) -> Self {
+        Self {
+            colours_end: images.unwrap_or(u64::MAX),
+            ..self
         }
     }
 
@@ -97,10 +108,9 @@ impl Views {
             };
         }
         let [y, x, mirror, _] = words(self.seed, Purpose::View, number, 0);
-        let noise = if self.augment == Augment::Paper {
-            self.noise(number)
-        } else {
-            [0.0; 3]
+        let noise = match self.augment == Augment::Paper && number < self.colours_end {
+            true => self.noise(number),
+            false => [0.0; 3],
         };
         View {
             y: below(y, self.margin + 1),
@@ -273,6 +283,10 @@ mod tests {
         assert_ne!(one.training(12), one.training(13));
         assert_ne!(one.training(12), one.training(12 + (1 << 32)));
         assert_ne!(one.training(12), other.training(12));
+        let ends = views(Augment::Paper).with_colours_for(Some(13));
+        assert_eq!(ends.training(12), one.training(12));
+        assert_eq!(ends.training(13).noise, [0.0; 3]);
+        assert_eq!(ends.training(13).x, one.training(13).x);
         // Colour noise does not move the crops.
         let (with, without) = (one.training(5), views(Augment::Crop).training(5));
         assert_eq!(

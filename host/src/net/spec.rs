@@ -99,14 +99,24 @@ pub struct Train {
     pub epochs: usize,
     /// When the rate falls.
     pub schedule: Rule,
-    /// What the rate is divided by then.
-    pub divide: f64,
-    /// How often it may fall under `plateau`.
-    pub times: u32,
+    /// What the rate is multiplied by then. `divide` is its old, reciprocal spelling.
+    pub factor: f64,
+    /// How often it may fall under `plateau`, formerly `times`; by how much it falls under `exponential`.
+    pub max_reductions: u32,
     /// `plateau`: how many validations in a row without improvement make the rate fall.
     pub patience: u32,
     /// `plateau`: by how much the best validation error (a fraction) must fall to count as improvement.
     pub min_delta: f64,
+    /// Epochs in which the rate grows to its full height.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub warmup: f64,
+    /// Colour noise in so many epochs, and none afterwards; if not given, in all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub colour_epochs: Option<u32>,
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 impl Default for Train {
@@ -118,10 +128,12 @@ impl Default for Train {
             decay: 0.0005,
             epochs: 90,
             schedule: Rule::Plateau,
-            divide: 10.0,
-            times: 3,
+            factor: 0.1,
+            max_reductions: 3,
             patience: 4,
             min_delta: 0.001,
+            warmup: 0.0,
+            colour_epochs: None,
         }
     }
 }

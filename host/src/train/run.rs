@@ -23,7 +23,7 @@ use crate::metrics::log::{Line, Running};
 use crate::metrics::{Score, Tally};
 use crate::net::spec::Train;
 use crate::net::{Network, Sgd};
-use crate::schedule::{Rule, Schedule};
+use crate::schedule::{Position, Rule, Schedule};
 
 /// The steps that the shown loss is the mean of.
 const RECENT: usize = 20;
@@ -95,7 +95,7 @@ impl<'a> Run<'a> {
         })?;
         Ok(Run {
             options,
-            schedule: setup::schedule(&spec.train),
+            schedule: setup::schedule(&spec.train, sets.train.len()),
             last_step,
             last_saved: resumed.map(|_| (training.step, training.owed)),
             last_rate: None,
@@ -139,8 +139,13 @@ impl<'a> Run<'a> {
     }
 
     fn rate(&self) -> f64 {
-        let factor = self.schedule.factor(&self.training.schedule, self.epoch());
-        self.train.lr * factor
+        let at = Position {
+            step: self.training.step,
+            last_step: self.last_step,
+            epoch: self.epoch(),
+        };
+        let state = &self.training.schedule;
+        self.train.lr * self.schedule.multiplier(state, at)
     }
 
     /// What comes before the first step: the validation that the run was stopped in, a word on what to expect.
@@ -169,7 +174,12 @@ impl<'a> Run<'a> {
         let colours = colours.map_or(Colours::default(), |p| {
             Colours::new(p.eigenvalues, p.eigenvectors)
         });
-        let views = Views::new(&self.network.net().input, kept.seed, kept.augment, colours);
+        let views = Views::new(&self.network.net().input, kept.seed, kept.augment, colours)
+            .with_colours_for(
+                self.train
+                    .colour_epochs
+                    .map(|n| u64::from(n) * data.len() as u64),
+            );
         let sampler = Sampler::new(kept.order, kept.seed, data.len() as u32);
         let cursor = self.training.cursor;
         Loader::start(data.clone(), sampler, views, cursor, self.train.batch)

@@ -106,8 +106,8 @@ pub struct Changes {
     #[arg(long, value_name = "RATE")]
     #[serde(rename = "train.lr")]
     pub lr: Option<f64>,
-    /// When the rate falls: plateau (by the validation error; never without --val), constant or step:E1,E2,… [default:
-    /// the network's, plateau]
+    /// When the rate falls: plateau (by the validation error; never without --val), constant, step:E1,E2,…, exponential
+    /// or cosine [default: the network's, plateau]
     #[arg(long, value_name = "RULE")]
     #[serde(rename = "train.schedule")]
     pub schedule: Option<Rule>,

@@ -226,14 +226,15 @@ pub fn config(
     })
 }
 
-/// How the learning rate falls.
-pub fn schedule(train: &Train) -> Schedule {
+/// How the learning rate falls, over a set of so many images.
+pub fn schedule(train: &Train, images: usize) -> Schedule {
     Schedule {
         rule: train.schedule.clone(),
-        divide: train.divide,
-        times: train.times,
+        factor: train.factor,
+        max_reductions: train.max_reductions,
         patience: train.patience,
         min_delta: train.min_delta,
+        warmup_steps: (train.warmup * images as f64 / train.batch as f64).ceil() as u64,
     }
 }
 

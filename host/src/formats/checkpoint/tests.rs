@@ -26,7 +26,7 @@ fn training(step: u64) -> TrainingState {
             position: 17,
         },
         schedule: schedule::State {
-            falls: 1,
+            reductions: 1,
             best: Some(0.1 + 0.2),
             waited: 2,
         },

@@ -61,15 +61,20 @@ impl Train {
             self.decay
         );
         ensure!(
-            self.divide >= 1.0 && self.divide.is_finite(),
-            "train: divide must be at least 1, found {}",
-            self.divide
+            self.factor > 0.0 && self.factor <= 1.0,
+            "train: factor must be above 0 and at most 1, found {}",
+            self.factor
         );
         ensure!(self.patience >= 1, "train: patience must be at least 1");
         ensure!(
             self.min_delta >= 0.0,
             "train: min-delta must be at least 0, found {}",
             self.min_delta
+        );
+        ensure!(
+            self.warmup >= 0.0 && self.warmup.is_finite(),
+            "train: warmup must be at least 0, found {}",
+            self.warmup
         );
         Ok(())
     }

@@ -59,6 +59,7 @@ impl Spec {
 
     /// Reads a network from the table of its TOML.
     pub fn from_table(mut table: Table) -> Result<Self> {
+        rename_old_keys(&mut table)?;
         #[derive(Deserialize)]
         #[serde(deny_unknown_fields)]
         struct Top {
@@ -90,6 +91,25 @@ impl Spec {
         spec.check()?;
         Ok(spec)
     }
+}
+
+/// Files and checkpoints of earlier versions spell two keys of training otherwise.
+fn rename_old_keys(table: &mut Table) -> Result<()> {
+    let Some(train) = table.get_mut("train").and_then(Value::as_table_mut) else {
+        return Ok(());
+    };
+    if let Some(times) = train.remove("times") {
+        train.insert("max-reductions".into(), times);
+    }
+    if let Some(divide) = train.remove("divide") {
+        let divide: f64 = from_value(divide).context("train: divide")?;
+        ensure!(
+            divide >= 1.0 && divide.is_finite(),
+            "train: divide must be at least 1, found {divide}"
+        );
+        train.insert("factor".into(), Value::Float(divide.recip()));
+    }
+    Ok(())
 }
 
 fn read_file(path: &OsStr) -> Result<String> {

@@ -72,7 +72,11 @@ fn presets_are_read_and_say_their_own_names() {
             (128, 0.01, 0.9)
         );
         assert_eq!(
-            (spec.train.decay, spec.train.epochs, spec.train.times),
+            (
+                spec.train.decay,
+                spec.train.epochs,
+                spec.train.max_reductions
+            ),
             (0.0005, 90, 3)
         );
     }
@@ -257,4 +261,20 @@ fn a_missing_file_names_the_presets() {
         error.contains("papper: ") && error.contains("paper, one-gpu"),
         "{error}"
     );
+}
+
+#[test]
+fn old_spellings_of_training_are_read() {
+    let paper = Spec::load("paper", &[]).unwrap();
+    let text = paper.to_toml();
+    let old = text
+        .replace("factor = 0.1", "divide = 10")
+        .replace("max-reductions = 3", "times = 3");
+    assert!(old.contains("divide") && old.contains("times"), "{old}");
+    assert_eq!(Spec::parse(&old).unwrap().to_toml(), text);
+    let train = |set: &str| Spec::load("paper", &[set.to_string()]).map(|spec| spec.train);
+    assert_eq!(train("train.divide=4").unwrap().factor, 0.25);
+    assert_eq!(train("train.times=1").unwrap().max_reductions, 1);
+    let error = format!("{:#}", train("train.divide=0.5").unwrap_err());
+    assert!(error.contains("divide must be at least 1"), "{error}");
 }
