@@ -32,7 +32,7 @@ const HOST: Layers = &[
     ("device", &[]),
     ("check", &["device"]),
     ("picture", &["atomic", "metrics"]),
-    ("net", &["check", "device", "schedule"]),
+    ("net", &["check", "device", "metrics", "schedule"]),
     ("data", &["net"]),
     ("evaluate", &["data", "metrics", "net"]),
     ("formats", &["atomic", "data", "device", "net", "schedule"]),

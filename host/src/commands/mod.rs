@@ -3,6 +3,7 @@
 mod bench;
 mod check_gradients;
 mod check_kernels;
+mod diagnose;
 mod doctor;
 mod export;
 mod features;
@@ -20,6 +21,7 @@ use simt_executor::InstructionSet;
 pub use bench::Bench;
 pub use check_gradients::CheckGradients;
 pub use check_kernels::CheckKernels;
+pub use diagnose::Diagnose;
 pub use doctor::Doctor;
 pub use export::Export;
 pub use features::Features;

@@ -3,7 +3,7 @@
 //! A line is on its way to the disk when it is written. A resumed run cuts off what was measured after the step it
 //! resumes from, so that the file reads as if the run had never stopped.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -12,8 +12,10 @@ use anyhow::{Context, Result};
 use console::escaped;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use super::Norms;
+
 /// One line. What is not a number is written as `null`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Line {
     /// Steps done.
     pub step: u64,
@@ -33,6 +35,9 @@ pub struct Line {
     /// Whether this is a validation, over all of the validation set.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub validation: bool,
+    /// Of each layer that learns, where they were asked for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub layers: BTreeMap<String, Norms>,
 }
 
 fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -154,6 +159,7 @@ mod tests {
             lr: 0.01,
             images_per_second: 7.0,
             validation,
+            layers: BTreeMap::new(),
         }
     }
 

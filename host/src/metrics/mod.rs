@@ -1,8 +1,8 @@
-//! How well a network does: the mean loss and the top-1 and top-5 errors, and the file they are written down in.
+//! How well a network does and how it learns: loss, errors, norms, and the file they are written down in.
 
 pub mod log;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Loss and errors, over some images.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
@@ -15,6 +15,27 @@ pub struct Score {
     pub top5_error: f64,
     /// Mean negative log-probability of the right class.
     pub loss: f64,
+}
+
+/// Euclidean norms over a layer's weights, all towers together; biases are left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Norms {
+    /// Of the weights.
+    pub weight: f64,
+    /// Of the gradient of the mean loss to them.
+    pub gradient: f64,
+    /// Of the last step.
+    pub update: f64,
+}
+
+impl Norms {
+    /// The last step as a fraction of the weights; of no weights, 0.
+    pub fn update_ratio(&self) -> f64 {
+        match self.weight > 0.0 {
+            true => self.update / self.weight,
+            false => 0.0,
+        }
+    }
 }
 
 /// Adds images up to a [`Score`].

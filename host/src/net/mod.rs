@@ -8,6 +8,7 @@
 //! | [`layer`] | what each kind of layer allocates and launches |
 //! | [`context`] | what a layer is given to launch with |
 //! | [`parameters`] | a layer's weights and biases, and how they learn |
+//! | [`norms`] | how large weights and gradients are |
 //! | `tower` | the layers of a tower and the memory between them |
 //! | `exchange` | all-gather and reduce-scatter between the towers |
 //! | `input` | a batch on its way to the first layer |
@@ -21,6 +22,7 @@ mod exchange;
 mod input;
 pub mod layer;
 mod memory_plan;
+pub mod norms;
 pub mod parameters;
 pub mod shapes;
 pub mod spec;

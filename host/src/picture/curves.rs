@@ -267,7 +267,7 @@ mod tests {
         draw(
             "a run",
             &[
-                broken,
+                broken.clone(),
                 Line {
                     loss: f64::INFINITY,
                     ..broken

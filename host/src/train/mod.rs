@@ -3,6 +3,7 @@
 pub mod best;
 pub mod config;
 pub mod events;
+mod flat_start;
 mod lock;
 pub mod observers;
 pub mod report;

@@ -1,5 +1,6 @@
 //! A training run, from its options to its last checkpoint.
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -7,6 +8,7 @@ use console::escaped;
 
 use super::best::Validations;
 use super::events::{Event, Observers};
+use super::flat_start::FlatStart;
 use super::lock::RunLock;
 use super::report::Report;
 use super::settings::Settings;
@@ -21,6 +23,7 @@ use crate::formats::state::{self, StateDict};
 use crate::formats::training::{Owed, TrainingState};
 use crate::metrics::log::{Line, Running};
 use crate::metrics::{Score, Tally};
+use crate::net::norms::norms;
 use crate::net::spec::Train;
 use crate::net::{Network, Sgd};
 use crate::schedule::{Position, Rule, Schedule};
@@ -54,6 +57,7 @@ struct Run<'a> {
     last_rate: Option<f64>,
     ahead: Option<Result<Prepared>>,
     recent: Running,
+    flat_start: FlatStart,
     report: Report,
     observers: Observers,
     stop: Stop,
@@ -85,6 +89,7 @@ impl<'a> Run<'a> {
         let lock = lock.map_or_else(|| setup::lock_new(&options.out), Ok)?;
         let config = setup::config(options, &spec, &training, &devices)?;
         config.write(&options.out.join("config.toml"))?;
+        let flat_start = FlatStart::new(&net, &sets.train);
         let (log, validations) = setup::open_log(options, resumed.as_ref())?;
         let mut observers = setup::observers(options, log);
         let devices: Vec<String> = devices.iter().map(|device| device.describe()).collect();
@@ -109,6 +114,7 @@ impl<'a> Run<'a> {
             validations,
             ahead: None,
             recent: Running::new(RECENT),
+            flat_start,
             observers,
             stop: Stop::listen()?,
             _lock: lock,
@@ -232,14 +238,22 @@ impl<'a> Run<'a> {
         self.training.cursor = prepared.cursor;
         let mut tally = Tally::default();
         tally.add_all(&scores.loss, &scores.rank);
-        let line = self.line(tally.score(), rate, begun);
+        let mut line = self.line(tally.score(), rate, begun);
         self.check_loss(line.loss)?;
+        let norms_every = self.options.norms_every;
+        if norms_every.is_some_and(|every| self.training.step.is_multiple_of(every)) {
+            line.layers = norms(&self.network)?;
+        }
         let mean_loss = self.recent.add(line.loss);
         self.report.loss = Some(mean_loss);
         self.observers.tell(Event::Step {
             line: &line,
             mean_loss,
-        })
+        })?;
+        match self.flat_start.add(line.loss) {
+            Some(text) => self.observers.tell(Event::Notice(&text)),
+            None => Ok(()),
+        }
     }
 
     /// The next batch goes to the devices while they work on this one.
@@ -287,6 +301,7 @@ impl<'a> Run<'a> {
             lr,
             images_per_second: score.images as f64 / begun.elapsed().as_secs_f64(),
             validation: false,
+            layers: BTreeMap::new(),
         }
     }
 

@@ -76,6 +76,10 @@ pub struct Settings {
     /// Keeps the last N checkpoints and the one with the lowest validation error [default: all]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub keep: Option<usize>,
+    /// Steps between measurements of each layer's norms: of its weights, their gradient and the step, in metrics.jsonl
+    /// [default: none]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub norms_every: Option<u64>,
     /// Begins with these weights: a checkpoint or an exported file
     #[arg(long, value_name = "FILE.safetensors")]
     #[serde(serialize_with = "paths::optional_path")]
