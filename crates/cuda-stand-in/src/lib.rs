@@ -7,7 +7,6 @@
 //! | `memory`, `work`, `start` | the driver's functions: memory and copies; streams, events, launches; the rest |
 
 mod memory;
-mod ptx;
 mod start;
 mod state;
 mod work;

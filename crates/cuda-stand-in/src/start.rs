@@ -2,7 +2,8 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
-use crate::ptx;
+use ptx_reader::Module;
+
 use crate::state::*;
 
 #[unsafe(no_mangle)]
@@ -169,6 +170,9 @@ extern "C" fn cuCtxEnablePeerAccess(context: *mut c_void, flags: c_uint) -> Code
 
 const ERROR_LOG: c_uint = 5;
 
+/// Bytes that a log has at least.
+const LEAST_LOG: usize = 256;
+
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuModuleLoadDataEx(
     module: *mut *mut c_void,
@@ -183,30 +187,38 @@ unsafe extern "C" fn cuModuleLoadDataEx(
         let text = unsafe { CStr::from_ptr(image) }
             .to_str()
             .map_err(|_| INVALID_VALUE)?;
-        // CUDA 12.4 knows PTX 8.4, and so on; good enough for tests.
-        let newest = (SETTINGS.driver / 1000 - 4) * 10 + SETTINGS.driver % 1000 / 10;
-        if ptx::version(text).ok_or(INVALID_VALUE)? as i32 > newest {
+        let say = |line: &str| {
             for i in 0..count as usize {
                 // SAFETY: the caller gives `count` options and as many values.
                 if unsafe { *options.add(i) } == ERROR_LOG {
-                    let text = b"ptxas fatal : Unsupported .version\0";
                     // SAFETY: as for the options.
                     let log = unsafe { *values.add(i) }.cast::<u8>();
-                    // SAFETY: the log that the host gives is longer than this line.
-                    unsafe { log.copy_from_nonoverlapping(text.as_ptr(), text.len()) };
+                    let length = line.len().min(LEAST_LOG - 1);
+                    // SAFETY: the log that the host gives is no shorter.
+                    unsafe { log.copy_from_nonoverlapping(line.as_ptr(), length) };
+                    // SAFETY: the same.
+                    unsafe { log.add(length).write(0) };
                 }
             }
+        };
+        let ptx = Module::parse(text).map_err(|error| {
+            say(&error.to_string());
+            INVALID_PTX
+        })?;
+        // CUDA 12.4 knows PTX 8.4, and so on; good enough for tests.
+        let newest = (SETTINGS.driver / 1000 - 4) * 10 + SETTINGS.driver % 1000 / 10;
+        if (ptx.version.0 * 10 + ptx.version.1) as i32 > newest {
+            say("ptxas fatal : Unsupported .version");
             return Err(UNSUPPORTED_PTX_VERSION);
         }
         let (major, minor) = SETTINGS.capability;
-        if ptx::target(text).ok_or(INVALID_VALUE)? as i32 > major * 10 + minor {
+        if ptx.compute_capability().ok_or(INVALID_PTX)? as i32 > major * 10 + minor {
             return Err(NO_BINARY_FOR_GPU);
         }
         let handle = state.handle();
-        let entries = ptx::entries(text);
         note(fields, "module", handle);
-        note(fields, "kernels", entries.len());
-        state.modules.insert(handle, (device, entries));
+        note(fields, "kernels", ptx.entries().count());
+        state.modules.insert(handle, (device, ptx));
         // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *module = std::ptr::without_provenance_mut(handle as usize) };
         Ok(())
@@ -241,11 +253,8 @@ unsafe extern "C" fn cuModuleGetFunction(
             .to_string_lossy()
             .into_owned();
         note(fields, "kernel", format!("{name:?}"));
-        let (device, entries) = state.modules.get(&module).ok_or(INVALID_HANDLE)?;
-        let entry = entries
-            .iter()
-            .find(|entry| entry.name == name)
-            .ok_or(NOT_FOUND)?;
+        let (device, ptx) = state.modules.get(&module).ok_or(INVALID_HANDLE)?;
+        let entry = ptx.entry(&name).ok_or(NOT_FOUND)?;
         let found = Function {
             module,
             device: *device,

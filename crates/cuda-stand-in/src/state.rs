@@ -7,7 +7,7 @@ use std::io::Write;
 use std::str::FromStr;
 use std::sync::{LazyLock, Mutex};
 
-use crate::ptx::Entry;
+use ptx_reader::{Function as Entry, Module};
 
 /// A CUDA error code.
 pub type Code = u32;
@@ -18,6 +18,7 @@ pub const NOT_INITIALIZED: Code = 3;
 pub const INVALID_DEVICE: Code = 101;
 pub const INVALID_CONTEXT: Code = 201;
 pub const NO_BINARY_FOR_GPU: Code = 209;
+pub const INVALID_PTX: Code = 218;
 pub const UNSUPPORTED_PTX_VERSION: Code = 222;
 pub const INVALID_HANDLE: Code = 400;
 pub const NOT_FOUND: Code = 500;
@@ -53,7 +54,7 @@ pub struct State {
     pub blocks: BTreeMap<u64, Block>,
     pub streams: BTreeMap<u64, usize>,
     pub events: BTreeMap<u64, usize>,
-    pub modules: BTreeMap<u64, (usize, Vec<Entry>)>,
+    pub modules: BTreeMap<u64, (usize, Module)>,
     pub functions: BTreeMap<u64, Function>,
     /// Pairs whose first may use the memory of the second.
     pub peers: HashSet<(usize, usize)>,

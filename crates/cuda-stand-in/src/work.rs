@@ -141,6 +141,8 @@ unsafe extern "C" fn cuLaunchKernel(
             .functions
             .get(&(function.addr() as u64))
             .ok_or(INVALID_HANDLE)?;
+        let parameters = found.entry.parameters.iter();
+        let sizes: Vec<usize> = parameters.map(|parameter| parameter.bytes).collect();
         let (grid, block) = ([grid_x, grid_y, grid_z], [block_x, block_y, block_z]);
         note(fields, "kernel", format!("{:?}", found.entry.name));
         note(fields, "stream", stream.addr());
@@ -153,11 +155,11 @@ unsafe extern "C" fn cuLaunchKernel(
                 // SAFETY: the caller ends its arguments with a null where the settings say so.
                 .take_while(|&i| !unsafe { *arguments.add(i) }.is_null())
                 .count(),
-            false => found.entry.sizes.len(),
+            false => sizes.len(),
         };
         note(fields, "arguments", given);
-        note(fields, "parameters", format!("{:?}", found.entry.sizes));
-        if given != found.entry.sizes.len() || !extra.is_null() {
+        note(fields, "parameters", format!("{sizes:?}"));
+        if given != sizes.len() || !extra.is_null() {
             return Err(INVALID_VALUE);
         }
         let value = |(i, &size): (usize, &usize)| {
@@ -170,13 +172,17 @@ unsafe extern "C" fn cuLaunchKernel(
                 .collect();
             format!("\"{hex}\"")
         };
-        let values: Vec<String> = found.entry.sizes.iter().enumerate().map(value).collect();
+        let values: Vec<String> = sizes.iter().enumerate().map(value).collect();
         note(fields, "values", format!("[{}]", values.join(",")));
         let threads = block.iter().product::<u32>();
-        let most = found.entry.most_threads.unwrap_or(1024).min(1024);
-        let sizes = grid.iter().chain(&block).all(|&n| n > 0);
+        let most = found.entry.max_threads().unwrap_or(1024).min(1024);
+        let positive = grid.iter().chain(&block).all(|&n| n > 0);
         let limits = grid[0] < 1 << 31 && grid[1] < 1 << 16 && grid[2] < 1 << 16 && block[2] <= 64;
-        match sizes && limits && threads <= most && shared <= found.shared && found.device == device
+        match positive
+            && limits
+            && threads <= most
+            && shared <= found.shared
+            && found.device == device
         {
             true => Ok(()),
             false => Err(INVALID_VALUE),

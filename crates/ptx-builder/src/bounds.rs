@@ -1,7 +1,10 @@
 //! Launch bounds: comments in the PTX become directives.
 
-use crate::Error;
 use std::collections::BTreeMap;
+
+use ptx_reader::Module;
+
+use crate::Error;
 
 const MARK: &str = "//@launch_bounds";
 
@@ -28,21 +31,22 @@ pub fn apply(ptx: &str) -> Result<String, Error> {
             return Err(error(comment, "the same kernel has other bounds elsewhere"));
         }
     }
-    let mut out = String::with_capacity(ptx.len());
-    let mut pending = None;
-    for line in ptx.lines() {
-        if let Some(name) = entry_name(line) {
-            pending = wanted.remove(name);
-        }
-        // The body opens on a line of its own, after the parameters and any directives.
-        if line == "{"
-            && let Some((bounds, _)) = pending.take()
-        {
-            write_directives(&mut out, bounds);
-        }
-        out.push_str(line);
-        out.push('\n');
+    if wanted.is_empty() {
+        return Ok(ptx.to_owned());
     }
+    let module = Module::parse(ptx)?;
+    let (mut out, mut copied) = (String::with_capacity(ptx.len()), 0);
+    for entry in module.entries() {
+        let Some((bounds, _)) = wanted.remove(entry.name.as_str()) else {
+            continue;
+        };
+        if let Some(body) = &entry.body {
+            out.push_str(&ptx[copied..body.start]);
+            write_directives(&mut out, bounds);
+            copied = body.start;
+        }
+    }
+    out.push_str(&ptx[copied..]);
     match wanted.into_values().next() {
         Some((_, comment)) => Err(error(comment, "there is no such kernel")),
         None => Ok(out),
@@ -54,13 +58,6 @@ fn write_directives(out: &mut String, bounds: Bounds) {
     if let Some(blocks) = bounds.min_blocks {
         out.push_str(&format!(".minnctapersm {blocks}\n"));
     }
-}
-
-fn entry_name(line: &str) -> Option<&str> {
-    let (_, rest) = line.split_once(".entry ")?;
-    rest.split(['(', ' ', '\t'])
-        .next()
-        .filter(|_| line.starts_with('.'))
 }
 
 fn parse(comment: &str) -> Result<(&str, Bounds), String> {
@@ -101,7 +98,7 @@ mod tests {
     use super::*;
 
     const BODIES: &str = "\
-.visible .entry gemm(\n\t.param .u64 gemm_param_0\n)\n{\n\tret;\n}\n\
+.version 7.0\n.target sm_80\n.visible .entry gemm(\n\t.param .u64 gemm_param_0\n)\n{\n\tret;\n}\n\
 .visible .entry gemm_wide(\n\t.param .u64 gemm_wide_param_0\n)\n{\n\tret;\n}\n\
 .visible .entry empty()\n{\n\tret;\n}\n";
 

@@ -84,6 +84,9 @@ pub enum Error {
         /// What cargo and the compiler wrote.
         stderr: String,
     },
+    /// What the compiler wrote cannot be read.
+    #[error("what the compiler made is not PTX as it is known here: {0}")]
+    Unreadable(#[from] ptx_reader::Error),
     /// A launch bounds comment that cannot be followed.
     #[error("launch bounds `{comment}`: {reason}")]
     LaunchBounds {

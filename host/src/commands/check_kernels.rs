@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 use console::Progress;
 use serde::Serialize;
@@ -48,7 +48,7 @@ pub struct Compared {
     device: String,
     kernels: Vec<Outcome>,
     /// Kernels of this build's PTX that no case ran.
-    unchecked: BTreeSet<&'static str>,
+    unchecked: BTreeSet<String>,
 }
 
 /// What a kernel's case gave.
@@ -89,7 +89,7 @@ impl Run for CheckKernels {
             device: device.describe(),
             kernels,
             unchecked: match self.kernel.is_empty() {
-                true => unchecked(&chosen),
+                true => unchecked(&chosen)?,
                 false => BTreeSet::new(),
             },
         })
@@ -99,10 +99,13 @@ impl Run for CheckKernels {
         let wrong = report.kernels.iter().filter(|one| one.different > 0);
         let wrong: BTreeSet<_> = wrong.map(|one| one.kernel).collect();
         if !wrong.is_empty() {
-            bail!("not the CPU's bits: {}", joined(&wrong));
+            bail!("not the CPU's bits: {}", joined(wrong));
         }
         if !report.unchecked.is_empty() {
-            bail!("the network uses no {}", joined(&report.unchecked));
+            bail!(
+                "the network uses no {}",
+                joined(report.unchecked.iter().map(String::as_str))
+            );
         }
         Ok(())
     }
@@ -141,17 +144,18 @@ fn reference(device: &Arc<dyn Device>) -> Result<Arc<dyn Device>> {
 }
 
 /// Kernels of this build's PTX that no case runs.
-fn unchecked(cases: &[Case]) -> BTreeSet<&'static str> {
-    let lines = alexnet::PTX.iter().flat_map(|ptx| ptx.source.lines());
-    let name = |line: &'static str| line.strip_prefix(".visible .entry ")?.strip_suffix('(');
-    lines
-        .filter_map(name)
-        .filter(|name| cases.iter().all(|case| case.kernel != *name))
-        .collect()
+fn unchecked(cases: &[Case]) -> Result<BTreeSet<String>> {
+    let mut names = BTreeSet::new();
+    for ptx in alexnet::PTX {
+        let module = ptx_reader::Module::parse(ptx.source).context(ptx.target)?;
+        names.extend(module.entries().map(|entry| entry.name.clone()));
+    }
+    names.retain(|name| cases.iter().all(|case| case.kernel != *name));
+    Ok(names)
 }
 
-fn joined(names: &BTreeSet<&str>) -> String {
-    names.iter().copied().collect::<Vec<_>>().join(", ")
+fn joined<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 impl Outcome {
