@@ -29,7 +29,8 @@
 //!
 //! The one thread of a CPU computes its tile MR × NR at a time: the slab of B is cut
 //! into panels as wide as NR vectors, which stay in the first-level cache while all
-//! rows are multiplied by them.
+//! rows are multiplied by them. Where the registers do not hold so many accumulators,
+//! without AVX-512, it is 6 × 1 at a time.
 //!
 //! What A and B are is up to a [`Source`]: a [`Matrix`], or images under a moving
 //! window, which makes the product a convolution (implicit GEMM).

@@ -40,6 +40,8 @@ operator!(Div, div, /);
 
 impl<const N: usize> Vector for Lanes<N> {
     const LANES: usize = N;
+    // Of x86-64 without AVX; more elsewhere.
+    const REGISTERS: usize = 64 / N;
     type Square = [Self; N];
 
     #[inline(always)]

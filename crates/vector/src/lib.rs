@@ -43,6 +43,9 @@ pub trait Vector:
     /// Number of lanes.
     const LANES: usize;
 
+    /// How many vectors the processor's registers hold, about. Code may be arranged by it; results do not depend on it.
+    const REGISTERS: usize;
+
     /// `LANES` vectors, the rows of a square matrix.
     type Square: Copy + AsRef<[Self]> + AsMut<[Self]>;
 

@@ -91,6 +91,7 @@ macro_rules! sixteen_lanes {
 }
 
 impl Vector for Avx2 {
+    const REGISTERS: usize = 8;
     sixteen_lanes!();
 
     #[inline(always)]
@@ -205,6 +206,7 @@ unsafe fn transpose8(r: [__m256; 8]) -> [__m256; 8] {
 }
 
 impl Vector for Avx512 {
+    const REGISTERS: usize = 32;
     sixteen_lanes!();
 
     #[inline(always)]

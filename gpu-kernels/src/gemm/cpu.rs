@@ -92,6 +92,16 @@ impl<
         if B::TRANSPOSED {
             load_slab(b, slab, layout, [k, col], [depth, BN / PANELS]);
         }
+        if V::REGISTERS <= MR * NR {
+            if !B::TRANSPOSED {
+                Self::load_panel(b, lookahead, depth);
+            }
+            let vectors = if left <= V::LANES { 1 } else { NR };
+            let rows = sums.as_mut_ptr().cast::<[V; NR]>();
+            let each = |group, step| lookahead.prefetch(group, step);
+            Self::multiply_narrow(shared, layout_a, [depth, high], vectors, rows, each);
+            return;
+        }
         let mut pass = 0;
         while pass * MR < high {
             let tile = ThreadTile {
@@ -121,6 +131,27 @@ impl<
             }
             pass += 1;
         }
+    }
+
+    /// Loads a panel of B to shared memory, before it is multiplied.
+    ///
+    /// # Safety
+    /// As of [`multiply_panel`](Self::multiply_panel); B is not transposed.
+    #[inline(always)]
+    unsafe fn load_panel<V: Vector, B: Source<V>>(
+        b: &B,
+        lookahead: &mut Lookahead<V, B, BK>,
+        depth: usize,
+    ) {
+        let (slab, layout) = (Shared::dynamic().from(Self::SLAB_A), Self::layout_b());
+        let mut cursor = lookahead.cursor();
+        let mut step = 0;
+        while step < depth {
+            let vectors = lookahead.take(b, step, &mut cursor);
+            slab::store::<V, NR>(slab, layout.at(step, 0, V::LANES), vectors);
+            step += 1;
+        }
+        lookahead.set_cursor(cursor);
     }
 
     /// Rows of the slabs at `k`: the last one may have fewer.

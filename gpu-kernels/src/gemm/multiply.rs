@@ -4,6 +4,9 @@ use super::slab::Layout;
 use super::{ThreadTile, Tile};
 use crate::device::*;
 
+/// Rows of a tile of one vector: with sixteen lanes in two of AVX2's sixteen registers, 12 of these accumulate.
+const NARROW: usize = 6;
+
 impl<
     const BM: usize,
     const BN: usize,
@@ -74,6 +77,72 @@ impl<
             k += Self::UNROLL;
         }
         copy(&acc, sums);
+    }
+
+    /// Adds a slab of A times a panel of B to the first `high` rows of C in this tile, NARROW rows of one vector at a
+    /// time: for processors whose registers do not hold MR × NR accumulators. `each(group, step)` is called for each group of rows, now
+    /// and then on its way.
+    ///
+    /// # Safety
+    /// `slabs` holds a slab of A of at least `high` rows and behind it one of B, both `depth` deep, a multiple of the
+    /// unrolled steps, and written before; `sums` has PASSES · MR rows, and `vectors` is at most NR.
+    #[inline(always)]
+    pub(super) unsafe fn multiply_narrow<V: Vector>(
+        slabs: Shared,
+        layout_a: Layout,
+        [depth, high]: [usize; 2],
+        vectors: usize,
+        sums: *mut [V; NR],
+        each: impl Fn(usize, usize),
+    ) {
+        let (step_a, step_b) = (layout_a.step(V::LANES), Self::layout_b().step(V::LANES));
+        let mut row = 0;
+        while row < high {
+            // The last group may have fewer rows, and computes its last one several times.
+            let mut rows = [0; NARROW];
+            let mut at = [0; NARROW];
+            let mut n = 0;
+            while n < NARROW {
+                rows[n] = if row + n < high { row + n } else { high - 1 };
+                at[n] = layout_a.at(0, rows[n], V::LANES);
+                n += 1;
+            }
+            let mut j = 0;
+            while j < vectors {
+                let b = slabs.from(Self::SLAB_A + Self::layout_b().at(0, j * V::LANES, V::LANES));
+                let mut acc = [V::splat(0.0); NARROW];
+                let mut n = 0;
+                while n < NARROW {
+                    acc[n] = (*sums.add(rows[n]))[j];
+                    n += 1;
+                }
+                let mut k = 0;
+                while k < depth {
+                    if j == 0 {
+                        each(row / NARROW, k);
+                    }
+                    let mut step = 0;
+                    while step < Self::UNROLL {
+                        let b: V = b.load_vector((k + step) * step_b);
+                        let mut n = 0;
+                        while n < NARROW {
+                            let a = slabs.load(at[n] + (k + step) * step_a);
+                            acc[n] = V::splat(a).fma(b, acc[n]);
+                            n += 1;
+                        }
+                        step += 1;
+                    }
+                    k += Self::UNROLL;
+                }
+                let mut n = 0;
+                while n < NARROW {
+                    (*sums.add(rows[n]))[j] = acc[n];
+                    n += 1;
+                }
+                j += 1;
+            }
+            row += NARROW;
+        }
     }
 }
 
