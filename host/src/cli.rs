@@ -5,8 +5,8 @@ use clap::{Parser, Subcommand};
 use anyhow::Result;
 
 use crate::commands::{
-    Bench, CheckGradients, CheckKernels, Diagnose, Doctor, Export, Features, Filters, TestCrop,
-    carry_out,
+    Bench, CheckGradients, CheckKernels, Diagnose, Doctor, Export, Features, Filters, Nets,
+    TestCrop, carry_out,
 };
 use crate::train::settings::Settings;
 
@@ -39,6 +39,7 @@ pub enum Command {
     CheckGradients(CheckGradients),
     CheckKernels(CheckKernels),
     Bench(Bench),
+    Nets(Nets),
     Diagnose(Diagnose),
     Doctor(Doctor),
 }
@@ -56,6 +57,7 @@ impl Cli {
             Command::CheckGradients(options) => carry_out(options, json),
             Command::CheckKernels(options) => carry_out(options, json),
             Command::Bench(options) => carry_out(options, json),
+            Command::Nets(options) => carry_out(options, json),
             Command::Diagnose(options) => carry_out(options, json),
             Command::Doctor(options) => carry_out(options, json),
         }

@@ -8,6 +8,7 @@ mod doctor;
 mod export;
 mod features;
 mod filters;
+mod nets;
 mod test_crop;
 mod train;
 
@@ -26,6 +27,7 @@ pub use doctor::Doctor;
 pub use export::Export;
 pub use features::Features;
 pub use filters::Filters;
+pub use nets::Nets;
 pub use test_crop::TestCrop;
 
 /// A command: its options, which can be carried out.

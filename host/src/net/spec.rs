@@ -32,6 +32,26 @@
 //! name = "softmax"
 //! kind = "softmax"               # no further keys; the last layer
 //! ```
+//! A network may say only how it differs from another:
+//!
+//! ```toml
+//! name = "mine"
+//! base = "paper"                 # a preset, or a file beside this one
+//! remove = ["lrn1", "lrn2"]      # layers of the base that are left out
+//!
+//! [[layer]]                      # of the base's layer with this name: the keys that differ; all, if `kind` is given
+//! name = "conv2"
+//! init = { bias = 0.1 }
+//!
+//! [[layer]]                      # a new layer
+//! name = "conv6"
+//! after = "pool5"                # or `before`
+//! kind = "convolution"
+//! maps = 256
+//! kernel = 3
+//! pad = 1
+//! ```
+//!
 //! The other kinds are `relu`, `tanh`, `lrn` (k n alpha beta \[alpha-over-n false\]), `max-pool` (kernel stride
 //! \[pad 0\] \[rounding "floor"\]) and `dropout` (p).
 
@@ -44,15 +64,32 @@ use super::layer::Kind;
 use crate::schedule::Rule;
 
 mod check;
+mod inherit;
 mod read;
 
 pub(super) use check::check_parameters;
 
-/// The networks that come with the program: name and text.
-pub const PRESETS: [(&str, &str); 2] = [
-    ("paper", include_str!("../../../nets/paper.toml")),
-    ("one-gpu", include_str!("../../../nets/one-gpu.toml")),
-];
+/// Makes [`PRESETS`] of the names of files in `nets`.
+macro_rules! presets {
+    ($($name:literal)*) => {
+        /// The networks that come with the program: name and text, which begins with a line on it.
+        pub const PRESETS: &[(&str, &str)] =
+            &[$(($name, include_str!(concat!("../../../nets/", $name, ".toml")))),*];
+    };
+}
+
+presets! {
+    "paper"
+    "one-gpu"
+    "sixth-conv"
+    "torchvision"
+    "no-lrn"
+    "no-overlap"
+    "no-colour"
+    "no-conv3"
+    "no-conv4"
+    "no-conv5"
+}
 
 /// A network as written, before the number of classes and the width are known.
 #[derive(Clone, Debug)]

@@ -61,7 +61,7 @@ fn is_flat(losses: &[f64], entropy: f64) -> bool {
     let (before, after) = (mean(first), mean(second));
     let variance = mean(&Vec::from_iter(second.iter().map(|x| (x - after).powi(2))));
     let noise = (2.0 * variance / second.len() as f64).sqrt();
-    after > (1.0 - TOLERANCE) * entropy && before - after < 2.0 * noise
+    after > (1.0 - TOLERANCE) * entropy && before - after <= 2.0 * noise
 }
 
 fn mean(numbers: &[f64]) -> f64 {

@@ -1,6 +1,6 @@
 use super::build::positions;
 use super::*;
-use crate::net::spec::{Rounding, Spec};
+use crate::net::spec::{PRESETS, Rounding, Spec};
 
 fn net(name: &str, sets: &[&str], width: f64, classes: usize) -> Result<Net> {
     let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
@@ -49,6 +49,36 @@ fn the_paper_has_its_published_shapes_and_parameters() {
         assert_eq!(of(name), (output, parameters), "{name}");
     }
     assert_eq!(net.parameter_count(), 60_965_224);
+}
+
+/// The values are those of `tests/reference/count_parameters.py`.
+#[test]
+fn every_preset_has_its_parameters() {
+    let counts = [
+        ("paper", 60_965_224),
+        ("one-gpu", 59_798_312),
+        ("sixth-conv", 61_260_392),
+        ("torchvision", 61_100_840),
+        ("no-lrn", 60_965_224),
+        ("no-overlap", 60_965_224),
+        ("no-colour", 60_965_224),
+        ("no-conv3", 59_858_920),
+        ("no-conv4", 60_301_288),
+        ("no-conv5", 79_396_968),
+    ];
+    assert_eq!(
+        counts.map(|(name, _)| name),
+        *PRESETS.iter().map(|(name, _)| *name).collect::<Vec<_>>()
+    );
+    for (name, parameters) in counts {
+        let net = net(name, &[], 1.0, 1000).unwrap();
+        assert_eq!(net.parameter_count(), parameters, "{name}");
+        let last = net.towers[0]
+            .iter()
+            .rev()
+            .find(|layer| layer.output.height > 1);
+        assert_eq!(last.unwrap().output.height, 6, "{name}");
+    }
 }
 
 #[test]

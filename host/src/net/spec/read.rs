@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Input, Kind, LayerSpec, PRESETS, Spec, Train};
+use super::{Input, Kind, LayerSpec, PRESETS, Spec, Train, inherit};
 
 impl Spec {
     /// Reads a preset by name or a file by path, then applies `sets`, each `KEY=VALUE`, in order.
@@ -18,11 +18,12 @@ impl Spec {
     /// `init.`. VALUE is TOML; a bare word is a string.
     pub fn load(net: &(impl AsRef<OsStr> + ?Sized), sets: &[String]) -> Result<Self> {
         let net = net.as_ref();
-        let (origin, text) = match PRESETS.iter().find(|(name, _)| *name == net) {
-            Some((name, text)) => (format!("net {name}"), text.to_string()),
-            None => (escaped(net).to_string(), read_file(net)?),
+        let origin = || match PRESETS.iter().any(|(name, _)| *name == net) {
+            true => format!("net {}", escaped(net)),
+            false => escaped(net).to_string(),
         };
-        Self::parse(&text).with_context(|| origin)?.with_sets(sets)
+        let spec = Self::from_table(inherit::load(net)?).with_context(origin)?;
+        spec.with_sets(sets)
     }
 
     /// The network with each of `sets` applied, in order; see [`Spec::load`].
@@ -110,17 +111,6 @@ fn rename_old_keys(table: &mut Table) -> Result<()> {
         train.insert("factor".into(), Value::Float(divide.recip()));
     }
     Ok(())
-}
-
-fn read_file(path: &OsStr) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| {
-        let presets: Vec<&str> = PRESETS.iter().map(|(name, _)| *name).collect();
-        anyhow!(
-            "{}: {error} (a network is a TOML file or one of {})",
-            escaped(path),
-            presets.join(", ")
-        )
-    })
 }
 
 /// Parses TOML, telling an error in one line with its line number.

@@ -66,7 +66,7 @@ fn error_of(text: &str) -> String {
 fn presets_are_read_and_say_their_own_names() {
     for (name, _) in PRESETS {
         let spec = Spec::load(name, &[]).unwrap();
-        assert_eq!(spec.name, name);
+        assert_eq!(spec.name, *name);
         assert_eq!(
             (spec.train.batch, spec.train.lr, spec.train.momentum),
             (128, 0.01, 0.9)
@@ -277,4 +277,107 @@ fn old_spellings_of_training_are_read() {
     assert_eq!(train("train.times=1").unwrap().max_reductions, 1);
     let error = format!("{:#}", train("train.divide=0.5").unwrap_err());
     assert!(error.contains("divide must be at least 1"), "{error}");
+}
+
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
+
+#[test]
+fn a_network_can_say_only_how_it_differs() {
+    let mine = r#"
+name = "mine"
+base = "tiny.toml"
+remove = ["norm"]
+[train]
+batch = 64
+[[layer]]
+name = "conv1"
+init = { bias = 0.5 }
+[[layer]]
+name = "drop"
+kind = "tanh"
+[[layer]]
+name = "relu1"
+after = "conv1"
+kind = "relu"
+[[layer]]
+name = "more"
+before = "fc2"
+kind = "relu"
+"#;
+    let grandchild = "name = \"third\"\nbase = \"mine.toml\"\n";
+    let dir = folder(&[
+        ("tiny.toml", TINY),
+        ("mine.toml", mine),
+        ("third.toml", grandchild),
+    ]);
+    let load = |name: &str| Spec::load(&dir.path().join(name), &[]).unwrap();
+    let spec = load("mine.toml");
+    let layers: Vec<_> = spec.layers.iter().map(|layer| &*layer.name).collect();
+    assert_eq!(layers, ["conv1", "relu1", "drop", "more", "fc2", "softmax"]);
+    let conv1 = convolution(&spec);
+    assert_eq!((conv1.maps, conv1.kernel, conv1.init.bias), (32, 3, 0.5));
+    assert!(matches!(spec.layers[2].kind, Kind::Tanh(_)));
+    assert_eq!(
+        (spec.name.as_str(), spec.train.batch, spec.train.lr),
+        ("mine", 64, 0.01)
+    );
+    // What a checkpoint holds needs no base.
+    let text = spec.to_toml();
+    assert!(!text.contains("base"), "{text}");
+    assert_eq!(Spec::parse(&text).unwrap().layers, spec.layers);
+    assert_eq!(load("third.toml").layers, spec.layers);
+}
+
+#[test]
+fn what_cannot_be_inherited_is_told_in_a_line() {
+    let base = "name = \"x\"\nbase = \"paper\"\n";
+    for (text, cause) in [
+        ("base = \"none.toml\"", "none.toml: No such file"),
+        ("base = 7", "`base` is not a string"),
+        ("base = \"net.toml\"", "it has this network as its own base"),
+        (
+            "base = \"other.toml\"",
+            "it has this network as its own base",
+        ),
+        (
+            &format!("{base}remove = [\"conv9\"]"),
+            "remove conv9: the base has no layer `conv9`",
+        ),
+        (
+            &format!("{base}remove = \"conv5\""),
+            "`remove` is not a list",
+        ),
+        (
+            &format!("{base}[[layer]]\nname = \"conv9\"\nmaps = 3"),
+            "layer conv9: the base has no layer",
+        ),
+        (&format!("{base}[[layer]]\nmaps = 3"), "a layer has no name"),
+        (
+            &format!("{base}[[layer]]\nname = \"relu9\"\nkind = \"relu\"\nafter = \"conv9\""),
+            "layer relu9: the base has no layer `conv9`",
+        ),
+        (
+            &format!("{base}[[layer]]\nname = \"conv1\"\nkind = \"relu\"\nafter = \"conv2\""),
+            "`after` and `before` are for new layers",
+        ),
+        (
+            &format!("{base}[[layer]]\nname = \"conv1\"\nmap = 3"),
+            "layer conv1: unknown field `map`",
+        ),
+    ] {
+        let dir = folder(&[("net.toml", text), ("other.toml", "base = \"net.toml\"")]);
+        let error = Spec::load(&dir.path().join("net.toml"), &[]).unwrap_err();
+        let error = format!("{error:#}");
+        assert!(
+            error.contains("net.toml") && error.contains(cause),
+            "{cause}: {error}"
+        );
+        assert!(!error.contains('\n'), "{error}");
+    }
 }
