@@ -66,6 +66,7 @@ pub use cuda_std::simt::Launch;
 
 // The launches stand beside their kernels.
 pub use crate::augment::launch::*;
+pub use crate::average_pool::launch::*;
 pub use crate::convolution::launch::*;
 pub use crate::dropout::launch::*;
 pub use crate::fill::launch::*;

@@ -10,7 +10,7 @@
 //! | [`fully_connected`] | fully connected layer and its gradients |
 //! | [`relu`], [`mod@tanh`] | activations |
 //! | [`lrn`] | local response normalisation over channels |
-//! | [`pool`] | overlapping max-pooling |
+//! | [`pool`], [`average_pool`] | overlapping max-pooling |
 //! | [`dropout`] | dropout, its mask drawn again for the gradient |
 //! | [`mod@softmax`] | softmax, loss, and the rank of the label |
 //! | [`sgd`] | stochastic gradient descent with momentum and weight decay |
@@ -115,6 +115,7 @@
 extern crate std;
 
 pub mod augment;
+pub mod average_pool;
 pub mod convolution;
 pub mod device;
 pub mod divisor;

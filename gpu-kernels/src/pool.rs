@@ -60,13 +60,13 @@ use {
 #[repr(C)]
 pub struct Shape {
     channels: u32,
-    height: u32,
-    width: u32,
-    out_height: u32,
-    out_width: u32,
+    pub(crate) height: u32,
+    pub(crate) width: u32,
+    pub(crate) out_height: u32,
+    pub(crate) out_width: u32,
     size: u32,
-    stride: Divisor,
-    images: u32,
+    pub(crate) stride: Divisor,
+    pub(crate) images: u32,
 }
 
 impl Shape {
@@ -94,19 +94,26 @@ impl Shape {
 
     /// The first element of pixel (`y`, `x`) of a channel of the input.
     #[inline(always)]
-    fn input(&self, channel: u32, y: u32, x: u32) -> usize {
+    pub(crate) fn input(&self, channel: u32, y: u32, x: u32) -> usize {
         ((channel * self.height + y) * self.width + x) as usize * self.images as usize
     }
 
     /// The first element of pixel (`y`, `x`) of a channel of the output.
     #[inline(always)]
-    fn output(&self, channel: u32, y: u32, x: u32) -> usize {
+    pub(crate) fn output(&self, channel: u32, y: u32, x: u32) -> usize {
         ((channel * self.out_height + y) * self.out_width + x) as usize * self.images as usize
+    }
+
+    /// How many of a window's pixels along one axis lie in the image, of `extent`.
+    #[inline(always)]
+    pub(crate) fn clipped(&self, window: u32, extent: u32) -> u32 {
+        let left = extent - window * self.stride.get();
+        if left < self.size { left } else { self.size }
     }
 
     /// The windows `begin..end` along one axis that have pixel `i`, of `count`.
     #[inline(always)]
-    fn windows(&self, i: u32, count: u32) -> [u32; 2] {
+    pub(crate) fn windows(&self, i: u32, count: u32) -> [u32; 2] {
         let last = self.stride.div_rem(i).0;
         let begin = if i < self.size {
             0
@@ -250,18 +257,11 @@ pub unsafe fn max_pool_forward(shape: Shape, x: *const f32, y: *mut f32, winner:
         shape.width as usize * shape.images as usize,
         shape.images as usize,
     ];
-    let clipped = |begin: u32, end: u32| {
-        if end - begin < shape.size {
-            end - begin
-        } else {
-            shape.size
-        }
-    };
     let (stride, top) = (shape.stride.get(), oy * shape.stride.get());
-    let rows = clipped(top, shape.height);
+    let rows = shape.clipped(oy, shape.height);
     let mut ox = thread::thread_idx_y();
     while ox < shape.out_width {
-        let cols = clipped(ox * stride, shape.width);
+        let cols = shape.clipped(ox, shape.width);
         let corner = shape.input(channel, top, ox * stride);
         let out = shape.output(channel, oy, ox);
         let mut image = images.i;

@@ -9,7 +9,9 @@ use std::process::Command;
 
 use common::{Buffer, random, random_below, run};
 use gpu_kernels::target::Target::Cpu;
-use gpu_kernels::{augment, dropout, fill, lrn, pool, relu, sgd, softmax, tanh, transpose};
+use gpu_kernels::{
+    augment, average_pool, dropout, fill, lrn, pool, relu, sgd, softmax, tanh, transpose,
+};
 use simt_executor::InstructionSet;
 
 #[test]
@@ -166,6 +168,20 @@ unsafe fn pooling() {
         (shape, winner.ptr(), dy.ptr(), dx.mut_ptr()),
     );
     print("max_pool_backward", &dx);
+    let launch = average_pool::average_pool_forward_launch(shape, Cpu);
+    run(
+        &average_pool::average_pool_forward,
+        launch,
+        (shape, x.ptr(), y.mut_ptr()),
+    );
+    print("average_pool_forward", &y);
+    let launch = average_pool::average_pool_backward_launch(shape, Cpu);
+    run(
+        &average_pool::average_pool_backward,
+        launch,
+        (shape, dy.ptr(), dx.mut_ptr()),
+    );
+    print("average_pool_backward", &dx);
 }
 
 unsafe fn probabilities() {

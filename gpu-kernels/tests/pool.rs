@@ -1,7 +1,11 @@
-//! Max-pooling against its definition.
+//! Max- and average-pooling against their definitions.
 mod common;
 
 use common::{Buffer, assert_close, bits, random, random_below, run};
+use gpu_kernels::average_pool::{
+    average_pool_backward, average_pool_backward_launch, average_pool_forward,
+    average_pool_forward_launch,
+};
 use gpu_kernels::pool::{
     self as pool, max_pool_backward, max_pool_backward_launch, max_pool_forward,
     max_pool_forward_launch,
@@ -91,6 +95,34 @@ fn backward(s: &Shape, winner: &[f32], dy: &[f32], target: Target) -> Vec<f32> {
     dx.to_vec()
 }
 
+fn average(s: &Shape, x: &[f32], target: Target) -> Vec<f32> {
+    let (x, mut y) = (Buffer::new(x), Buffer::unwritten(s.outputs()));
+    let launch = average_pool_forward_launch(s.pool(), target);
+    // SAFETY: the buffers have the lengths that the shape asks for.
+    unsafe {
+        run(
+            &average_pool_forward,
+            launch,
+            (s.pool(), x.ptr(), y.mut_ptr()),
+        )
+    };
+    y.to_vec()
+}
+
+fn average_gradient(s: &Shape, dy: &[f32], target: Target) -> Vec<f32> {
+    let (dy, mut dx) = (Buffer::new(dy), Buffer::unwritten(s.inputs()));
+    let launch = average_pool_backward_launch(s.pool(), target);
+    // SAFETY: the buffers have the lengths that the shape asks for.
+    unsafe {
+        run(
+            &average_pool_backward,
+            launch,
+            (s.pool(), dy.ptr(), dx.mut_ptr()),
+        )
+    };
+    dx.to_vec()
+}
+
 /// Overlapping, touching and gaping windows; outputs rounded down and up.
 fn shapes() -> impl Strategy<Value = Shape> {
     let sizes = (
@@ -157,6 +189,26 @@ proptest! {
         let dx = backward(&s, &want_winner, &dy, Target::Cpu);
         assert_close("dx", &dx, &want_dx);
         prop_assert_eq!(bits(&dx), bits(&backward(&s, &want_winner, &dy, Target::Gpu)));
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn averages_as_the_definition(s in shapes(), seed: u32) {
+        let (x, dy) = (random(seed, s.inputs()), random(seed ^ 1, s.outputs()));
+        let mut want_y = Vec::new();
+        let mut want_dx = vec![0.0f64; s.inputs()];
+        for (window, dy) in s.windows().iter().zip(&dy) {
+            let pixels = window.len() as f64;
+            want_y.push(window.iter().map(|&(at, _)| x[at] as f64).sum::<f64>() / pixels);
+            window.iter().for_each(|&(at, _)| want_dx[at] += *dy as f64 / pixels);
+        }
+        let (y, dx) = (average(&s, &x, Target::Cpu), average_gradient(&s, &dy, Target::Cpu));
+        assert_close("y", &y, &want_y);
+        assert_close("dx", &dx, &want_dx);
+        prop_assert_eq!(bits(&y), bits(&average(&s, &x, Target::Gpu)));
+        prop_assert_eq!(bits(&dx), bits(&average_gradient(&s, &dy, Target::Gpu)));
     }
 }
 

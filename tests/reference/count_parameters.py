@@ -42,6 +42,11 @@ def one_tower(maps):
     return total + dense(4096, read * 6 * 6) + dense(4096, 4096) + dense(1000, 4096)
 
 
+def figure_1():
+    """Three convolutions, each pooled to half its side, on 32×32 images."""
+    return convolution(32, 3, 5) + convolution(32, 32, 5) + convolution(64, 32, 5) + dense(1000, 64 * 4 * 4)
+
+
 if __name__ == "__main__":
     for name, count in {
         "paper": alexnet(),
@@ -51,5 +56,6 @@ if __name__ == "__main__":
         "no-conv3": alexnet(conv3=False),
         "no-conv4": alexnet(conv4=False),
         "no-conv5": alexnet(conv5=False),
+        "cifar-relu": figure_1(),
     }.items():
         print(f"{name:12} {count:,}".replace(",", "_"))

@@ -134,6 +134,12 @@ pub const CASES: &[Case] = &[
             m.target,
         )
     }),
+    ("average_pool_backward", &["dy", "dx"], |m| {
+        launch::average_pool_backward(pool(), m.read(0, PY), m.write(1, PX), m.target)
+    }),
+    ("average_pool_forward", &["x", "y"], |m| {
+        launch::average_pool_forward(pool(), m.read(0, PX), m.write(1, PY), m.target)
+    }),
     ("constant_fill", &["out"], |m| {
         launch::constant_fill(5, 1.0, m.write(0, 16), m.target)
     }),

@@ -123,7 +123,7 @@ impl CheckKernels {
         );
         let is_chosen =
             |case: &Case| self.kernel.is_empty() || self.kernel.iter().any(|k| k == case.kernel);
-        let cases = net::cases(&shapes, self.batch).into_iter();
+        let cases = net::cases(&shapes, self.batch)?.into_iter();
         let chosen: Vec<Case> = cases.filter(is_chosen).collect();
         ensure!(
             !chosen.is_empty(),

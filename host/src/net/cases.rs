@@ -2,15 +2,34 @@
 
 use std::collections::HashSet;
 
+use anyhow::Result;
 use gpu_kernels::launch;
 
+use super::IMAGES;
 use super::layer::Site;
 use super::shapes::Net;
+use super::spec::{PRESETS, Spec};
 use crate::check::data::{bytes, random, unwritten, views};
 use crate::check::{Case, Cases};
 
-/// The cases of one tower's layers for batches of `images`; where two layers make the same one it comes once.
-pub fn cases(net: &Net, images: usize) -> Vec<Case> {
+/// The width of the presets whose layers stand in for kinds that a network does not have.
+const NARROW: f64 = 0.1;
+
+/// The cases of one tower's layers for batches of `images`; where two layers make the same one it comes once. Kernels
+/// that none of them uses come on the shapes of a narrow preset.
+pub fn cases(net: &Net, images: usize) -> Result<Vec<Case>> {
+    let mut cases = of_net(net, images);
+    for (preset, _) in PRESETS {
+        let have: HashSet<&str> = cases.iter().map(|case| case.kernel).collect();
+        let other = Spec::load(preset, &[])?.resolve(NARROW, net.classes)?;
+        let mut others = of_net(&other, IMAGES);
+        others.retain(|case| !have.contains(case.kernel));
+        cases.extend(others);
+    }
+    Ok(cases)
+}
+
+fn of_net(net: &Net, images: usize) -> Vec<Case> {
     let mut all = Cases::default();
     input(&mut all, net, images);
     let tower = &net.towers[0];

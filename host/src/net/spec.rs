@@ -52,8 +52,8 @@
 //! pad = 1
 //! ```
 //!
-//! The other kinds are `relu`, `tanh`, `lrn` (k n alpha beta \[alpha-over-n false\]), `max-pool` (kernel stride
-//! \[pad 0\] \[rounding "floor"\]) and `dropout` (p).
+//! The other kinds are `relu`, `tanh`, `lrn` (k n alpha beta \[alpha-over-n false\]), `max-pool` and `average-pool`
+//! (kernel stride \[rounding "floor"\]) and `dropout` (p).
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -89,6 +89,8 @@ presets! {
     "no-conv3"
     "no-conv4"
     "no-conv5"
+    "cifar-relu"
+    "cifar-tanh"
 }
 
 /// A network as written, before the number of classes and the width are known.

@@ -22,7 +22,6 @@ pub struct Relu {}
 #[serde(deny_unknown_fields)]
 pub struct Tanh {}
 
-// The cases are those of all activations, as few networks have more than one kind.
 macro_rules! activation {
     ($kind:ident, $forward:ident, $backward:ident) => {
         impl Keys for $kind {
@@ -36,13 +35,6 @@ macro_rules! activation {
 
             fn cases(&self, site: &Site, all: &mut Cases) {
                 let len = site.layer().output.len() * site.images;
-                Relu {}.add_cases(len, all);
-                Tanh {}.add_cases(len, all);
-            }
-        }
-
-        impl $kind {
-            fn add_cases(self, len: usize, all: &mut Cases) {
                 let tensors = [random(1, len, 4.0), unwritten(len)];
                 all.add(stringify!($forward), len, tensors, |at| {
                     launch::$forward(at.read(0), at.write(1), at.target())

@@ -2,6 +2,7 @@
 //! it allocates and queues, and its cases for `check-kernels`.
 
 pub mod activation;
+pub mod average_pool;
 pub mod convolution;
 pub mod dropout;
 pub mod fully_connected;
@@ -58,6 +59,7 @@ kinds! {
     "tanh" => Tanh(activation::Tanh),
     "lrn" => Lrn(lrn::Lrn),
     "max-pool" => MaxPool(pool::MaxPool),
+    "average-pool" => AveragePool(average_pool::AveragePool),
     "dropout" => Dropout(dropout::Dropout),
     "softmax" => Softmax(softmax::Softmax),
 }

@@ -14,24 +14,41 @@ use crate::net::context::Context;
 use crate::net::shapes::{Dims, ParameterSpec, Shaping, positions};
 use crate::net::spec::Rounding;
 
-/// Max-pooling as written.
+/// The windows of a pooling as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct MaxPool {
+pub struct Windows {
     /// Side of a window.
     pub kernel: usize,
     /// Step between windows; smaller than `kernel` means overlapping pooling.
     pub stride: usize,
-    /// Border that windows may start in; it never is the maximum.
-    #[serde(default)]
-    pub pad: usize,
     /// Whether a last, overhanging window counts.
     #[serde(default)]
     pub rounding: Rounding,
 }
 
-impl MaxPool {
-    fn sizes(&self, site: &Site) -> pool::Shape {
+impl Windows {
+    /// Whether the numbers make sense.
+    pub fn check(&self) -> Result<()> {
+        ensure!(
+            self.kernel >= 1 && self.stride >= 1,
+            "kernel and stride must be at least 1"
+        );
+        Ok(())
+    }
+
+    /// What they make of an input.
+    pub fn output(&self, input: Dims) -> Result<Dims> {
+        let windows = |side| positions(side, self.kernel, self.stride, 0, self.rounding);
+        Ok(Dims {
+            height: windows(input.height)?,
+            width: windows(input.width)?,
+            ..input
+        })
+    }
+
+    /// As the kernels want them.
+    pub fn sizes(&self, site: &Site) -> pool::Shape {
         let (input, output) = (site.layer().input, site.layer().output);
         pool::Shape::new(
             [input.channels, input.height, input.width].map(|n| n as u32),
@@ -41,55 +58,47 @@ impl MaxPool {
             site.images as u32,
         )
     }
+
+    /// In words, for `check-kernels`.
+    pub fn text(&self, site: &Site) -> String {
+        let input = site.layer().input;
+        format!(
+            "{}x{}x{}, window {}, stride {}, {} images",
+            input.channels, input.height, input.width, self.kernel, self.stride, site.images
+        )
+    }
 }
+
+/// Max-pooling as written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct MaxPool(Windows);
 
 impl Keys for MaxPool {
     fn check(&self) -> Result<()> {
-        ensure!(
-            self.kernel >= 1 && self.stride >= 1,
-            "kernel and stride must be at least 1"
-        );
-        ensure!(
-            self.pad < self.kernel,
-            "pad {} must be smaller than kernel {}",
-            self.pad,
-            self.kernel
-        );
-        Ok(())
+        self.0.check()
     }
 
     fn shape(&self, input: Dims, _: &mut Shaping) -> Result<(Dims, Option<ParameterSpec>)> {
-        let windows = |side| positions(side, self.kernel, self.stride, self.pad, self.rounding);
-        let output = Dims {
-            height: windows(input.height)?,
-            width: windows(input.width)?,
-            ..input
-        };
-        Ok((output, None))
+        Ok((self.0.output(input)?, None))
     }
 
     fn build(&self, site: &Site, device: &Arc<dyn Device>) -> Result<Box<dyn Layer>> {
-        let layer = site.layer();
-        ensure!(self.pad == 0, "layer {}: pooling has no pad", layer.name);
         Ok(Box::new(Pools {
-            shape: self.sizes(site),
-            winner: Buffer::new(device, layer.output.len() * site.images)?,
+            shape: self.0.sizes(site),
+            winner: Buffer::new(device, site.layer().output.len() * site.images)?,
         }))
     }
 
     fn cases(&self, site: &Site, all: &mut Cases) {
-        let (shape, input) = (self.sizes(site), site.layer().input);
+        let (shape, text) = (self.0.sizes(site), self.0.text(site));
         let (x, y) = (shape.input_len(), shape.output_len());
-        let text = format!(
-            "{}x{}x{}, window {}, stride {}, {} images",
-            input.channels, input.height, input.width, self.kernel, self.stride, site.images
-        );
         let tensors = [random(1, x, 1.0), unwritten(y), unwritten(y)];
         all.add("max_pool_forward", &text, tensors, move |at| {
             launch::max_pool_forward(shape, at.read(0), at.write(1), at.write(2), at.target())
         });
         // Any place in a window may have won, for the gradient's sake, if it lies in the image.
-        let winner = whole(1, y, (self.kernel * self.kernel) as u32);
+        let winner = whole(1, y, (self.0.kernel * self.0.kernel) as u32);
         let tensors = [winner, random(2, y, 1.0), unwritten(x)];
         all.add("max_pool_backward", &text, tensors, move |at| {
             launch::max_pool_backward(shape, at.read(0), at.read(1), at.write(2), at.target())
