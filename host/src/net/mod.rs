@@ -155,19 +155,26 @@ impl Network {
         }
     }
 
-    /// Queues the pass back, from the loss to the gradient of every weight.
+    /// Queues the pass back, from the loss to the gradient of every weight that learns.
     pub fn backward(&self, mode: Mode) {
-        for i in (0..self.steps()).rev() {
-            self.backward_layer(i, mode);
+        let first = self.first_that_learns();
+        for i in (first + 1..self.steps()).rev() {
+            self.input_gradients(i, mode);
+            // What the towers fetch from each other arrives meanwhile.
+            let fetched = self.begin_reduce_scatter(i);
+            self.weight_gradients(i, mode);
+            self.finish_reduce_scatter(i, &fetched);
+        }
+        // Nobody below wants a gradient.
+        if first < self.steps() {
+            self.weight_gradients(first, mode);
         }
     }
 
-    fn backward_layer(&self, i: usize, mode: Mode) {
-        self.input_gradients(i, mode);
-        // What the towers fetch from each other arrives meanwhile.
-        let fetched = self.begin_reduce_scatter(i);
-        self.weight_gradients(i, mode);
-        self.finish_reduce_scatter(i, &fetched);
+    /// The first layer with parameters that change, if there is one.
+    fn first_that_learns(&self) -> usize {
+        let first = (0..self.steps()).find(|&i| self.towers[0].learns(i));
+        first.unwrap_or(self.steps())
     }
 
     fn input_gradients(&self, i: usize, mode: Mode) {

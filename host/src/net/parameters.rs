@@ -90,6 +90,9 @@ impl Parameters {
     /// Queues a step down the gradient.
     pub fn update(&self, context: &Context, sgd: Sgd) {
         let ParameterSpec { rates, decay, .. } = self.spec;
+        if !self.spec.learns() {
+            return;
+        }
         step(context, sgd, [rates.weights, decay.weights], &self.weights);
         step(context, sgd, [rates.biases, decay.biases], &self.biases);
     }

@@ -99,6 +99,11 @@ impl ParameterSpec {
         self.outputs.next_multiple_of(GRANULE)
     }
 
+    /// Whether weights or biases change in training.
+    pub fn learns(&self) -> bool {
+        self.rates != Rates::NONE
+    }
+
     /// Weights and biases, padding left out.
     pub fn count(&self) -> usize {
         (self.inputs + 1) * self.outputs

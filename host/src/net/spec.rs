@@ -13,7 +13,7 @@
 //!
 //! [[layer]]                      # in order; `name` is unique, `kind` decides the other keys
 //! name = "conv1"
-//! kind = "convolution"           # maps kernel [stride 1] [pad 0] [rounding "floor"] [reads "own"] [init rates decay]
+//! kind = "convolution"           # maps kernel [stride 1] [pad 0] [rounding "floor"] [reads "own"] [init rates decay frozen]
 //! maps = 96                      # of both towers together
 //! kernel = 11
 //! stride = 4
@@ -21,10 +21,11 @@
 //! init = { sigma = 0.01, bias = 0 }
 //! rates = { weights = 1, biases = 1 }     # times the learning rate
 //! decay = { weights = 1, biases = 0 }     # times the weight decay
+//! frozen = false                          # whether weights and biases stay as they are, and cost no gradient
 //!
 //! [[layer]]
 //! name = "fc2"
-//! kind = "fully-connected"       # units [reads "own"] [init rates decay]
+//! kind = "fully-connected"       # units [reads "own"] [init rates decay frozen]
 //! units = "classes"              # as many as the data has, on the last one
 //! reads = "both"                 # the maps of both towers, exchanged; "own": of this tower alone
 //!
@@ -241,6 +242,14 @@ pub struct Rates {
     pub weights: f64,
     /// For the biases.
     pub biases: f64,
+}
+
+impl Rates {
+    /// Nothing is learnt.
+    pub const NONE: Self = Self {
+        weights: 0.0,
+        biases: 0.0,
+    };
 }
 
 impl Default for Rates {

@@ -112,6 +112,12 @@ impl Tower {
         self.steps.iter().filter_map(|step| step.layer.parameters())
     }
 
+    /// Whether layer `i` has parameters that change in training.
+    pub(super) fn learns(&self, i: usize) -> bool {
+        let parameters = self.steps[i].layer.parameters();
+        parameters.is_some_and(|parameters| parameters.spec.learns())
+    }
+
     pub(super) fn forward(&self, i: usize, context: &Context) {
         let step = &self.steps[i];
         step.layer.forward(context, &step.x.value, &step.y.value);
@@ -124,9 +130,11 @@ impl Tower {
         }
     }
 
-    /// Queues the gradients to the parameters of layer `i`.
+    /// Queues the gradients to the parameters of layer `i`, if they change.
     pub(super) fn weight_gradient(&self, i: usize, context: &Context) {
-        if let Some((layer, at)) = self.steps[i].backward() {
+        if let Some((layer, at)) = self.steps[i].backward()
+            && self.learns(i)
+        {
             layer.weight_gradient(context, &at);
         }
     }

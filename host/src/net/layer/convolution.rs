@@ -45,6 +45,9 @@ pub struct Convolution {
     /// Multipliers of the weight decay.
     #[serde(default)]
     pub decay: Decay,
+    /// Whether weights and biases stay as they are.
+    #[serde(default)]
+    pub frozen: bool,
 }
 
 fn one() -> usize {
@@ -97,7 +100,7 @@ impl Keys for Convolution {
             outputs,
             first_output: tower.tower() * outputs,
             init: tower.scaled(self.init),
-            rates: self.rates,
+            rates: if self.frozen { Rates::NONE } else { self.rates },
             decay: self.decay,
         };
         tower.grow(outputs * tower.towers());

@@ -35,6 +35,9 @@ pub struct FullyConnected {
     /// Multipliers of the weight decay.
     #[serde(default)]
     pub decay: Decay,
+    /// Whether weights and biases stay as they are.
+    #[serde(default)]
+    pub frozen: bool,
 }
 
 /// Outputs of a fully connected layer.
@@ -98,7 +101,7 @@ impl Keys for FullyConnected {
             outputs,
             first_output,
             init: tower.scaled(self.init),
-            rates: self.rates,
+            rates: if self.frozen { Rates::NONE } else { self.rates },
             decay: self.decay,
         };
         tower.grow(all);

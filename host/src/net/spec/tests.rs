@@ -109,6 +109,7 @@ fn defaults_are_those_of_the_documentation() {
             weights: 1.0,
             biases: 0.0,
         },
+        frozen: false,
     };
     assert_eq!(convolution(&spec), &expected);
     assert_eq!(spec.train, Train::default());
