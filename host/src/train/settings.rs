@@ -76,7 +76,8 @@ pub struct Settings {
     /// Keeps the last N checkpoints and the one with the lowest validation error [default: all]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub keep: Option<usize>,
-    /// Begins with these weights: a checkpoint or an exported file
+    /// Begins with these weights: a checkpoint, a run directory for its newest, or an exported file. Layers go by their
+    /// names; one that is not in it, or the last if it has other classes, starts fresh
     #[arg(long, value_name = "FILE.safetensors")]
     #[serde(serialize_with = "paths::optional_path")]
     pub init_from: Option<PathBuf>,
