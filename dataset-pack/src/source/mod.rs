@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use classes::read_labels;
 pub(crate) use items::{Item, Items, NO_LABEL, Place};
 pub(crate) use store::{Content, Store};
+pub use truth::devkit_numbers;
 
 use crate::error::Error;
 use crate::shard::{ClassName, Split};
