@@ -273,8 +273,15 @@ fn a_checkpoint_that_is_none_or_of_another_network_is_named() {
         ])
         .fails(&[file, "fc3", "expected F32"]);
     }
-    let more = ["--data", &data, "--init-from", good, "--set", "towers=1"];
-    train(&more).fails(&[good, "tower0.conv1.weight"]);
+    // Of another kind of network there is nothing to begin with.
+    let other = at("other.toml");
+    let text = fs::read_to_string(common::tiny()).expect("readable");
+    let renamed = text.replace("name = \"", "name = \"new-");
+    fs::write(&other, renamed).expect("written");
+    let options = ["--data", &data, "--init-from", good, "--net", &other];
+    let out = at("never");
+    let more = ["--out", &out, "--steps", "1"];
+    host(["train"].iter().chain(&options).chain(&more)).fails(&[good, "none of its layers"]);
     test_crop(&at("sets"), &data).fails(&[&at("sets"), "no checkpoint"]);
 }
 

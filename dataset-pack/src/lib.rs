@@ -59,5 +59,6 @@ pub use pixels::{
 };
 pub use set::{Class, Counts, Dataset, Verified, extract, merge, rebuild_index, verify, write_png};
 pub use shard::{Action, BadImage, ClassName, MAX_SHARD_IMAGES, MAX_SIZE, Split};
+pub use source::devkit_numbers;
 pub use synth::{SynthFormat, SynthLayout, SynthOptions, synth};
 pub use sys::atomic;

@@ -9,10 +9,11 @@ use crate::data::views::{Crops, centre};
 use crate::metrics::{Score, Tally};
 use crate::net::Network;
 use crate::net::context::Mode;
+use crate::net::shapes::Net;
 
 /// That the data is what the network reads.
-pub fn check_data(network: &Network, data: &Dataset) -> Result<()> {
-    let (net, size) = (network.net(), data.size());
+pub fn check_data(net: &Net, data: &Dataset) -> Result<()> {
+    let size = data.size();
     ensure!(
         size == net.input.size,
         "the data's images are {size}×{size}, the network reads {0}×{0}",
@@ -79,8 +80,10 @@ impl Predictions {
         crops: Crops,
         mut done: impl FnMut(usize),
     ) -> Result<()> {
-        check_data(network, data)?;
+        check_data(network.net(), data)?;
         let views = crops.views(&network.net().input);
+        // All networks count alike, also those that see an image in fewer ways.
+        let weight = crops.count() as f32 / views.len() as f32;
         let mut gatherer = Gatherer::new(data.size());
         for batch in batches(network, data) {
             let mut images = gatherer.whole(data, &batch, views[0])?;
@@ -93,7 +96,7 @@ impl Predictions {
                 let sums = &mut self.sums[begin..begin + probabilities.len()];
                 sums.iter_mut()
                     .zip(probabilities)
-                    .for_each(|(sum, p)| *sum += p);
+                    .for_each(|(sum, p)| *sum += weight * p);
             }
             done(batch.valid());
         }
@@ -111,14 +114,39 @@ impl Predictions {
     pub fn score(&self, data: &Dataset) -> Score {
         let mut tally = Tally::default();
         for image in 0..data.len() {
-            let (label, p) = (data.label(image) as usize, Vec::from_iter(self.of(image)));
-            let own = p[label];
-            let is_ahead =
-                |(class, &other): (usize, &f32)| other > own || (other == own && class < label);
-            let ahead = p.iter().enumerate().filter(|&one| is_ahead(one)).count();
-            let rank = if own.is_nan() { own } else { ahead as f32 };
-            tally.add(-f64::from(own.max(f32::MIN_POSITIVE)).ln(), rank);
+            let (loss, rank) = self.judged(data, image);
+            tally.add(loss, rank);
         }
         tally.score()
+    }
+
+    /// Likewise, for the images of each class.
+    pub fn scores(&self, data: &Dataset) -> Vec<Score> {
+        let mut tallies = vec![Tally::default(); self.classes];
+        for image in 0..data.len() {
+            let (loss, rank) = self.judged(data, image);
+            tallies[data.label(image) as usize].add(loss, rank);
+        }
+        tallies.iter().map(Tally::score).collect()
+    }
+
+    /// The loss of an image, and how many classes are ahead of its own.
+    fn judged(&self, data: &Dataset, image: usize) -> (f64, f32) {
+        let (label, p) = (data.label(image) as usize, Vec::from_iter(self.of(image)));
+        let own = p[label];
+        let is_ahead =
+            |(class, &other): (usize, &f32)| other > own || (other == own && class < label);
+        let ahead = p.iter().enumerate().filter(|&one| is_ahead(one)).count();
+        let rank = if own.is_nan() { own } else { ahead as f32 };
+        (-f64::from(own.max(f32::MIN_POSITIVE)).ln(), rank)
+    }
+
+    /// The likeliest classes of an image, `count` or all there are; the likeliest first, of those that tie the first.
+    pub fn best(&self, image: usize, count: usize) -> Vec<usize> {
+        let p = Vec::from_iter(self.of(image));
+        let mut classes: Vec<usize> = (0..p.len()).collect();
+        classes.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
+        classes.truncate(count);
+        classes
     }
 }

@@ -54,18 +54,38 @@ impl Packer<'_> {
                 let side = (planes.len() / 3).isqrt();
                 let [red, green, blue] = [0, 1, 2].map(|c| &planes[c * side * side..]);
                 let pixels = red.iter().zip(green).zip(blue).take(side * side);
-                let share = self.memory.decoding.take(planes.len() as u64);
                 let rgb = pixels.flat_map(|((r, g), b)| [*r, *g, *b]).collect();
-                let (width, height, status) = (side as u32, side as u32, 0);
-                let pixels = Pixels {
-                    width,
-                    height,
-                    rgb,
-                    status,
-                    _share: share,
-                };
-                Ok((self.scale(&pixels, out), None))
+                Ok((
+                    self.scale(&self.pixels(side as u32, side as u32, rgb), out),
+                    None,
+                ))
             }
+            Content::Grey {
+                width,
+                height,
+                pixels,
+            } => {
+                let rgb = pixels.iter().flat_map(|&grey| [grey; 3]).collect();
+                let mut pixels = self.pixels(*width, *height, rgb);
+                pixels.status = Status::GREY;
+                let packed = if is_padded(*width, *height, self.size) {
+                    self.pad(&pixels, out)
+                } else {
+                    self.scale(&pixels, out)
+                };
+                Ok((packed, None))
+            }
+        }
+    }
+
+    /// An image that needs no decoding.
+    fn pixels(&self, width: u32, height: u32, rgb: Vec<u8>) -> Pixels<'_> {
+        Pixels {
+            width,
+            height,
+            status: 0,
+            _share: self.memory.decoding.take(rgb.len() as u64),
+            rgb,
         }
     }
 
@@ -82,13 +102,39 @@ impl Packer<'_> {
         let sides = (image.width, image.height);
         SCALER.with_borrow_mut(|s| s.scale(&image.rgb, sides, out, self.size, self.rule));
         let enlarged = (image.width.min(image.height) as usize) < self.size;
-        Packed {
-            width: image.width,
-            height: image.height,
-            status: image.status | if enlarged { Status::ENLARGED } else { 0 },
-            checksum: format::checksum(out),
-            products: statistics::products(out),
+        packed(image, if enlarged { Status::ENLARGED } else { 0 }, out)
+    }
+
+    /// Puts an image, as it is, in the middle of zeros.
+    fn pad(&self, image: &Pixels, out: &mut [u8]) -> Packed {
+        let [width, height] = [image.width, image.height].map(|n| n as usize);
+        let (left, above) = ((self.size - width) / 2, (self.size - height) / 2);
+        out.fill(0);
+        let rows = out.chunks_exact_mut(self.size * 3).skip(above);
+        for (row, pixels) in rows.zip(image.rgb.chunks_exact(width * 3)) {
+            row[left * 3..][..pixels.len()].copy_from_slice(pixels);
         }
+        packed(image, Status::PADDED, out)
+    }
+}
+
+/// Whether a grey image that is not encoded is put in the middle of zeros, not resized: if it fills at least three
+/// quarters of the square, across and down, as the 28×28 pixels of MNIST do one of 32×32.
+fn is_padded(width: u32, height: u32, size: usize) -> bool {
+    let sides = [width, height].map(|side| side as usize);
+    sides
+        .iter()
+        .all(|&side| side <= size && 4 * side >= 3 * size)
+        && sides != [size; 2]
+}
+
+fn packed(image: &Pixels, status: u32, out: &[u8]) -> Packed {
+    Packed {
+        width: image.width,
+        height: image.height,
+        status: image.status | status,
+        checksum: format::checksum(out),
+        products: statistics::products(out),
     }
 }
 

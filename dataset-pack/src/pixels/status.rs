@@ -19,6 +19,8 @@ impl Status {
     pub const DEEP: u32 = 32;
     /// Its content was of another type than its name.
     pub const MISNAMED: u32 = 64;
+    /// It is a little smaller than the set's size, and was put in the middle of zeros.
+    pub const PADDED: u32 = 128;
 
     /// The flags in words; empty for an image that was just resized.
     pub fn words(self) -> Vec<&'static str> {
@@ -30,6 +32,7 @@ impl Status {
             (Self::GREY, "from greyscale"),
             (Self::DEEP, "from 16 bits"),
             (Self::MISNAMED, "misnamed"),
+            (Self::PADDED, "padded with zeros"),
         ]
         .into_iter()
         .filter_map(|(flag, word)| (self.0 & flag != 0).then_some(word))

@@ -44,21 +44,31 @@ fn top_of(item: Item<'_>) -> Option<&str> {
     item.folder.split_once('/').map(|(top, _)| top)
 }
 
-/// Whether classes are to be seen in folders: if there are any. Else they must be in all names.
+/// Whether classes are to be seen in folders: if there are any besides such as `train_images_0`, which hold a part of
+/// the images each. Else they must be in all names.
 fn classes_are_folders(items: &Items, path: &Path) -> Result<bool, Error> {
     let usable = || {
         items
             .iter()
             .filter(|item| !matches!(item.place, Place::Nowhere(_)))
     };
-    if usable().next().is_none() || usable().any(|item| top_of(item).is_some()) {
+    let named = || usable().all(|item| synset_in(item).is_some());
+    let in_folders = || usable().any(|item| top_of(item).is_some());
+    if usable().next().is_none() || in_folders() && !(are_parts(items) && named()) {
         Ok(true)
-    } else if usable().all(|item| synset_in(item).is_some()) {
+    } else if named() {
         Ok(false)
     } else {
         let cause = "the images are in no class folders; give their labels with --truth";
         Err(Error::input(path, cause))
     }
+}
+
+/// Whether all images lie directly in folders that are called like one and the same split of the data.
+fn are_parts(items: &Items) -> bool {
+    let name = |path: &String| path.strip_suffix('/').and_then(split_in);
+    let names: Option<BTreeSet<String>> = items.folders().iter().map(name).collect();
+    names.is_some_and(|names| names.len() == 1)
 }
 
 /// Labels the images by the names of their classes.

@@ -1,11 +1,13 @@
 //! What there is to pack, recognised by looking at it: class folders, archives of them, flat
-//! images with a ground truth, lists, WebDatasets, CIFAR's files.
+//! images with a ground truth, lists, WebDatasets, the files of CIFAR and MNIST.
 
 mod archive;
 mod beside;
 mod cifar;
 mod classes;
 mod compressed;
+mod gzip;
+mod idx;
 mod items;
 mod layout;
 mod list;
@@ -26,6 +28,7 @@ use std::path::{Path, PathBuf};
 pub(crate) use classes::read_labels;
 pub(crate) use items::{Item, Items, NO_LABEL, Place};
 pub(crate) use store::{Content, Store};
+pub use truth::devkit_numbers;
 
 use crate::error::Error;
 use crate::shard::{ClassName, Split};
@@ -93,10 +96,20 @@ fn recognised(request: Request) -> Result<Source, Error> {
         if let Some(files) = cifar::find(path, split)? {
             return cifar::open(path, files, request.labels);
         }
+        if let Some(pair) = idx::find(path, split)? {
+            return idx::open(pair, request.labels);
+        }
         let tree = tree::walk(path, request.out)?;
         return labelled(tree, request);
     }
     refuse_streams(path, &meta)?;
+    let start = gzip::start_of_content(path)?;
+    if idx::starts_like_idx(&start) {
+        return idx::open(idx::pair(path)?, request.labels);
+    }
+    if let Some(files) = cifar::find_in_archive(path, &start, split)? {
+        return cifar::open(path, files, request.labels);
+    }
     if archive::is_tar(path)? {
         labelled(tree::of_archive(path, None)?, request)
     } else {
@@ -150,7 +163,10 @@ fn labelled(mut tree: tree::Tree, request: Request) -> Result<Source, Error> {
     if tree.items.len() == 0 {
         return Err(Error::input(path, tree.no_images()));
     }
-    let (kind, classes) = if let Some(truth) = truth {
+    // Tiny ImageNet's, which lies beside the images it is for.
+    let annotations = path.join("val_annotations.txt");
+    let annotations = annotations.is_file().then_some(annotations);
+    let (kind, classes) = if let Some(truth) = truth.or(annotations.as_deref()) {
         let classes = truth::apply(truth, split, labels, &mut tree.items, &mut tree.warnings)?;
         ("images with a ground truth", classes)
     } else if let Some(classes) = beside::label(&mut tree, &mut labels)? {
@@ -183,6 +199,7 @@ pub(crate) mod fuzz {
     pub(crate) fn labels(bytes: &[u8]) {
         let _ = mat::parse_synsets(bytes);
         let _ = cifar::parse(bytes, 1, 10);
+        let _ = (idx::parse_images(bytes), idx::parse_labels(bytes));
         if let Ok(text) = text::decode(bytes.to_vec()) {
             let _ = classes::parse(&text);
             let known = table::Known {

@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::items::{Item, MAX_ITEM_BYTES, Place};
 use crate::error::Error;
@@ -13,8 +13,20 @@ use crate::pixels::memory::{Memory, Share};
 #[derive(Debug)]
 pub(crate) struct Container {
     pub(crate) path: PathBuf,
-    /// Its images are not encoded: a plane each of R, G and B.
-    pub(crate) planes: bool,
+    pub(crate) form: Form,
+    /// What is in it, if it is compressed and was read whole.
+    pub(crate) unpacked: Option<Vec<u8>>,
+}
+
+/// In what form a container's images are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// Files of their own type.
+    Encoded,
+    /// Square planes, one each of R, G and B.
+    Planes,
+    /// Rows of grey pixels.
+    Grey { width: u32, height: u32 },
 }
 
 /// Where a source's images are.
@@ -31,6 +43,12 @@ pub(crate) enum Content {
     Encoded(Vec<u8>),
     /// Three square planes, R, G and B.
     Planes(Vec<u8>),
+    /// Rows from the top, a byte a pixel.
+    Grey {
+        width: u32,
+        height: u32,
+        pixels: Vec<u8>,
+    },
     /// There are none to be had, for this reason.
     Unusable(String),
 }
@@ -54,12 +72,16 @@ impl Store {
             Place::Nowhere(reason) => Content::Unusable(why(reason)),
             Place::File => Content::Encoded(self.read_file(item)?),
             Place::Within(container, offset) => {
-                let Container { path, planes } = &self.containers[container as usize];
-                let bytes = read_part(path, offset, item.bytes)?;
-                if *planes {
-                    Content::Planes(bytes)
-                } else {
-                    Content::Encoded(bytes)
+                let container = &self.containers[container as usize];
+                let bytes = container.read(offset, item.bytes)?;
+                match container.form {
+                    Form::Encoded => Content::Encoded(bytes),
+                    Form::Planes => Content::Planes(bytes),
+                    Form::Grey { width, height } => Content::Grey {
+                        width,
+                        height,
+                        pixels: bytes,
+                    },
                 }
             }
         };
@@ -76,8 +98,7 @@ impl Store {
             Place::Nowhere(_) => Ok(Vec::new()),
             Place::File => self.read_file(item),
             Place::Within(container, offset) => {
-                let path = &self.containers[container as usize].path;
-                read_part(path, offset, item.bytes)
+                self.containers[container as usize].read(offset, item.bytes)
             }
         }
     }
@@ -98,12 +119,19 @@ impl Store {
     }
 }
 
-fn read_part(path: &Path, offset: u64, length: u32) -> Result<Vec<u8>, Error> {
-    let file = File::open(path).map_err(Error::io(path, "read"))?;
-    let mut bytes = vec![0; length as usize];
-    file.read_exact_at(&mut bytes, offset)
-        .map_err(Error::io(path, "read"))?;
-    Ok(bytes)
+impl Container {
+    fn read(&self, offset: u64, length: u32) -> Result<Vec<u8>, Error> {
+        if let Some(unpacked) = &self.unpacked {
+            // Places were made of what is there.
+            return Ok(unpacked[offset as usize..][..length as usize].to_vec());
+        }
+        let path = &self.path;
+        let file = File::open(path).map_err(Error::io(path, "read"))?;
+        let mut bytes = vec![0; length as usize];
+        file.read_exact_at(&mut bytes, offset)
+            .map_err(Error::io(path, "read"))?;
+        Ok(bytes)
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use super::archive::{self, Member, What, readable};
 use super::items::{Items, NO_LABEL, Place, split};
-use super::store::{Container, Store};
+use super::store::{Container, Form, Store};
 use super::{beside, compressed, litter};
 use crate::error::Error;
 use crate::pixels::decode::{self, unread};
@@ -171,7 +171,8 @@ impl Tree {
     fn container(&mut self, path: &Path) -> u32 {
         self.store.containers.push(Container {
             path: path.to_path_buf(),
-            planes: false,
+            form: Form::Encoded,
+            unpacked: None,
         });
         self.store.containers.len() as u32 - 1
     }

@@ -1,7 +1,7 @@
 //! Ground truth: the labels of images that lie in no class folders.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use super::classes::{self, Numbers, composed, is_number, is_synset};
@@ -89,15 +89,33 @@ fn in_devkit(folder: &Path, split: Split) -> Result<PathBuf, Error> {
     ))
 }
 
+/// The numbers that ILSVRC's devkit gives the classes, by their synset ids. `devkit` is its folder or its `meta.mat`.
+pub fn devkit_numbers(devkit: impl AsRef<Path>) -> Result<BTreeMap<String, u32>, Error> {
+    let devkit = devkit.as_ref();
+    let meta = if devkit.is_dir() {
+        let none = || Error::input(devkit, "no meta.mat in it or its folder data");
+        meta_in(devkit).ok_or_else(none)?
+    } else {
+        devkit.to_path_buf()
+    };
+    let mat::Synsets { classes, ids } = mat::read_synsets(&meta)?;
+    let names = classes.into_iter().map(|class| class.name);
+    Ok(names.zip(ids).collect())
+}
+
+fn meta_in(folder: &Path) -> Option<PathBuf> {
+    let places = [folder.join("meta.mat"), folder.join("data/meta.mat")];
+    places.into_iter().find(|place| place.exists())
+}
+
 /// The `meta.mat` that gives the numbers of a ground truth their meaning.
 fn beside(path: &Path) -> Result<mat::Synsets, Error> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    let places = [folder.join("meta.mat"), folder.join("data/meta.mat")];
-    let Some(meta) = places.iter().find(|place| place.exists()) else {
+    let Some(meta) = meta_in(folder) else {
         let cause = "its numbers are the devkit's own; its meta.mat must lie beside it";
         return Err(Error::input(path, cause));
     };
-    mat::read_synsets(meta)
+    mat::read_synsets(&meta)
 }
 
 /// The classes, and the label of each row.

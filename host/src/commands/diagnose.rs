@@ -89,7 +89,7 @@ impl Run for Diagnose {
         let devices = self.places.open(net.towers.len())?;
         let mut network = Network::new(&net, &devices, spec.train.batch, self.seed)?;
         let context = || escaped(&self.data).to_string();
-        evaluate::check_data(&network, &data).with_context(context)?;
+        evaluate::check_data(network.net(), &data).with_context(context)?;
         let mean = data.mean().context("it has no mean image");
         network.set_mean(mean.with_context(context)?);
         network.initialise();

@@ -63,7 +63,7 @@ impl Run for Features {
         let data = Dataset::open(&self.data)?;
         let (mut network, checkpoint) = model::load(&self.checkpoint, &self.inference)?;
         checkpoint.check_classes(&data, &self.data)?;
-        evaluate::check_data(&network, &data)?;
+        evaluate::check_data(network.net(), &data)?;
         let position = network.net().position(&self.layer)?;
         let layer = network.net().last_in_place(position);
         let (features, width) = features(&mut network, &data, layer)?;

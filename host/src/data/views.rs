@@ -141,7 +141,8 @@ pub enum Crops {
 }
 
 impl Crops {
-    /// Their views: the corners and the centre first, then the same mirrored.
+    /// Their views: the corners and the centre first, then the same mirrored. Where the network sees whole images, all
+    /// five are one.
     pub fn views(self, input: &Input) -> Vec<View> {
         let far = margin(input);
         let corners = [(0, 0), (0, far), (far, 0), (far, far)];
@@ -157,14 +158,29 @@ impl Crops {
         match self {
             Crops::Centre => vec![at(0)(&centre)],
             Crops::Ten => {
-                let five = [&corners[..], &[centre]].concat();
+                let mut five = [&corners[..], &[centre]].concat();
+                five.truncate(if far == 0 { 1 } else { 5 });
                 let both = five.iter().map(at(0)).chain(five.iter().map(at(1)));
                 both.collect()
             }
         }
     }
 
-    /// How many they are.
+    /// What a network sees, in words.
+    pub fn of(self, input: &Input) -> String {
+        let Input { size, crop, .. } = input;
+        match (self, size == crop) {
+            (Crops::Centre, true) => format!("whole images of {size}×{size} pixels"),
+            (Crops::Ten, true) => format!("whole images of {size}×{size} pixels, and mirrored"),
+            (Crops::Centre, false) => format!("the centre {crop}×{crop} of {size}×{size} pixels"),
+            (Crops::Ten, false) => {
+                let five = format!("{crop}×{crop} of {size}×{size} pixels, corners and centre");
+                format!("{five}, and mirrored")
+            }
+        }
+    }
+
+    /// How many they are, where images are larger than what the network sees.
     pub fn count(self) -> u32 {
         match self {
             Crops::Ten => 10,
@@ -319,6 +335,25 @@ mod tests {
             .flat_map(|mirror| five.map(|(y, x)| (y, x, mirror)))
             .collect();
         assert_eq!(ten, expected);
+    }
+
+    #[test]
+    fn of_an_image_as_large_as_the_crop_there_are_two_views() {
+        let whole = Input {
+            size: 32,
+            crop: 32,
+            channels: 3,
+        };
+        let ten = Crops::Ten.views(&whole);
+        let seen: Vec<_> = ten.iter().map(|v| (v.y, v.x, v.mirror)).collect();
+        assert_eq!(seen, [(0, 0, 0), (0, 0, 1)]);
+        assert_eq!(Crops::Centre.views(&whole), ten[..1]);
+        let text = "whole images of 32×32 pixels, and mirrored";
+        assert_eq!(Crops::Ten.of(&whole), text);
+        let part = Input { crop: 24, ..whole };
+        assert_eq!(Crops::Ten.views(&part).len(), 10);
+        let text = "the centre 24×24 of 32×32 pixels";
+        assert_eq!(Crops::Centre.of(&part), text);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The files that hold a network's numbers, and the names these have there.
 
 pub mod checkpoint;
+pub mod first_weights;
 pub mod pytorch;
 pub mod state;
 pub mod tensors;

@@ -165,22 +165,15 @@ fn visit(p: &ParameterSpec, mut f: impl FnMut(usize, usize, usize)) {
     }
 }
 
-/// Sets every weight from an exported file; its tensors have PyTorch's names and shapes.
-pub fn import(network: &Network, file: &File) -> Result<()> {
-    let joints = joints(network.net());
-    let wanted: Vec<Info> = joints
-        .iter()
-        .flat_map(|j| [j.weight.clone(), j.bias.clone()])
-        .collect();
-    file.check(&wanted)?;
-    for joint in joints {
-        let name = &network.net().towers[0][joint.layer].name;
-        let weights = split_weights(network.net(), joint.layer, &file.f32(&joint.weight)?)?;
-        let biases = split_biases(network.net(), joint.layer, &file.f32(&joint.bias)?)?;
-        for (tower, own, stream) in network.parameters().filter(|(_, own, _)| own.name == *name) {
-            stream.upload(&weights[tower], &own.weights.value);
-            stream.upload(&biases[tower], &own.biases.value);
-        }
+/// Sets a layer's weights and biases from the joint ones.
+pub fn set(network: &Network, joint: &Joint, weights: &[f32], biases: &[f32]) -> Result<()> {
+    let net = network.net();
+    let name = &net.towers[0][joint.layer].name;
+    let weights = split_weights(net, joint.layer, weights)?;
+    let biases = split_biases(net, joint.layer, biases)?;
+    for (tower, own, stream) in network.parameters().filter(|(_, own, _)| own.name == *name) {
+        stream.upload(&weights[tower], &own.weights.value);
+        stream.upload(&biases[tower], &own.biases.value);
     }
     Ok(())
 }

@@ -76,7 +76,7 @@ impl<'a> Run<'a> {
         let devices = options.places.open(net.towers.len())?;
         let network = Network::new(&net, &devices, spec.train.batch, training.kept.seed)?;
         for data in sets.all() {
-            evaluate::check_data(&network, data)
+            evaluate::check_data(network.net(), data)
                 .with_context(|| escaped(data.folder()).to_string())?;
         }
         let mean = match &resumed {

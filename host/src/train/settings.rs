@@ -80,7 +80,8 @@ pub struct Settings {
     /// [default: none]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub norms_every: Option<u64>,
-    /// Begins with these weights: a checkpoint or an exported file
+    /// Begins with these weights: a checkpoint, a run directory for its newest, or an exported file. Layers go by their
+    /// names; one that is not in it, or the last if it has other classes, starts fresh
     #[arg(long, value_name = "FILE.safetensors")]
     #[serde(serialize_with = "paths::optional_path")]
     pub init_from: Option<PathBuf>,

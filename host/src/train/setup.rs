@@ -17,9 +17,8 @@ use super::settings::Settings;
 use crate::data::sampler::Cursor;
 use crate::device::Device;
 use crate::formats::checkpoint::{Checkpoint, Folder};
-use crate::formats::tensors::File;
+use crate::formats::first_weights;
 use crate::formats::training::{TrainingState, set_identity};
-use crate::formats::{pytorch, state};
 use crate::metrics::log::{self, Line, Log};
 use crate::net::Network;
 use crate::net::spec::{Spec, Train};
@@ -191,14 +190,8 @@ pub fn begin(options: &Settings, network: &Network, data: &Dataset) -> Result<Ve
     })?;
     network.initialise();
     if let Some(path) = &options.init_from {
-        let file = File::open(path)?;
-        match file.text("format") {
-            Ok(_) => drop(state::restore(
-                network,
-                &Checkpoint::open(path)?.tensors,
-                false,
-            )?),
-            Err(_) => pytorch::import(network, &file)?,
+        for line in first_weights::set(network, path)? {
+            console::note!("{}: {line}", escaped(path));
         }
     }
     network.set_mean(mean);
