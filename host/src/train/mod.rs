@@ -4,6 +4,7 @@ pub mod best;
 pub mod config;
 pub mod events;
 mod lock;
+pub mod machine;
 pub mod observers;
 pub mod report;
 pub mod run;

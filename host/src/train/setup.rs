@@ -11,6 +11,7 @@ use super::best::Validations;
 use super::config::Config;
 use super::events::Observers;
 use super::lock::RunLock;
+use super::machine::Machine;
 use super::observers::display::Display;
 use super::observers::pictures::Pictures;
 use super::settings::Settings;
@@ -222,6 +223,7 @@ pub fn config(
         program: concat!("host ", env!("CARGO_PKG_VERSION")).into(),
         classes: training.classes.len(),
         settings,
+        machine: Some(Machine::this(devices)),
         net: spec.to_table(),
     })
 }
