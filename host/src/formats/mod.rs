@@ -3,5 +3,6 @@
 pub mod checkpoint;
 pub mod pytorch;
 pub mod state;
+pub mod tensorboard;
 pub mod tensors;
 pub mod training;

@@ -11,6 +11,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::observers::tensorboard::Detail;
 use crate::data::sampler::Order;
 use crate::data::views::Augment;
 use crate::device::Places;
@@ -76,6 +77,9 @@ pub struct Settings {
     /// Keeps the last N checkpoints and the one with the lowest validation error [default: all]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub keep: Option<usize>,
+    /// Writes event files for TensorBoard into the run's folder `tensorboard`
+    #[arg(long, value_name = "DETAIL", value_enum, num_args = 0..=1, default_missing_value = "scalars")]
+    pub tensorboard: Option<Detail>,
     /// Begins with these weights: a checkpoint or an exported file
     #[arg(long, value_name = "FILE.safetensors")]
     #[serde(serialize_with = "paths::optional_path")]
