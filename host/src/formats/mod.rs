@@ -4,5 +4,6 @@ pub mod checkpoint;
 pub mod first_weights;
 pub mod pytorch;
 pub mod state;
+pub mod tensorboard;
 pub mod tensors;
 pub mod training;

@@ -24,7 +24,8 @@ pub fn write(path: &Path, weights: &[f32], shape: &[usize], towers: usize) -> Re
     write_png(path, &draw(weights, shape, towers)?)
 }
 
-fn draw(weights: &[f32], shape: &[usize], towers: usize) -> Result<RgbImage> {
+/// Draws them.
+pub fn draw(weights: &[f32], shape: &[usize], towers: usize) -> Result<RgbImage> {
     let &[maps, 3, side, width] = shape else {
         bail!("filters of shape {shape:?} cannot be shown: only such as read RGB images can");
     };

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use console::escaped;
 use serde::{Deserialize, Serialize};
 
+use super::machine::Machine;
 use super::settings::Settings;
 use crate::atomic;
 use crate::net::spec::{Spec, from_value, parse_toml};
@@ -25,6 +26,8 @@ pub struct Config {
     /// The options, with what is in force where none was given; a path that is not UTF-8 is written with escapes.
     #[serde(flatten)]
     pub settings: Settings,
+    /// What the run was last computed on; earlier versions did not write it.
+    pub machine: Option<Machine>,
     /// The network.
     pub net: toml::Table,
 }
@@ -76,6 +79,7 @@ mod tests {
                 steps: Some(20),
                 ..Settings::default()
             },
+            machine: Some(Machine::this(&[])),
             net: Spec::load("paper", &["train.lr=0.02".into()])
                 .unwrap()
                 .to_table(),

@@ -5,6 +5,7 @@ pub mod config;
 pub mod events;
 mod flat_start;
 mod lock;
+pub mod machine;
 pub mod observers;
 pub mod report;
 pub mod run;

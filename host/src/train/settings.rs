@@ -11,6 +11,7 @@ use clap::Args;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::observers::tensorboard::Detail;
 use crate::data::sampler::Order;
 use crate::data::views::Augment;
 use crate::device::Places;
@@ -80,6 +81,9 @@ pub struct Settings {
     /// [default: none]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub norms_every: Option<u64>,
+    /// Writes event files for TensorBoard into the run's folder `tensorboard`
+    #[arg(long, value_name = "DETAIL", value_enum, num_args = 0..=1, default_missing_value = "scalars")]
+    pub tensorboard: Option<Detail>,
     /// Begins with these weights: a checkpoint, a run directory for its newest, or an exported file. Layers go by their
     /// names; one that is not in it, or the last if it has other classes, starts fresh
     #[arg(long, value_name = "FILE.safetensors")]

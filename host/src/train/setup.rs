@@ -9,10 +9,12 @@ use dataset_pack::Dataset;
 
 use super::best::Validations;
 use super::config::Config;
-use super::events::Observers;
+use super::events::{Observer, Observers};
 use super::lock::RunLock;
+use super::machine::Machine;
 use super::observers::display::Display;
 use super::observers::pictures::Pictures;
+use super::observers::tensorboard::{Detail, TensorBoard};
 use super::settings::Settings;
 use crate::data::sampler::Cursor;
 use crate::device::Device;
@@ -215,6 +217,7 @@ pub fn config(
         program: concat!("host ", env!("CARGO_PKG_VERSION")).into(),
         classes: training.classes.len(),
         settings,
+        machine: Some(Machine::this(devices)),
         net: spec.to_table(),
     })
 }
@@ -259,9 +262,12 @@ pub fn open_log(options: &Settings, resumed: Option<&Checkpoint>) -> Result<(Log
 pub fn observers(options: &Settings, log: Log) -> Observers {
     let out = options.out.clone();
     // What is written down can be shown to have happened; the pictures are of what has been written down.
-    Observers::new(vec![
-        Box::new(log),
-        Box::<Display>::default(),
-        Box::new(Pictures { out }),
-    ])
+    let mut all: Vec<Box<dyn Observer>> = vec![Box::new(log), Box::<Display>::default()];
+    // A run that has begun to write for TensorBoard goes on with it.
+    let begun = || out.join("tensorboard").is_dir().then_some(Detail::Scalars);
+    if let Some(detail) = options.tensorboard.or_else(begun) {
+        all.push(Box::new(TensorBoard::new(&out, detail)));
+    }
+    all.push(Box::new(Pictures { out }));
+    Observers::new(all)
 }

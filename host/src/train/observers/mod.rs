@@ -3,3 +3,4 @@
 pub mod display;
 pub mod log;
 pub mod pictures;
+pub mod tensorboard;
