@@ -7,7 +7,14 @@ pub struct Entry {
     /// Bytes of each parameter.
     pub sizes: Vec<usize>,
     /// `.maxntid`, if it is there.
-    pub most_threads: Option<u32>,
+    most_threads: Option<u32>,
+}
+
+impl Entry {
+    /// The most threads that a block may have.
+    pub fn most_threads(&self) -> u32 {
+        self.most_threads.unwrap_or(1024).min(1024)
+    }
 }
 
 /// `8.7` of `.version 8.7`, times ten.

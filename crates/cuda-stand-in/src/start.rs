@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
+use crate::occupancy::MULTIPROCESSORS;
 use crate::queue;
 use crate::settings::SETTINGS;
 use crate::state::*;
@@ -95,7 +96,7 @@ fn device_attribute(attribute: c_uint) -> Option<c_int> {
         10 => 32,
         12 | 82 => 64 << 10,
         // Multiprocessors, and what each has at most of threads, shared memory, blocks.
-        16 => 132,
+        16 => MULTIPROCESSORS as c_int,
         39 => 2048,
         81 => 228 << 10,
         106 => 32,

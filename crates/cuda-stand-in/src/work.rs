@@ -290,7 +290,7 @@ unsafe extern "C" fn cuFuncGetAttribute(
     call("cuFuncGetAttribute", |state, _| {
         let found = function_of(state, function)?;
         let answer = match attribute {
-            MAX_THREADS => found.entry.most_threads.unwrap_or(1024).min(1024),
+            MAX_THREADS => found.entry.most_threads(),
             // Of static shared memory and registers only the compiler knows.
             SHARED..MAX_DYNAMIC_SHARED => 0,
             MAX_DYNAMIC_SHARED => found.shared,
@@ -314,7 +314,7 @@ impl Launch {
     fn fits(&self, function: &Function) -> bool {
         let (grid, block) = (self.grid, self.block);
         let threads = block.iter().map(|&n| u64::from(n)).product::<u64>();
-        let most = function.entry.most_threads.unwrap_or(1024).min(1024);
+        let most = function.entry.most_threads();
         let sizes = grid.iter().chain(&block).all(|&n| n > 0);
         let limits = grid[0] < 1 << 31 && grid[1] < 1 << 16 && grid[2] < 1 << 16 && block[2] <= 64;
         sizes && limits && threads <= u64::from(most) && self.shared <= function.shared

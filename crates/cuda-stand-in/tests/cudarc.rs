@@ -82,6 +82,34 @@ fn two_streams_of(context: &Arc<CudaContext>) -> Result<(), DriverError> {
 }
 
 #[test]
+fn occupancy_follows_from_threads_and_shared_memory() {
+    run("occupied", "");
+}
+
+#[test]
+#[ignore = "run by occupancy_follows_from_threads_and_shared_memory"]
+fn occupied() {
+    let context = CudaContext::new(0).expect("a context");
+    let module = context.load_module(Ptx::from_src(PTX)).expect("a module");
+    let function = module.load_function("scale").expect("a function");
+    let blocks = |threads, shared| {
+        function.occupancy_max_active_blocks_per_multiprocessor(threads, shared, None)
+    };
+    // 2048 threads, 32 blocks, 228 KiB of which each block takes 1 KiB more.
+    assert_eq!(blocks(256, 0), Ok(8));
+    assert_eq!(blocks(33, 0), Ok(32));
+    assert_eq!(blocks(256, 100 << 10), Ok(2));
+    assert!(blocks(1025, 0).is_err());
+    let room = function.occupancy_available_dynamic_smem_per_block(2, 256);
+    assert_eq!(room, Ok(113 << 10));
+    extern "C" fn none(_: i32) -> usize {
+        0
+    }
+    let best = function.occupancy_max_potential_block_size(none, 0, 512, None);
+    assert_eq!(best, Ok((132 * 4, 512)));
+}
+
+#[test]
 fn what_cannot_be_had_is_an_error() {
     run("refused", "devices=1 memory=4096");
 }
