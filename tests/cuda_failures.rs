@@ -163,6 +163,22 @@ fn a_lost_device_ends_the_run() {
     assert!(done.ok().out.contains("steps        5"));
 }
 
+/// A kernel goes wrong when it runs, long after it was queued without an error.
+#[test]
+fn a_fault_in_a_kernel_ends_the_run() {
+    for (i, order) in ["", "schedule=1", "schedule=2"].iter().enumerate() {
+        let out = format!("fault-{i}");
+        let (done, calls) = resumed(&out, &format!("fault=sgd_update:20:700 {order}"));
+        done.fails(&[
+            "GPU",
+            "CUDA_ERROR_ILLEGAL_ADDRESS",
+            "an illegal memory access was encountered",
+        ]);
+        assert_nothing_left(&calls);
+        assert_checkpoints_intact(&out);
+    }
+}
+
 #[test]
 fn a_failed_launch_names_kernel_grid_and_gpu() {
     let (done, _) = resumed("named", "fail=cuLaunchKernel:200:1");

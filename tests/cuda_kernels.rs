@@ -35,6 +35,34 @@ fn the_cpu_computes_every_kernel_alike_on_one_thread_and_several() {
         .collect();
     assert!(names.len() >= 28, "{names:?}");
     assert!(cases.iter().all(|case| case["different"] == 0));
+    let of = |kernel: &str| -> BTreeSet<&str> {
+        let own = cases.iter().filter(|case| case["kernel"] == kernel);
+        own.filter_map(|case| case["shape"].as_str()).collect()
+    };
+    // The padding of the last layer, the gradient to images that nobody asks for, and special values.
+    assert!(
+        of("constant_fill").contains("20 of 32"),
+        "{:?}",
+        of("constant_fill")
+    );
+    let first = |shape: &&str| shape.starts_with("3x224x224");
+    assert!(of("convolution_forward").iter().any(first));
+    assert!(!of("convolution_input_gradient").iter().any(first));
+    assert!(
+        of("sum_parts")
+            .iter()
+            .any(|shape| shape.starts_with("1 parts"))
+    );
+    let special = |shape: &&str| shape.ends_with("special values");
+    let without: Vec<_> = names
+        .iter()
+        .filter(|name| !of(name).iter().any(special))
+        .collect();
+    assert_eq!(
+        without,
+        [&"constant_fill", &"gaussian_fill"],
+        "they read no floats"
+    );
     assert!(cases.iter().any(|case| case["flops"].as_f64() > Some(1e6)));
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod data;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,7 +26,7 @@ pub struct Case {
     queue: Queue,
 }
 
-type Queue = Box<dyn Fn(&dyn Stream, &[Buffer<u8>])>;
+type Queue = Rc<dyn Fn(&dyn Stream, &[Buffer<u8>])>;
 
 /// Cases in the making.
 #[derive(Default)]
@@ -53,7 +54,7 @@ impl Cases {
             shape: shape.to_string(),
             tensors: tensors.into(),
             flops: 0.0,
-            queue: Box::new(queue),
+            queue: Rc::new(queue),
         });
         let last = self.0.len() - 1;
         &mut self.0[last]
@@ -104,7 +105,30 @@ pub struct Comparison {
     pub seconds: Option<f64>,
 }
 
+/// Whether two devices' words are the same result: of numbers the bits, of what is no number that it is none, as
+/// devices have NaNs of their own. What was not written is no result.
+fn same(a: u32, b: u32) -> bool {
+    let is_nan = |word| f32::from_bits(word).is_nan() && word != u32::MAX;
+    a == b || is_nan(a) && is_nan(b)
+}
+
 impl Case {
+    /// The same on floats with special values among them; `None` where it reads no floats.
+    pub fn with_special_values(&self) -> Option<Case> {
+        let reads = |tensor: &Tensor| tensor.floats && tensor.given;
+        self.tensors.iter().any(reads).then(|| Case {
+            kernel: self.kernel,
+            shape: format!("{}, special values", self.shape),
+            tensors: self
+                .tensors
+                .iter()
+                .map(Tensor::with_special_values)
+                .collect(),
+            flops: self.flops,
+            queue: self.queue.clone(),
+        })
+    }
+
     /// Bytes that must be read or written at least.
     pub fn bytes(&self) -> usize {
         let times = |tensor: &Tensor| if tensor.result && tensor.given { 2 } else { 1 };
@@ -136,7 +160,7 @@ impl Case {
                 continue;
             }
             for (i, (a, b)) in words(a).into_iter().zip(words(b)).enumerate() {
-                if a != b {
+                if !same(a, b) {
                     outcome.different += 1;
                     outcome.first.get_or_insert((tensor, i, [a, b]));
                 }

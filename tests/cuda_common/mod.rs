@@ -19,7 +19,8 @@ use crate::common::{Done, path, run, train_tiny};
 pub fn with_gpus<'a>(command: &'a mut Command, settings: &str) -> &'a mut Command {
     command
         .env("ALEXNET_LIBCUDA", stand_in())
-        .env("CUDA_STAND_IN", settings)
+        // `host` ends its arguments, so that they can be counted.
+        .env("CUDA_STAND_IN", format!("terminated=yes {settings}"))
 }
 
 /// One call of the driver.

@@ -2,11 +2,19 @@
 //!
 //! | module | what |
 //! |---|---|
-//! | `state` | devices, contexts and all that lives in them; settings; the log |
+//! | `settings` | what the environment says; the log |
+//! | `state` | devices, contexts and all that lives in them; how a call goes |
+//! | `queue` | the work of streams, in order and beside each other |
 //! | `ptx` | what the PTX says about a kernel |
-//! | `memory`, `work`, `start` | the driver's functions: memory and copies; streams, events, launches; the rest |
+//! | `start`, `module`, `memory`, `work`, `occupancy` | the driver's functions: devices and contexts; modules; memory and copies; streams, events, launches; how many blocks fit |
 
 mod memory;
+mod module;
+mod occupancy;
+mod ptx;
+mod queue;
+mod random;
+mod settings;
 mod start;
 mod state;
 mod work;

@@ -1,10 +1,12 @@
-//! The driver, its devices, contexts and modules.
+//! The driver, its devices and contexts; errors in words.
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
-use ptx_reader::Module;
-
+use crate::occupancy::MULTIPROCESSORS;
+use crate::queue;
+use crate::settings::SETTINGS;
 use crate::state::*;
+use crate::work::MOST_SHARED;
 
 #[unsafe(no_mangle)]
 extern "C" fn cuInit(_flags: c_uint) -> Code {
@@ -73,13 +75,52 @@ unsafe extern "C" fn cuDeviceGetAttribute(
 ) -> Code {
     call("cuDeviceGetAttribute", |_, _| {
         known(device)?;
-        let answer = match attribute {
-            75 => SETTINGS.capability.0,
-            76 => SETTINGS.capability.1,
-            _ => return Err(INVALID_VALUE),
-        };
+        let answer = device_attribute(attribute).ok_or(INVALID_VALUE)?;
         // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *value = answer };
+        Ok(())
+    })
+}
+
+/// What a GPU of compute capability 9.0 has, of what programs ask for.
+fn device_attribute(attribute: c_uint) -> Option<c_int> {
+    Some(match attribute {
+        // Threads of a block, blocks of a grid.
+        1..=3 => 1024,
+        4 => 64,
+        5 => c_int::MAX,
+        6 | 7 => 65535,
+        // Shared memory of a block, constant memory, threads of a warp, registers of a block.
+        8 => 48 << 10,
+        9 => 64 << 10,
+        10 => 32,
+        12 | 82 => 64 << 10,
+        // Multiprocessors, and what each has at most of threads, shared memory, blocks.
+        16 => MULTIPROCESSORS as c_int,
+        39 => 2048,
+        81 => 228 << 10,
+        106 => 32,
+        97 => MOST_SHARED as c_int,
+        // Copies beside kernels, kernels beside each other, one address space with the host, streams with priorities.
+        15 | 31 | 41 | 78 => 1,
+        40 => 2,
+        75 => SETTINGS.capability.0,
+        76 => SETTINGS.capability.1,
+        // Memory in the order of streams.
+        115 => 1,
+        // Not integrated, no time limit, nothing managed, no cooperative launches.
+        17 | 18 | 83 | 89 | 95 => 0,
+        _ => return None,
+    })
+}
+
+/// Its number, for want of anything better.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuDeviceGetUuid_v2(uuid: *mut [u8; 16], device: c_int) -> Code {
+    call("cuDeviceGetUuid_v2", |_, _| {
+        let number = known(device)? as u128;
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
+        unsafe { *uuid = number.to_be_bytes() };
         Ok(())
     })
 }
@@ -144,6 +185,43 @@ extern "C" fn cuCtxSetCurrent(context: *mut c_void) -> Code {
 }
 
 #[unsafe(no_mangle)]
+unsafe extern "C" fn cuCtxGetCurrent(current: *mut *mut c_void) -> Code {
+    call("cuCtxGetCurrent", |_, _| {
+        let found = CURRENT.get().map_or(std::ptr::null_mut(), context);
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
+        unsafe { *current = found };
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuCtxGetDevice(device: *mut c_int) -> Code {
+    call("cuCtxGetDevice", |_, _| {
+        // SAFETY: the caller gives room for the answer, as CUDA asks.
+        unsafe { *device = current()? as c_int };
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
+extern "C" fn cuCtxSynchronize() -> Code {
+    call("cuCtxSynchronize", |_, _| {
+        Ok(Rest::wait(queue::ends(Some(current()?))))
+    })
+}
+
+/// The lowest priority of a stream, and the highest, which is the lower number.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuCtxGetStreamPriorityRange(least: *mut c_int, greatest: *mut c_int) -> Code {
+    call("cuCtxGetStreamPriorityRange", |_, _| {
+        current()?;
+        // SAFETY: the caller gives room for the answers, as CUDA asks.
+        unsafe { (*least, *greatest) = (0, -5) };
+        Ok(())
+    })
+}
+
+#[unsafe(no_mangle)]
 unsafe extern "C" fn cuDeviceCanAccessPeer(can: *mut c_int, device: c_int, peer: c_int) -> Code {
     call("cuDeviceCanAccessPeer", |_, _| {
         let (device, peer) = (known(device)?, known(peer)?);
@@ -168,127 +246,72 @@ extern "C" fn cuCtxEnablePeerAccess(context: *mut c_void, flags: c_uint) -> Code
     })
 }
 
-const ERROR_LOG: c_uint = 5;
-
-/// Bytes that a log has at least.
-const LEAST_LOG: usize = 256;
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn cuModuleLoadDataEx(
-    module: *mut *mut c_void,
-    image: *const c_char,
-    count: c_uint,
-    options: *const c_uint,
-    values: *const *mut c_void,
-) -> Code {
-    call("cuModuleLoadDataEx", |state, fields| {
-        let device = current()?;
-        // SAFETY: the caller gives a text that ends with a zero.
-        let text = unsafe { CStr::from_ptr(image) }
-            .to_str()
-            .map_err(|_| INVALID_VALUE)?;
-        let say = |line: &str| {
-            for i in 0..count as usize {
-                // SAFETY: the caller gives `count` options and as many values.
-                if unsafe { *options.add(i) } == ERROR_LOG {
-                    // SAFETY: as for the options.
-                    let log = unsafe { *values.add(i) }.cast::<u8>();
-                    let length = line.len().min(LEAST_LOG - 1);
-                    // SAFETY: the log that the host gives is no shorter.
-                    unsafe { log.copy_from_nonoverlapping(line.as_ptr(), length) };
-                    // SAFETY: the same.
-                    unsafe { log.add(length).write(0) };
-                }
-            }
-        };
-        let ptx = Module::parse(text).map_err(|error| {
-            say(&error.to_string());
-            INVALID_PTX
-        })?;
-        // CUDA 12.4 knows PTX 8.4, and so on; good enough for tests.
-        let newest = (SETTINGS.driver / 1000 - 4) * 10 + SETTINGS.driver % 1000 / 10;
-        if (ptx.version.0 * 10 + ptx.version.1) as i32 > newest {
-            say("ptxas fatal : Unsupported .version");
-            return Err(UNSUPPORTED_PTX_VERSION);
-        }
-        let (major, minor) = SETTINGS.capability;
-        if ptx.compute_capability().ok_or(INVALID_PTX)? as i32 > major * 10 + minor {
-            return Err(NO_BINARY_FOR_GPU);
-        }
-        let handle = state.handle();
-        note(fields, "module", handle);
-        note(fields, "kernels", ptx.entries().count());
-        state.modules.insert(handle, (device, ptx));
-        // SAFETY: the caller gives room for the answer, as CUDA asks.
-        unsafe { *module = std::ptr::without_provenance_mut(handle as usize) };
-        Ok(())
-    })
-}
-
-#[unsafe(no_mangle)]
-extern "C" fn cuModuleUnload(module: *mut c_void) -> Code {
-    call("cuModuleUnload", |state, _| {
-        let module = module.addr() as u64;
-        state
-            .functions
-            .retain(|_, function| function.module != module);
-        state
-            .modules
-            .remove(&module)
-            .map(drop)
-            .ok_or(INVALID_HANDLE)
-    })
-}
-
-#[unsafe(no_mangle)]
-unsafe extern "C" fn cuModuleGetFunction(
-    function: *mut *mut c_void,
-    module: *mut c_void,
-    name: *const c_char,
-) -> Code {
-    call("cuModuleGetFunction", |state, fields| {
-        let module = module.addr() as u64;
-        // SAFETY: the caller gives a name that ends with a zero.
-        let name = unsafe { CStr::from_ptr(name) }
-            .to_string_lossy()
-            .into_owned();
-        note(fields, "kernel", format!("{name:?}"));
-        let (device, ptx) = state.modules.get(&module).ok_or(INVALID_HANDLE)?;
-        let entry = ptx.entry(&name).ok_or(NOT_FOUND)?;
-        let found = Function {
-            module,
-            device: *device,
-            entry: entry.clone(),
-            shared: 48 << 10,
-        };
-        let handle = state.handle();
-        state.functions.insert(handle, found);
-        // SAFETY: the caller gives room for the answer, as CUDA asks.
-        unsafe { *function = std::ptr::without_provenance_mut(handle as usize) };
-        Ok(())
-    })
-}
-
 /// Names and texts of the errors that tests look for.
-const ERRORS: [(Code, &CStr, &CStr); 7] = [
+const ERRORS: [(Code, &CStr, &CStr); 21] = [
     (1, c"CUDA_ERROR_INVALID_VALUE", c"invalid argument"),
     (2, c"CUDA_ERROR_OUT_OF_MEMORY", c"out of memory"),
+    (3, c"CUDA_ERROR_NOT_INITIALIZED", c"initialization error"),
     (101, c"CUDA_ERROR_INVALID_DEVICE", c"invalid device ordinal"),
+    (
+        200,
+        c"CUDA_ERROR_INVALID_IMAGE",
+        c"device kernel image is invalid",
+    ),
+    (
+        201,
+        c"CUDA_ERROR_INVALID_CONTEXT",
+        c"invalid device context",
+    ),
+    (
+        209,
+        c"CUDA_ERROR_NO_BINARY_FOR_GPU",
+        c"no kernel image is available for execution on the device",
+    ),
+    (
+        218,
+        c"CUDA_ERROR_INVALID_PTX",
+        c"a PTX JIT compilation failed",
+    ),
     (
         222,
         c"CUDA_ERROR_UNSUPPORTED_PTX_VERSION",
         c"the provided PTX was compiled with an unsupported toolchain.",
     ),
+    (301, c"CUDA_ERROR_FILE_NOT_FOUND", c"file not found"),
+    (
+        400,
+        c"CUDA_ERROR_INVALID_HANDLE",
+        c"invalid resource handle",
+    ),
+    (500, c"CUDA_ERROR_NOT_FOUND", c"named symbol not found"),
+    (600, c"CUDA_ERROR_NOT_READY", c"device not ready"),
     (
         700,
         c"CUDA_ERROR_ILLEGAL_ADDRESS",
         c"an illegal memory access was encountered",
     ),
     (
+        701,
+        c"CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES",
+        c"too many resources requested for launch",
+    ),
+    (
+        704,
+        c"CUDA_ERROR_PEER_ACCESS_ALREADY_ENABLED",
+        c"peer access is already enabled",
+    ),
+    (
+        715,
+        c"CUDA_ERROR_ILLEGAL_INSTRUCTION",
+        c"an illegal instruction was encountered",
+    ),
+    (716, c"CUDA_ERROR_MISALIGNED_ADDRESS", c"misaligned address"),
+    (
         719,
         c"CUDA_ERROR_LAUNCH_FAILED",
         c"unspecified launch failure",
     ),
+    (801, c"CUDA_ERROR_NOT_SUPPORTED", c"operation not supported"),
     (999, c"CUDA_ERROR_UNKNOWN", c"unknown error"),
 ];
 

@@ -15,7 +15,7 @@ fn with_gpus(test: &str, settings: &str) {
     let output = Command::new(&this)
         .args(["--exact", test, "--ignored"])
         .env(libcuda_loader::VARIABLE, common::stand_in())
-        .env("CUDA_STAND_IN", settings)
+        .env("CUDA_STAND_IN", format!("terminated=yes {settings}"))
         .output()
         .expect("this test runs again");
     let text = String::from_utf8_lossy(&output.stdout);
@@ -41,9 +41,19 @@ fn numbers(seed: u32, len: usize) -> Vec<u32> {
         .collect()
 }
 
+/// Settings under which what the program left unordered runs in any order: on the streams' own threads, and as
+/// `schedule` has it.
+fn schedules(settings: &str, seeds: u64) -> impl Iterator<Item = String> {
+    let seeded = (0..seeds).map(|seed| format!("schedule={seed}"));
+    let all = ["".to_owned()].into_iter().chain(seeded);
+    all.map(move |order| format!("{settings} {order}"))
+}
+
 #[test]
 fn uploads_come_back() {
-    with_gpus("up_and_down", "");
+    for settings in schedules("", 3) {
+        with_gpus("up_and_down", &settings);
+    }
 }
 
 #[test]
@@ -78,7 +88,9 @@ fn up_and_down() {
 #[test]
 fn copies_arrive_directly_and_through_the_host() {
     for settings in ["devices=3", "devices=3 peers=no"] {
-        with_gpus("from_gpu_to_gpu", settings);
+        for settings in schedules(settings, 10) {
+            with_gpus("from_gpu_to_gpu", &settings);
+        }
     }
 }
 

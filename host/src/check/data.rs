@@ -10,6 +10,40 @@ pub struct Tensor {
     pub result: bool,
     /// Whether the kernel reads it.
     pub given: bool,
+    /// Whether it holds floats of any value.
+    pub floats: bool,
+}
+
+/// What arithmetic treats in a way of its own.
+const SPECIAL: [f32; 8] = [
+    f32::NAN,
+    f32::INFINITY,
+    f32::NEG_INFINITY,
+    -0.0,
+    f32::MAX,
+    f32::MIN_POSITIVE,
+    // Denormal numbers: the smallest, and the largest below zero.
+    f32::from_bits(1),
+    f32::from_bits(0x807f_ffff),
+];
+
+/// One float in so many is special, so that not all of a product's sums are.
+const RARITY: u32 = 509;
+
+impl Tensor {
+    /// The same with a special value here and there, if it holds floats that the kernel reads.
+    pub fn with_special_values(&self) -> Tensor {
+        let mut bytes = self.bytes.clone();
+        if self.floats && self.given {
+            for (i, float) in bytes.as_chunks_mut().0.iter_mut().enumerate() {
+                let chosen = word(99, i);
+                if chosen.is_multiple_of(RARITY) {
+                    *float = SPECIAL[(chosen / RARITY % 8) as usize].to_le_bytes();
+                }
+            }
+        }
+        Tensor { bytes, ..*self }
+    }
 }
 
 /// 32 bits that look random, for number `i` of sequence `seed`.
@@ -26,17 +60,18 @@ fn input(bytes: Vec<u8>) -> Tensor {
         bytes,
         result: false,
         given: true,
+        floats: false,
     }
 }
 
 /// Floats in (−scale, scale).
 pub fn random(seed: u32, len: usize, scale: f32) -> Tensor {
     let float = |i| (word(seed, i) >> 8) as f32 * (2.0 / (1 << 24) as f32) - 1.0;
-    input(
-        (0..len)
-            .flat_map(|i| (scale * float(i)).to_le_bytes())
-            .collect(),
-    )
+    let bytes = (0..len).flat_map(|i| (scale * float(i)).to_le_bytes());
+    Tensor {
+        floats: true,
+        ..input(bytes.collect())
+    }
 }
 
 /// The same, and the kernel changes them.
@@ -85,5 +120,32 @@ pub fn unwritten(len: usize) -> Tensor {
         bytes: vec![0xff; 4 * len],
         result: true,
         given: false,
+        floats: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_special_value_comes_and_few_floats_are_special() {
+        let (plain, special) = (
+            random(1, 1 << 16, 1.0),
+            random(1, 1 << 16, 1.0).with_special_values(),
+        );
+        let changed: Vec<_> = (plain.bytes.chunks(4).zip(special.bytes.chunks(4)))
+            .filter(|(before, after)| before != after)
+            .map(|(_, after)| after)
+            .collect();
+        assert!((64..256).contains(&changed.len()), "{}", changed.len());
+        for value in SPECIAL {
+            assert!(changed.contains(&&value.to_le_bytes()[..]), "{value:e}");
+        }
+        let labels = below(1, 1 << 16, 9);
+        assert!(
+            labels.with_special_values().bytes == labels.bytes,
+            "no floats"
+        );
     }
 }

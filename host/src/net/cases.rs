@@ -1,6 +1,6 @@
 //! Every kernel, on the shapes of every layer of a network.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use anyhow::Result;
 use gpu_kernels::launch;
@@ -16,7 +16,8 @@ use crate::check::{Case, Cases};
 const NARROW: f64 = 0.1;
 
 /// The cases of one tower's layers for batches of `images`; where two layers make the same one it comes once. Kernels
-/// that none of them uses come on the shapes of a narrow preset.
+/// that none of them uses come on the shapes of a narrow preset. The smallest case of each kernel comes with special
+/// values as well.
 pub fn cases(net: &Net, images: usize) -> Result<Vec<Case>> {
     let mut cases = of_net(net, images);
     for (preset, _) in PRESETS {
@@ -26,7 +27,23 @@ pub fn cases(net: &Net, images: usize) -> Result<Vec<Case>> {
         others.retain(|case| !have.contains(case.kernel));
         cases.extend(others);
     }
+    let special = with_special_values(&cases);
+    cases.extend(special);
     Ok(cases)
+}
+
+fn with_special_values(cases: &[Case]) -> Vec<Case> {
+    let mut smallest: BTreeMap<&str, &Case> = BTreeMap::new();
+    for case in cases {
+        let known = smallest.entry(case.kernel).or_insert(case);
+        if case.bytes() < known.bytes() {
+            *known = case;
+        }
+    }
+    let smallest = smallest.values();
+    smallest
+        .filter_map(|case| case.with_special_values())
+        .collect()
 }
 
 fn of_net(net: &Net, images: usize) -> Vec<Case> {

@@ -50,14 +50,15 @@ impl Keys for Dropout {
             stream: 3,
             step: 4,
         };
+        let text = format!("{len}, probability {p}");
         let tensors = || [random(1, len, 1.0), unwritten(len)];
-        all.add("dropout_forward", len, tensors(), move |at| {
+        all.add("dropout_forward", &text, tensors(), move |at| {
             launch::dropout_forward(mask, at.read(0), at.write(1), at.target())
         });
-        all.add("dropout_backward", len, tensors(), move |at| {
+        all.add("dropout_backward", &text, tensors(), move |at| {
             launch::dropout_backward(mask, at.read(0), at.write(1), at.target())
         });
-        all.add("scale", len, tensors(), move |at| {
+        all.add("scale", &text, tensors(), move |at| {
             launch::scale(1.0 - p, at.read(0), at.write(1), at.target())
         });
     }

@@ -69,7 +69,10 @@ impl Keys for Lrn {
     fn cases(&self, site: &Site, all: &mut Cases) {
         let shape = self.shape(site);
         let len = shape.len();
-        let text = format!("{} channels of {}", shape.channels, shape.columns);
+        let text = format!(
+            "{} channels of {}, n {}, k {}, alpha {}, beta {}",
+            shape.channels, shape.columns, shape.size, shape.k, shape.alpha, shape.beta
+        );
         let tensors = [random(1, len, 9.0), unwritten(len)];
         all.add("lrn_forward", &text, tensors, move |at| {
             launch::lrn_forward(shape, at.read(0), at.write(1), at.target())

@@ -6,13 +6,15 @@ use crate::check::Cases;
 use crate::check::data::{changed, random, unwritten};
 use crate::net::shapes::ParameterSpec;
 
-/// Partial sums of split-K.
+/// Partial sums of split-K; a single one at other widths, or in other batches.
 pub fn parts(all: &mut Cases, len: usize, count: u32) {
-    let text = format!("{count} parts of {len}");
-    let tensors = [random(1, len * count as usize, 1.0), unwritten(len)];
-    all.add("sum_parts", text, tensors, move |at| {
-        launch::sum_parts(count, at.read(0), at.write(1), at.target())
-    });
+    for count in [count, 1] {
+        let text = format!("{count} parts of {len}");
+        let tensors = [random(1, len * count as usize, 1.0), unwritten(len)];
+        all.add("sum_parts", text, tensors, move |at| {
+            launch::sum_parts(count, at.read(0), at.write(1), at.target())
+        });
+    }
 }
 
 /// The gradient to a bias.
@@ -39,12 +41,13 @@ pub fn parameters(all: &mut Cases, p: &ParameterSpec) {
         seed: [1, 2],
         stream: 3,
     };
-    let text = format!("{rows}x{stride}");
+    let text = format!("{rows}x{stride}, {valid} in use, sigma {}", matrix.sigma);
     all.add("gaussian_fill", text, [unwritten(len)], move |at| {
         launch::gaussian_fill(matrix, at.write(0), at.target())
     });
     let tensors = [unwritten(p.padded_outputs())];
-    all.add("constant_fill", stride, tensors, move |at| {
+    let text = format!("{valid} of {stride}");
+    all.add("constant_fill", text, tensors, move |at| {
         launch::constant_fill(valid, 1.0, at.write(0), at.target())
     });
     let tensors = [
