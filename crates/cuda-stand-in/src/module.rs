@@ -120,7 +120,10 @@ fn load(state: &mut State, fields: &mut Fields, image: &[u8], log: &Log) -> Resu
     let text = std::str::from_utf8(image).map_err(|_| INVALID_IMAGE)?;
     let ptx = Module::parse(text).map_err(|error| {
         log.say(&error.to_string());
-        INVALID_PTX
+        match text.contains(".version") {
+            true => INVALID_PTX,
+            false => INVALID_IMAGE,
+        }
     })?;
     // CUDA 12.4 knows PTX 8.4, and so on; good enough for tests.
     let newest = (SETTINGS.driver / 1000 - 4) * 10 + SETTINGS.driver % 1000 / 10;

@@ -122,6 +122,8 @@ fn refused() {
     let context = CudaContext::new(0).expect("a context");
     let load = |text: &str| context.load_module(Ptx::from_src(text));
     assert_eq!(code(load("no PTX").expect_err("no module")), 200);
+    let cut = &PTX[..PTX.rfind('}').expect("a body")];
+    assert_eq!(code(load(cut).expect_err("cut PTX")), 218);
     let newer = PTX.replace("7.8", "9.9");
     assert_eq!(code(load(&newer).expect_err("newer PTX")), 222);
     let module = load(PTX).expect("a module");
