@@ -5,7 +5,8 @@ use clap::{Parser, Subcommand};
 use anyhow::Result;
 
 use crate::commands::{
-    Bench, CheckGradients, CheckKernels, Doctor, Export, Features, Filters, TestCrop, carry_out,
+    Bench, CheckGradients, CheckKernels, Doctor, Export, Features, Filters, ReportPage, TestCrop,
+    carry_out,
 };
 use crate::train::settings::Settings;
 
@@ -35,6 +36,7 @@ pub enum Command {
     Features(Features),
     Export(Export),
     Filters(Filters),
+    Report(ReportPage),
     CheckGradients(CheckGradients),
     CheckKernels(CheckKernels),
     Bench(Bench),
@@ -51,6 +53,7 @@ impl Cli {
             Command::Features(options) => carry_out(options, json),
             Command::Export(options) => carry_out(options, json),
             Command::Filters(options) => carry_out(options, json),
+            Command::Report(options) => carry_out(options, json),
             Command::CheckGradients(options) => carry_out(options, json),
             Command::CheckKernels(options) => carry_out(options, json),
             Command::Bench(options) => carry_out(options, json),

@@ -7,6 +7,7 @@ mod doctor;
 mod export;
 mod features;
 mod filters;
+mod report;
 mod test_crop;
 mod train;
 
@@ -24,6 +25,7 @@ pub use doctor::Doctor;
 pub use export::Export;
 pub use features::Features;
 pub use filters::Filters;
+pub use report::ReportPage;
 pub use test_crop::TestCrop;
 
 /// A command: its options, which can be carried out.
