@@ -45,10 +45,16 @@ const HOST: Layers = &[
         ],
     ),
     (
+        "report",
+        &[
+            "data", "evaluate", "formats", "metrics", "model", "net", "picture", "train",
+        ],
+    ),
+    (
         "commands",
         &[
             "atomic", "check", "data", "device", "evaluate", "formats", "metrics", "model", "net",
-            "paths", "picture", "train",
+            "paths", "picture", "report", "train",
         ],
     ),
     ("cli", &["commands", "train"]),

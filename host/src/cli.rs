@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::commands::{
     Bench, CheckGradients, CheckKernels, Diagnose, Doctor, Export, Features, Filters, Nets,
-    TestCrop, carry_out,
+    ReportPage, TestCrop, carry_out,
 };
 use crate::train::settings::Settings;
 
@@ -36,6 +36,7 @@ pub enum Command {
     Features(Features),
     Export(Export),
     Filters(Filters),
+    Report(ReportPage),
     CheckGradients(CheckGradients),
     CheckKernels(CheckKernels),
     Bench(Bench),
@@ -54,6 +55,7 @@ impl Cli {
             Command::Features(options) => carry_out(options, json),
             Command::Export(options) => carry_out(options, json),
             Command::Filters(options) => carry_out(options, json),
+            Command::Report(options) => carry_out(options, json),
             Command::CheckGradients(options) => carry_out(options, json),
             Command::CheckKernels(options) => carry_out(options, json),
             Command::Bench(options) => carry_out(options, json),

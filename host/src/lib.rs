@@ -16,6 +16,7 @@
 //! | [`formats`] | its numbers in files: checkpoints, PyTorch's names and shapes |
 //! | [`model`] | a trained network on its devices |
 //! | [`train`] | settings, the training loop, who is told of it |
+//! | [`report`] | runs as an HTML page |
 //! | [`commands`], [`cli`] | the commands: options, what they do, reports |
 
 pub mod atomic;
@@ -31,5 +32,6 @@ pub mod model;
 pub mod net;
 pub mod paths;
 pub mod picture;
+pub mod report;
 pub mod schedule;
 pub mod train;

@@ -9,6 +9,7 @@ mod export;
 mod features;
 mod filters;
 mod nets;
+mod report;
 mod test_crop;
 mod train;
 
@@ -28,6 +29,7 @@ pub use export::Export;
 pub use features::Features;
 pub use filters::Filters;
 pub use nets::Nets;
+pub use report::ReportPage;
 pub use test_crop::TestCrop;
 
 /// A command: its options, which can be carried out.

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -115,6 +115,20 @@ pub fn read(path: &Path) -> Result<Vec<Line>> {
         serde_json::from_str(&text).with_context(|| format!("{}: line {}", escaped(path), i + 1))
     };
     lines.map(read).collect()
+}
+
+/// All whole lines of a file that somebody may be writing, none if it is not there yet.
+pub fn read_so_far(path: &Path) -> Result<Vec<Line>> {
+    let name = || escaped(path).to_string();
+    let text = match std::fs::read_to_string(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        text => text.with_context(name)?,
+    };
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let read = |(i, line): (usize, &str)| {
+        serde_json::from_str(line).with_context(|| format!("{}: line {}", escaped(path), i + 1))
+    };
+    whole.lines().enumerate().map(read).collect()
 }
 
 /// The mean of the last so many values.
