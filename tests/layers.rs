@@ -47,8 +47,8 @@ const HOST: Layers = &[
     (
         "commands",
         &[
-            "check", "data", "device", "evaluate", "formats", "metrics", "model", "net", "paths",
-            "picture", "train",
+            "atomic", "check", "data", "device", "evaluate", "formats", "metrics", "model", "net",
+            "paths", "picture", "train",
         ],
     ),
     ("cli", &["commands", "train"]),

@@ -3,10 +3,12 @@
 mod bench;
 mod check_gradients;
 mod check_kernels;
+mod completions;
 mod doctor;
 mod export;
 mod features;
 mod filters;
+mod man;
 mod test_crop;
 mod train;
 
@@ -20,10 +22,12 @@ use simt_executor::InstructionSet;
 pub use bench::Bench;
 pub use check_gradients::CheckGradients;
 pub use check_kernels::CheckKernels;
+pub use completions::Completions;
 pub use doctor::Doctor;
 pub use export::Export;
 pub use features::Features;
 pub use filters::Filters;
+pub use man::ManPages;
 pub use test_crop::TestCrop;
 
 /// A command: its options, which can be carried out.
@@ -38,6 +42,14 @@ pub trait Run {
     fn verdict(_: &Self::Report) -> Result<()> {
         Ok(())
     }
+}
+
+/// A command that is about the program itself, and so needs its definition, which stands above the commands.
+pub struct Describe<'a, C> {
+    /// The command's options.
+    pub options: &'a C,
+    /// The whole command line.
+    pub program: clap::Command,
 }
 
 /// Carries a command out and prints its report.
