@@ -1,12 +1,12 @@
 //! The command line.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use anyhow::Result;
 
 use crate::commands::{
-    Bench, CheckGradients, CheckKernels, Diagnose, Doctor, Export, Features, Filters, Nets,
-    ReportPage, TestCrop, carry_out,
+    Bench, CheckGradients, CheckKernels, Completions, Describe, Diagnose, Doctor, Export, Features,
+    Filters, ManPages, Nets, ReportPage, TestCrop, carry_out,
 };
 use crate::train::settings::Settings;
 
@@ -43,6 +43,8 @@ pub enum Command {
     Nets(Nets),
     Diagnose(Diagnose),
     Doctor(Doctor),
+    Completions(Completions),
+    Man(ManPages),
 }
 
 impl Cli {
@@ -62,14 +64,23 @@ impl Cli {
             Command::Nets(options) => carry_out(options, json),
             Command::Diagnose(options) => carry_out(options, json),
             Command::Doctor(options) => carry_out(options, json),
+            Command::Completions(options) => carry_out(&describe(options), json),
+            Command::Man(options) => carry_out(&describe(options), json),
         }
     }
 }
 
+fn describe<C>(options: &C) -> Describe<'_, C> {
+    let program = Cli::command();
+    Describe { options, program }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
-    use clap::CommandFactory;
+    use crate::commands::Run;
     use clap::error::ErrorKind;
 
     fn parse(line: &str) -> Result<Command, clap::Error> {
@@ -144,5 +155,65 @@ mod tests {
             panic!()
         };
         assert_eq!((test.checkpoint.len(), test.crops.count()), (2, 10));
+    }
+
+    /// What bash offers for a line's last word once it has read the script.
+    fn offered(script: &Path, line: &[&str]) -> String {
+        let asks = r#"source "$1"; shift
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1))
+            _host host "${@: -1}" "${@: -2:1}" && echo "${COMPREPLY[*]}""#;
+        let mut bash = std::process::Command::new("bash");
+        bash.args(["--norc", "-c", asks, "bash"]);
+        let output = bash.arg(script).args(line).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    #[test]
+    fn bash_completes_commands_options_and_values() {
+        let Ok(Command::Completions(options)) = parse("host completions bash") else {
+            panic!()
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let script = dir.path().join("host");
+        let report = describe(&options).run().unwrap();
+        std::fs::write(&script, report.to_string()).unwrap();
+        for (line, offer) in [
+            (&["host", "filt"][..], "filters"),
+            (&["host", "filters", "--check"], "--checkpoint"),
+            (&["host", "train", "--augment", "pa"], "paper"),
+        ] {
+            assert_eq!(offered(&script, line), offer, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn scripts_print_as_they_are() {
+        for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+            let Ok(Command::Completions(options)) = parse(&format!("host completions {shell}"))
+            else {
+                panic!()
+            };
+            let script = describe(&options).run().unwrap().to_string();
+            assert!(script.contains("check-kernels"), "{shell}");
+            for line in script.lines() {
+                assert_eq!(console::escaped(line).to_string(), line, "{shell}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_command_has_its_page() {
+        let dir = tempfile::tempdir().unwrap();
+        let out = dir.path().join("man1");
+        describe(&ManPages { out: out.clone() }).run().unwrap();
+        let page = |name: &str| std::fs::read_to_string(out.join(format!("{name}.1"))).unwrap();
+        assert!(page("host").contains("host\\-test\\-crop(1)"));
+        for command in Cli::command().get_subcommands() {
+            let page = page(&format!("host-{}", command.get_name()));
+            assert!(page.contains("Example: host"), "{page}");
+        }
+        let pages = std::fs::read_dir(&out).unwrap().count();
+        assert_eq!(pages, Cli::command().get_subcommands().count() + 1);
     }
 }

@@ -3,11 +3,13 @@
 mod bench;
 mod check_gradients;
 mod check_kernels;
+mod completions;
 mod diagnose;
 mod doctor;
 mod export;
 mod features;
 mod filters;
+mod man;
 mod nets;
 mod report;
 mod test_crop;
@@ -23,11 +25,13 @@ use simt_executor::InstructionSet;
 pub use bench::Bench;
 pub use check_gradients::CheckGradients;
 pub use check_kernels::CheckKernels;
+pub use completions::Completions;
 pub use diagnose::Diagnose;
 pub use doctor::Doctor;
 pub use export::Export;
 pub use features::Features;
 pub use filters::Filters;
+pub use man::ManPages;
 pub use nets::Nets;
 pub use report::ReportPage;
 pub use test_crop::TestCrop;
@@ -44,6 +48,14 @@ pub trait Run {
     fn verdict(_: &Self::Report) -> Result<()> {
         Ok(())
     }
+}
+
+/// A command that is about the program itself, and so needs its definition, which stands above the commands.
+pub struct Describe<'a, C> {
+    /// The command's options.
+    pub options: &'a C,
+    /// The whole command line.
+    pub program: clap::Command,
 }
 
 /// Carries a command out and prints its report.
