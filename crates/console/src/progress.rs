@@ -24,33 +24,23 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// `verb` says what is being done ("packed"), and may be empty, `unit` what is counted, up to `total`.
+    /// `verb` says what is being done ("packed"), `unit` what is counted, up to `total`.
     pub fn new(verb: &'static str, unit: &'static str, total: u64) -> Progress {
         let target = draw_target();
         let is_drawn = !target.is_hidden();
         let bar = ProgressBar::with_draw_target(Some(total), target);
-        let template = format!(
-            "{{prefix}}{{wide_bar}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left{{msg}}"
-        );
+        let template =
+            format!("{verb} {{wide_bar}} {{pos}}/{{len}} {unit}, {{per_sec}}, {{eta}} left{{msg}}");
         if let Ok(style) = ProgressStyle::with_template(&template) {
             bar.set_style(style);
         }
-        let progress = Progress {
+        Progress {
             verb,
             unit,
             bar,
             is_drawn,
             last_line: Mutex::new(Instant::now()),
             skipped: AtomicU64::new(0),
-        };
-        progress.bar.set_prefix(progress.prefix());
-        progress
-    }
-
-    fn prefix(&self) -> String {
-        match self.verb {
-            "" => String::new(),
-            verb => format!("{verb} "),
         }
     }
 
@@ -106,8 +96,8 @@ impl Progress {
         let seconds = self.bar.elapsed().as_secs_f64();
         let worked = done - self.skipped.load(Relaxed).min(done);
         note(&format!(
-            "{}{done}/{all} {}, {}/s, {seconds:.1} s{}",
-            self.prefix(),
+            "{} {done}/{all} {}, {}/s, {seconds:.1} s{}",
+            self.verb,
             self.unit,
             rounded(worked as f64 / seconds.max(1e-9)),
             self.bar.message()

@@ -68,11 +68,7 @@ impl Run for Bench {
         let mut network = Network::new(&net, &devices, self.batch, 0)?;
         network.initialise();
         let batch = batch(&network);
-        let sgd = Sgd {
-            rate: spec.train.lr,
-            momentum: spec.train.momentum,
-            decay: spec.train.decay,
-        };
+        let sgd = Sgd::new(&spec.train, spec.train.lr);
         let (steps, images) = (self.steps, self.batch as f64);
         train(&mut network, &batch, 0, sgd)?;
         let training = median_of(1..=steps, |step| train(&mut network, &batch, step, sgd))?;

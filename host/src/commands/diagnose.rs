@@ -17,7 +17,7 @@ use crate::data::sampler::{Cursor, Order, Sampler};
 use crate::data::views::{Augment, Colours, Views};
 use crate::device::Places;
 use crate::evaluate;
-use crate::metrics::{Norms, Tally};
+use crate::metrics::{Norms, Score};
 use crate::net::choice::NetworkChoice;
 use crate::net::context::Mode;
 use crate::net::layer::Kind;
@@ -93,11 +93,7 @@ impl Run for Diagnose {
         let mean = data.mean().context("it has no mean image");
         network.set_mean(mean.with_context(context)?);
         network.initialise();
-        let sgd = Sgd {
-            rate: spec.train.lr,
-            momentum: spec.train.momentum,
-            decay: spec.train.decay,
-        };
+        let sgd = Sgd::new(&spec.train, spec.train.lr);
         let loss = self.train(&mut network, &data, sgd)?;
         let norms = norms(&network)?;
         // The last batch once more, as a test sees it: without dropout.
@@ -120,10 +116,7 @@ impl Run for Diagnose {
 impl Diagnose {
     /// Trains, and gives the last loss.
     fn train(&self, network: &mut Network, data: &Arc<Dataset>, sgd: Sgd) -> Result<f64> {
-        let components = data.principal_components();
-        let colours = components.map_or(Colours::default(), |p| {
-            Colours::new(p.eigenvalues, p.eigenvectors)
-        });
+        let colours = Colours::of(data);
         let views = Views::new(&network.net().input, self.seed, Augment::Paper, colours);
         let sampler = Sampler::new(Order::Shuffled, self.seed, data.len() as u32);
         let batch = network.batch();
@@ -134,9 +127,7 @@ impl Diagnose {
             network.load(&loader.next()?.batch);
             network.train(step, sgd);
             let scores = network.scores()?;
-            let mut tally = Tally::default();
-            tally.add_all(&scores.loss, &scores.rank);
-            loss = tally.score().loss;
+            loss = Score::of(&scores.loss, &scores.rank).loss;
             bar.advance(1);
         }
         Ok(loss)

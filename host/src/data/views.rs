@@ -12,6 +12,7 @@
 use std::fmt;
 
 use clap::ValueEnum;
+use dataset_pack::Dataset;
 pub use gpu_kernels::augment::View;
 use gpu_kernels::random::normal;
 use serde::{Deserialize, Serialize, Serializer};
@@ -49,6 +50,14 @@ impl Colours {
         Self {
             components: [scaled(0), scaled(1), scaled(2)],
         }
+    }
+
+    /// Those of a set; none, if it was packed without its components.
+    pub fn of(data: &Dataset) -> Self {
+        let components = data.principal_components();
+        components.map_or(Self::default(), |p| {
+            Self::new(p.eigenvalues, p.eigenvectors)
+        })
     }
 
     fn noise(&self, alpha: [f32; 3]) -> [f32; 3] {

@@ -38,6 +38,15 @@ impl Norms {
     }
 }
 
+impl Score {
+    /// Of a batch: the loss and the rank of each image, see [`Tally::add`].
+    pub fn of(loss: &[f32], rank: &[f32]) -> Self {
+        let mut tally = Tally::default();
+        tally.add_all(loss, rank);
+        tally.score()
+    }
+}
+
 /// Adds images up to a [`Score`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {

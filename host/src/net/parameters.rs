@@ -7,6 +7,7 @@ use gpu_kernels::launch::{self, Gaussian};
 
 use super::context::Context;
 use super::shapes::ParameterSpec;
+use super::spec::Train;
 use crate::device::{Buffer, Device};
 
 /// Weights `[input][output]` and biases `[output]`, outputs padded with zeros to
@@ -43,6 +44,17 @@ pub struct Sgd {
     pub momentum: f64,
     /// Weight decay.
     pub decay: f64,
+}
+
+impl Sgd {
+    /// A step as a network is trained, at this learning rate.
+    pub fn new(train: &Train, rate: f64) -> Self {
+        Self {
+            rate,
+            momentum: train.momentum,
+            decay: train.decay,
+        }
+    }
 }
 
 impl Parameters {

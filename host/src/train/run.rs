@@ -21,8 +21,8 @@ use crate::evaluate;
 use crate::formats::checkpoint::{Checkpoint, Folder};
 use crate::formats::state::{self, StateDict};
 use crate::formats::training::{Owed, TrainingState};
+use crate::metrics::Score;
 use crate::metrics::log::{Line, Running};
-use crate::metrics::{Score, Tally};
 use crate::net::norms::norms;
 use crate::net::spec::Train;
 use crate::net::{Network, Sgd};
@@ -176,10 +176,7 @@ impl<'a> Run<'a> {
 
     fn loader(&self) -> Result<Loader> {
         let (data, kept) = (&self.sets.train, &self.training.kept);
-        let colours = data.principal_components();
-        let colours = colours.map_or(Colours::default(), |p| {
-            Colours::new(p.eigenvalues, p.eigenvectors)
-        });
+        let colours = Colours::of(data);
         let views = Views::new(&self.network.net().input, kept.seed, kept.augment, colours)
             .with_colours_for(
                 self.train
@@ -223,11 +220,7 @@ impl<'a> Run<'a> {
             None => loader.next()?,
         };
         let rate = self.tell_rate(false)?;
-        let sgd = Sgd {
-            rate,
-            momentum: self.train.momentum,
-            decay: self.train.decay,
-        };
+        let sgd = Sgd::new(&self.train, rate);
         self.network.load(&prepared.batch);
         self.network.train(self.training.step as u32, sgd);
         self.training.step += 1;
@@ -236,9 +229,8 @@ impl<'a> Run<'a> {
         }
         let scores = self.network.scores()?;
         self.training.cursor = prepared.cursor;
-        let mut tally = Tally::default();
-        tally.add_all(&scores.loss, &scores.rank);
-        let mut line = self.line(tally.score(), rate, begun);
+        let score = Score::of(&scores.loss, &scores.rank);
+        let mut line = self.line(score, rate, begun);
         self.check_loss(line.loss)?;
         let norms_every = self.options.norms_every;
         if norms_every.is_some_and(|every| self.training.step.is_multiple_of(every)) {
