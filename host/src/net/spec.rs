@@ -54,7 +54,7 @@
 //! ```
 //!
 //! The other kinds are `relu`, `tanh`, `lrn` (k n alpha beta \[alpha-over-n false\]), `max-pool` and `average-pool`
-//! (kernel stride \[rounding "floor"\]) and `dropout` (p).
+//! (kernel stride \[pad 0\] \[rounding "floor"\]) and `dropout` (p).
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
