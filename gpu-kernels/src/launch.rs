@@ -72,6 +72,7 @@ pub use crate::dropout::launch::*;
 pub use crate::fill::launch::*;
 pub use crate::fully_connected::launch::*;
 pub use crate::lrn::launch::*;
+pub use crate::lrn::within::launch::*;
 pub use crate::pool::launch::*;
 pub use crate::relu::launch::*;
 pub use crate::sgd::launch::*;

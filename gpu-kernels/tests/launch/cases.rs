@@ -103,6 +103,20 @@ pub const LRN: lrn::Shape = lrn::Shape {
     beta: 0.75,
 };
 
+pub const WITHIN: lrn::within::Shape = lrn::within::Shape {
+    channels: 2,
+    height: 4,
+    width: 5,
+    images: 32,
+    size: 3,
+    k: 1.0,
+    alpha: 1e-4,
+    beta: 0.75,
+};
+
+/// Numbers of its tensors.
+const N: usize = 2 * 4 * 5 * 32;
+
 pub const GAUSSIAN: Gaussian = Gaussian {
     rows: 3,
     stride: 32,
@@ -207,6 +221,17 @@ pub const CASES: &[Case] = &[
     }),
     ("lrn_forward", &["x", "y"], |m| {
         launch::lrn_forward(LRN, m.read(0, 336), m.write(1, 336), m.target)
+    }),
+    ("lrn_within_backward", &["x", "terms", "dx"], |m| {
+        let (x, terms) = (m.read(0, N), m.read(1, N));
+        launch::lrn_within_backward(WITHIN, x, terms, m.write(2, N), m.target)
+    }),
+    ("lrn_within_forward", &["x", "y"], |m| {
+        launch::lrn_within_forward(WITHIN, m.read(0, N), m.write(1, N), m.target)
+    }),
+    ("lrn_within_terms", &["x", "dy", "dx", "terms"], |m| {
+        let (x, dy, dx) = (m.read(0, N), m.read(1, N), m.write(2, N));
+        launch::lrn_within_terms(WITHIN, x, dy, dx, m.write(3, N), m.target)
     }),
     ("max_pool_backward", &["winner", "dy", "dx"], |m| {
         launch::max_pool_backward(

@@ -53,7 +53,7 @@
 //! pad = 1
 //! ```
 //!
-//! The other kinds are `relu`, `tanh`, `lrn` (k n alpha beta \[alpha-over-n false\]), `max-pool` and `average-pool`
+//! The other kinds are `relu`, `tanh`, `lrn` and `lrn-within-map` (k n alpha beta \[alpha-over-n false\]), `max-pool` and `average-pool`
 //! (kernel stride \[pad 0\] \[rounding "floor"\]) and `dropout` (p).
 
 use serde::{Deserialize, Serialize};

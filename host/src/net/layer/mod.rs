@@ -7,6 +7,7 @@ pub mod convolution;
 pub mod dropout;
 pub mod fully_connected;
 pub mod lrn;
+pub mod lrn_within_map;
 pub mod pool;
 pub mod softmax;
 mod sums;
@@ -58,6 +59,7 @@ kinds! {
     "relu" => Relu(activation::Relu),
     "tanh" => Tanh(activation::Tanh),
     "lrn" => Lrn(lrn::Lrn),
+    "lrn-within-map" => LrnWithinMap(lrn_within_map::LrnWithinMap),
     "max-pool" => MaxPool(pool::MaxPool),
     "average-pool" => AveragePool(average_pool::AveragePool),
     "dropout" => Dropout(dropout::Dropout),
