@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`augment`] | stored images → random crop, mirror, minus the mean, colour noise |
 //! | [`convolution`] | convolution and its gradients to input and weights |
+//! | [`convolution::local`] | the same with filters of its own at every pixel |
 //! | [`fully_connected`] | fully connected layer and its gradients |
 //! | [`relu`], [`mod@tanh`] | activations |
 //! | [`lrn`], [`lrn::within`] | local response normalisation over channels, and within each |
