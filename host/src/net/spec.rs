@@ -13,7 +13,7 @@
 //!
 //! [[layer]]                      # in order; `name` is unique, `kind` decides the other keys
 //! name = "conv1"
-//! kind = "convolution"           # maps kernel [stride 1] [pad 0] [rounding "floor"] [reads "own"] [init rates decay frozen]
+//! kind = "convolution"           # maps kernel [stride 1] [pad 0] [rounding "floor"] [groups 1] [reads "own"] [init rates decay frozen]
 //! maps = 96                      # of both towers together
 //! kernel = 11
 //! stride = 4
@@ -53,7 +53,7 @@
 //! pad = 1
 //! ```
 //!
-//! The other kinds are `relu`, `tanh`, `lrn` and `lrn-within-map` (k n alpha beta \[alpha-over-n false\]), `max-pool` and `average-pool`
+//! The other kinds are `locally-connected` (a convolution's keys without `groups`), `relu`, `tanh`, `lrn` and `lrn-within-map` (k n alpha beta \[alpha-over-n false\]), `max-pool` and `average-pool`
 //! (kernel stride \[pad 0\] \[rounding "floor"\]) and `dropout` (p).
 
 use serde::{Deserialize, Serialize};

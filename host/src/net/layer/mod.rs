@@ -6,6 +6,7 @@ pub mod average_pool;
 pub mod convolution;
 pub mod dropout;
 pub mod fully_connected;
+pub mod locally_connected;
 pub mod lrn;
 pub mod lrn_within_map;
 pub mod pool;
@@ -55,6 +56,7 @@ macro_rules! kinds {
 
 kinds! {
     "convolution" => Convolution(convolution::Convolution),
+    "locally-connected" => LocallyConnected(locally_connected::LocallyConnected),
     "fully-connected" => FullyConnected(fully_connected::FullyConnected),
     "relu" => Relu(activation::Relu),
     "tanh" => Tanh(activation::Tanh),

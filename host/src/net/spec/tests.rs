@@ -90,6 +90,7 @@ fn presets_are_read_and_say_their_own_names() {
 fn defaults_are_those_of_the_documentation() {
     let spec = Spec::parse(TINY).unwrap();
     let expected = Convolution {
+        groups: 1,
         maps: 32,
         kernel: 3,
         stride: 1,
