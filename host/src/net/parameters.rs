@@ -40,6 +40,8 @@ pub struct Tensor {
 pub struct Sgd {
     /// Learning rate ε.
     pub rate: f64,
+    /// The biases', if they have their own.
+    pub bias_rate: Option<f64>,
     /// Momentum.
     pub momentum: f64,
     /// Weight decay.
@@ -51,6 +53,7 @@ impl Sgd {
     pub fn new(train: &Train, rate: f64) -> Self {
         Self {
             rate,
+            bias_rate: train.bias_lr,
             momentum: train.momentum,
             decay: train.decay,
         }
@@ -106,6 +109,10 @@ impl Parameters {
             return;
         }
         step(context, sgd, [rates.weights, decay.weights], &self.weights);
+        let sgd = Sgd {
+            rate: sgd.bias_rate.unwrap_or(sgd.rate),
+            ..sgd
+        };
         step(context, sgd, [rates.biases, decay.biases], &self.biases);
     }
 }

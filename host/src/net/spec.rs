@@ -81,9 +81,11 @@ macro_rules! presets {
 
 presets! {
     "paper"
+    "krizhevsky-145"
     "one-gpu"
     "sixth-conv"
     "torchvision"
+    "caffe"
     "no-lrn"
     "no-overlap"
     "no-colour"
@@ -92,6 +94,8 @@ presets! {
     "no-conv5"
     "cifar-relu"
     "cifar-tanh"
+    "cifar-lrn"
+    "cifar-no-lrn"
 }
 
 /// A network as written, before the number of classes and the width are known.
@@ -131,6 +135,9 @@ pub struct Train {
     pub batch: usize,
     /// Initial learning rate ε.
     pub lr: f64,
+    /// The biases' learning rate, which no schedule lowers; if not given, it is the weights'.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_lr: Option<f64>,
     /// Momentum.
     pub momentum: f64,
     /// Weight decay; a step takes decay·ε·w off each weight.
@@ -164,6 +171,7 @@ impl Default for Train {
         Self {
             batch: 128,
             lr: 0.01,
+            bias_lr: None,
             momentum: 0.9,
             decay: 0.0005,
             epochs: 90,
