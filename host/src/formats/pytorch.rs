@@ -297,6 +297,44 @@ mod tests {
         }
     }
 
+    /// As PyTorch's grouped convolution has them.
+    #[test]
+    fn a_group_goes_where_it_should() {
+        let net = Spec::load("caffe", &[]).unwrap().resolve(0.25, 10).unwrap();
+        let layer = net.position("conv2").unwrap();
+        let towers = numbered(&net, layer);
+        let joint = join_weights(&net, layer, &towers).unwrap();
+        let (maps, read, kernel) = (64, 12, 5);
+        assert_eq!(joints(&net)[1].weight.shape, [maps, read, kernel, kernel]);
+        let (inputs, of_group) = (read * kernel * kernel, maps / 2);
+        for map in 0..maps {
+            for input in 0..inputs {
+                let (group, column) = (map / of_group, map % of_group);
+                let place = (group * inputs + input) * of_group + column;
+                assert_eq!(joint[map * inputs + input], towers[0][place]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_pixels_weights_go_where_they_should() {
+        let spec = Spec::load("cifar-no-lrn", &[]).unwrap();
+        let net = spec.resolve(1.0, 10).unwrap();
+        let layer = net.position("local4").unwrap();
+        let towers = numbered(&net, layer);
+        let joint = join_weights(&net, layer, &towers).unwrap();
+        let joints = joints(&net);
+        assert_eq!(joints[3].weight.shape, [32, 6, 6, 32, 3, 3]);
+        assert_eq!(joints[3].bias.shape, [32, 6, 6]);
+        let inputs = 32 * 9;
+        for (at, found) in joint.iter().enumerate() {
+            let (input, output) = (at % inputs, at / inputs);
+            let (pixel, map) = (output % 36, output / 36);
+            assert_eq!(*found, towers[0][(pixel * inputs + input) * 32 + map]);
+        }
+        assert_eq!(split_weights(&net, layer, &joint).unwrap(), towers);
+    }
+
     #[test]
     fn there_and_back_is_the_same_and_padding_is_zero() {
         let net = net(0.1, 37);

@@ -273,6 +273,18 @@ fn what_cannot_be_built_is_said_in_one_line() {
             4,
             "4 classes cannot be split over 5 towers",
         ),
+        (
+            &["conv1.groups=2"],
+            1.0,
+            10,
+            "net paper: layer conv1: the 3 maps it reads cannot be split into 2 groups",
+        ),
+        (
+            &["conv2.groups=3"],
+            1.0,
+            10,
+            "net paper: layer conv2: 256 maps over 2 tower(s): each tower must have a multiple of 48",
+        ),
         (&[], 0.0, 10, "width must be positive, found 0"),
         (&[], f64::NAN, 10, "width must be positive, found NaN"),
     ] {
