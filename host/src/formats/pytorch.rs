@@ -304,7 +304,7 @@ mod tests {
         let layer = net.position("conv2").unwrap();
         let towers = numbered(&net, layer);
         let joint = join_weights(&net, layer, &towers).unwrap();
-        let (maps, read, kernel) = (64, 12, 5);
+        let (maps, read, kernel) = (64, 16, 5);
         assert_eq!(joints(&net)[1].weight.shape, [maps, read, kernel, kernel]);
         let (inputs, of_group) = (read * kernel * kernel, maps / 2);
         for map in 0..maps {
