@@ -1,11 +1,13 @@
 //! Average-pooling, of the small networks with which Figure 1 of the paper compares ReLU and tanh.
 //!
 //! ```text
-//! y[oy][ox] = 1/n · Σ x[oy · stride + ky][ox · stride + kx],    0 ≤ ky, kx < size
+//! y[oy][ox] = 1/n · Σ x[oy · stride + ky − pad][ox · stride + kx − pad],    0 ≤ ky, kx < size
 //! ```
 //!
-//! for each channel and image, over the n pixels of the window that lie in the image, summed in scan order. The gradient
-//! to a pixel is summed over the windows that have it, in scan order:
+//! for each channel and image, over the n pixels of the window that lie in the image, summed in scan order. Padding is
+//! neither summed nor counted: so do the authors' programs and PyTorch with `count_include_pad=False`, while Caffe, and
+//! PyTorch unless told otherwise, divide by the pixels of padding as well. The gradient to a pixel is summed over the
+//! windows that have it, in scan order:
 //!
 //! ```text
 //! dx[iy][ix] = Σ dy[oy][ox] / n[oy][ox]
@@ -40,6 +42,14 @@ pub use crate::pool::{
     max_pool_forward_launch as average_pool_forward_launch,
 };
 
+impl Shape {
+    /// Pixels that a window has in the image.
+    #[inline(always)]
+    fn pixels(&self, rows: [u32; 2], cols: [u32; 2]) -> u32 {
+        (rows[1] - rows[0]) * (cols[1] - cols[0])
+    }
+}
+
 /// `y` from `x`.
 ///
 /// # Safety
@@ -53,16 +63,15 @@ pub unsafe fn average_pool_forward(shape: Shape, x: *const f32, y: *mut f32) {
     let mut ox = thread::thread_idx_y();
     while ox < shape.out_width {
         let cols = shape.clipped(ox, shape.width);
-        let pixels = V::splat((rows * cols) as f32);
-        let (top, left) = (oy * shape.stride.get(), ox * shape.stride.get());
+        let pixels = V::splat(shape.pixels(rows, cols) as f32);
         let mut image = images.i;
         while image < images.end {
             let mut sum = V::splat(0.0);
-            let mut ky = 0;
-            while ky < rows {
-                let mut kx = 0;
-                while kx < cols {
-                    let at = shape.input(channel, top + ky, left + kx) + image;
+            let mut ky = rows[0];
+            while ky < rows[1] {
+                let mut kx = cols[0];
+                while kx < cols[1] {
+                    let at = shape.input(channel, shape.place(oy, ky), shape.place(ox, kx)) + image;
                     sum = sum + x.load_vector::<V>(at);
                     kx += 1;
                 }
@@ -95,7 +104,8 @@ pub unsafe fn average_pool_backward(shape: Shape, dy: *const f32, dx: *mut f32) 
             while oy < rows[1] {
                 let mut ox = cols[0];
                 while ox < cols[1] {
-                    let pixels = shape.clipped(oy, shape.height) * shape.clipped(ox, shape.width);
+                    let down = shape.clipped(oy, shape.height);
+                    let pixels = shape.pixels(down, shape.clipped(ox, shape.width));
                     let at = shape.output(channel, oy, ox) + image;
                     sum = sum + dy.load_vector::<V>(at) / V::splat(pixels as f32);
                     ox += 1;

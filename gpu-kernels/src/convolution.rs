@@ -23,6 +23,8 @@
 //! | [`convolution_input_gradient`] | channels × (pixel, image) | (row, column, filter) |
 //! | [`convolution_weight_gradient`] | (channel, row, column) × filters | (pixel, image), split-K |
 //!
+//! A convolution with filters of its own at each pixel of the output is in [`local`].
+//!
 //! Launch configuration: [`Shape::forward`] and its siblings. Section 3.5 of the paper.
 //!
 //! ```
@@ -63,6 +65,7 @@
 use crate::device::*;
 use crate::gemm::{Matrix, NativeTile};
 
+pub mod local;
 mod operand;
 mod shape;
 

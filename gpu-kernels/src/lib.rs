@@ -7,10 +7,11 @@
 //! |---|---|
 //! | [`augment`] | stored images → random crop, mirror, minus the mean, colour noise |
 //! | [`convolution`] | convolution and its gradients to input and weights |
+//! | [`convolution::local`] | the same with filters of its own at every pixel |
 //! | [`fully_connected`] | fully connected layer and its gradients |
 //! | [`relu`], [`mod@tanh`] | activations |
-//! | [`lrn`] | local response normalisation over channels |
-//! | [`pool`], [`average_pool`] | overlapping max-pooling |
+//! | [`lrn`], [`lrn::within`] | local response normalisation over channels, and within each |
+//! | [`pool`], [`average_pool`] | max- and average-pooling |
 //! | [`dropout`] | dropout, its mask drawn again for the gradient |
 //! | [`mod@softmax`] | softmax, loss, and the rank of the label |
 //! | [`sgd`] | stochastic gradient descent with momentum and weight decay |

@@ -1,4 +1,4 @@
-//! Local response normalisation across channels (section 3.3 of the paper).
+//! Local response normalisation across channels (section 3.3 of the paper). Within each channel it is [`within`].
 //!
 //! ```text
 //! sᵢ = k + α · Σⱼ xⱼ²,    j = i − ⌊n/2⌋ … i + ⌊n/2⌋, clipped to the tower's channels
@@ -56,6 +56,7 @@ use {crate::elementwise, crate::target::Target, cuda_std::simt::Launch};
 mod any;
 mod five;
 mod shape;
+pub mod within;
 
 pub use any::{backward_any, forward_any};
 pub use five::{backward5, forward5, normalise5};

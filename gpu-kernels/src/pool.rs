@@ -1,12 +1,14 @@
 //! Overlapping max-pooling (section 3.4 of the paper: 3×3 windows, stride 2).
 //!
 //! ```text
-//! y[oy][ox] = max x[oy · stride + ky][ox · stride + kx],    0 ≤ ky, kx < size
+//! y[oy][ox] = max x[oy · stride + ky − pad][ox · stride + kx − pad],    0 ≤ ky, kx < size
 //! ```
 //!
-//! for each channel and image. A window that reaches beyond the image is clipped,
-//! so the output may be as large as rounding up makes it; every window must
-//! begin inside. A NaN in a window makes its maximum NaN.
+//! for each channel and image. The first window begins `pad` pixels (none, unless
+//! [`Shape::padded`] says so) above and left of the image. A window that reaches beyond
+//! the image is clipped: padding is never a maximum, and the output may be as large as
+//! rounding up makes it. Every window must have a pixel of the image. A NaN in a window
+//! makes its maximum NaN.
 //!
 //! The forward pass notes where in its window each maximum stands, as the number
 //! `ky · size + kx`: the first in scan order of equals, the last NaN. The
@@ -14,7 +16,7 @@
 //! gradients of those that it won:
 //!
 //! ```text
-//! dx[iy][ix] = Σ dy[oy][ox]   over the windows with winner[oy][ox] = (iy − oy · stride) · size + (ix − ox · stride)
+//! dx[iy][ix] = Σ dy[oy][ox]   over the windows with winner[oy][ox] = (iy + pad − oy · stride) · size + (ix + pad − ox · stride)
 //! ```
 //!
 //! x and dx are `[channels][height][width][images]`, y, dy and winner
@@ -66,6 +68,7 @@ pub struct Shape {
     pub(crate) out_width: u32,
     size: u32,
     pub(crate) stride: Divisor,
+    pad: u32,
     pub(crate) images: u32,
 }
 
@@ -88,8 +91,14 @@ impl Shape {
             out_width,
             size,
             stride,
+            pad: 0,
             images,
         }
+    }
+
+    /// The same, but the first window begins `pad` pixels above and left of the image.
+    pub const fn padded(self, pad: u32) -> Self {
+        Shape { pad, ..self }
     }
 
     /// The first element of pixel (`y`, `x`) of a channel of the input.
@@ -104,16 +113,29 @@ impl Shape {
         ((channel * self.out_height + y) * self.out_width + x) as usize * self.images as usize
     }
 
-    /// How many of a window's pixels along one axis lie in the image, of `extent`.
+    /// The pixels `begin..end` of a window, along one axis, that lie in the image, of `extent`.
     #[inline(always)]
-    pub(crate) fn clipped(&self, window: u32, extent: u32) -> u32 {
-        let left = extent - window * self.stride.get();
-        if left < self.size { left } else { self.size }
+    pub(crate) fn clipped(&self, window: u32, extent: u32) -> [u32; 2] {
+        let first = window * self.stride.get();
+        let begin = if first < self.pad {
+            self.pad - first
+        } else {
+            0
+        };
+        let left = extent + self.pad - first;
+        [begin, if left < self.size { left } else { self.size }]
+    }
+
+    /// Where pixel `pixel`, of those [`clipped`](Self::clipped) leaves, of a window stands in the image.
+    #[inline(always)]
+    pub(crate) fn place(&self, window: u32, pixel: u32) -> u32 {
+        window * self.stride.get() + pixel - self.pad
     }
 
     /// The windows `begin..end` along one axis that have pixel `i`, of `count`.
     #[inline(always)]
     pub(crate) fn windows(&self, i: u32, count: u32) -> [u32; 2] {
+        let i = i + self.pad;
         let last = self.stride.div_rem(i).0;
         let begin = if i < self.size {
             0
@@ -129,9 +151,7 @@ impl Shape {
     /// [`new`](Self::new) for sizes that may be wrong.
     ///
     /// # Errors
-    /// Images are no multiple of 32, the stride or the window is 0, the window
-    /// above 4096, a window begins outside of the input, or input or output have
-    /// 2³¹ numbers.
+    /// As [`check`](Self::check).
     pub fn try_new(
         input: [u32; 3],
         output: [u32; 2],
@@ -139,31 +159,10 @@ impl Shape {
         stride: u32,
         images: u32,
     ) -> Result<Self, BadSize> {
-        const BEGINS: &str = "rows and columns must reach to where the last window begins";
-        const WINDOW: &str = "rows of a window must be at least 1 and at most 4096";
-        keep(
-            stride > 0 && stride < 1 << 31,
-            "pixels from window to window must be at least 1 and fewer than 2³¹",
-            stride.into(),
-        )?;
+        // A divisor of 0 cannot be made.
+        keep(stride > 0 && stride < 1 << 31, APART, stride.into())?;
         let shape = Shape::new(input, output, size, stride, images);
-        keep(
-            images.is_multiple_of(32),
-            "images must be a multiple of 32",
-            images.into(),
-        )?;
-        keep(0 < size && size <= 4096, WINDOW, size.into())?;
-        for (pixels, windows) in [(input[1], output[0]), (input[2], output[1])] {
-            let last = windows.saturating_sub(1) as u64 * stride as u64;
-            keep(last < pixels as u64, BEGINS, pixels.into())?;
-        }
-        let most = shape.input_len().max(shape.output_len()) as u64;
-        keep(
-            most < LIMIT,
-            "numbers of input and output must each be fewer than 2³¹",
-            most,
-        )?;
-        Ok(shape)
+        shape.check().map(|()| shape)
     }
 
     /// Length of `x` and `dx`.
@@ -176,13 +175,47 @@ impl Shape {
         sizes::product(&[self.channels, self.out_height, self.out_width, self.images])
     }
 
-    /// An error if [`try_new`](Self::try_new) would not have made it.
+    /// Whether a pooling can be like this.
+    ///
+    /// # Errors
+    /// Images are no multiple of 32, the stride or the window is 0, the window
+    /// above 4096 or not above the padding, a window begins beyond the input, or
+    /// input or output have 2³¹ numbers.
     pub fn check(&self) -> Result<(), BadSize> {
-        let input = [self.channels, self.height, self.width];
-        let output = [self.out_height, self.out_width];
-        Self::try_new(input, output, self.size, self.stride.get(), self.images).map(drop)
+        const BEGINS: &str = "rows and columns must reach to where the last window begins";
+        const WINDOW: &str = "rows of a window must be at least 1 and at most 4096";
+        let Shape { size, images, .. } = *self;
+        keep(
+            images.is_multiple_of(32),
+            "images must be a multiple of 32",
+            images.into(),
+        )?;
+        keep(0 < size && size <= 4096, WINDOW, size.into())?;
+        keep(
+            self.pad < size,
+            "pixels of padding must be fewer than those of a window's side",
+            self.pad.into(),
+        )?;
+        let sides = [(self.height, self.out_height), (self.width, self.out_width)];
+        for (pixels, windows) in sides {
+            let last = windows.saturating_sub(1) as u64 * self.stride.get() as u64;
+            keep(
+                last < pixels as u64 + self.pad as u64,
+                BEGINS,
+                pixels.into(),
+            )?;
+        }
+        let most = self.input_len().max(self.output_len()) as u64;
+        keep(
+            most < LIMIT,
+            "numbers of input and output must each be fewer than 2³¹",
+            most,
+        )
     }
 }
+
+#[cfg(not(target_arch = "nvptx64"))]
+const APART: &str = "pixels from window to window must be at least 1 and fewer than 2³¹";
 
 /// The launch of [`max_pool_forward`].
 #[cfg(not(target_arch = "nvptx64"))]
@@ -212,24 +245,24 @@ fn launch(rows: u32, shape: Shape, target: Target) -> Launch {
     }
 }
 
-/// The maximum of a window of `size` × `size` pixels, of which the image has
-/// `rows` × `cols`; and the number of its place. `x(ky, kx)` is asked once for
-/// each of those pixels, in scan order.
+/// The maximum of a window of `size` × `size` pixels, of which `rows` × `cols` (each
+/// `begin..end`) lie in the image; and the number of its place. `x(ky, kx)` is asked
+/// once for each of those pixels, in scan order.
 ///
 /// # Safety
 /// The processor has `V`'s instructions.
 #[inline(always)]
 pub unsafe fn maximum<V: Vector>(
-    [rows, cols]: [u32; 2],
+    [rows, cols]: [[u32; 2]; 2],
     size: u32,
     x: impl Fn(u32, u32) -> V,
 ) -> (V, V) {
     let mut best = V::splat(f32::NEG_INFINITY);
     let mut winner = V::splat(0.0);
-    let mut ky = 0;
-    while ky < rows {
-        let mut kx = 0;
-        while kx < cols {
+    let mut ky = rows[0];
+    while ky < rows[1] {
+        let mut kx = cols[0];
+        while kx < cols[1] {
             let value = x(ky, kx);
             let place = V::splat((ky * size + kx) as f32);
             winner = value.select_eq(value, value.select_gt(best, place, winner), place);
@@ -257,22 +290,27 @@ pub unsafe fn max_pool_forward(shape: Shape, x: *const f32, y: *mut f32, winner:
         shape.width as usize * shape.images as usize,
         shape.images as usize,
     ];
-    let (stride, top) = (shape.stride.get(), oy * shape.stride.get());
     let rows = shape.clipped(oy, shape.height);
+    let top = shape.place(oy, rows[0]);
     let mut ox = thread::thread_idx_y();
     while ox < shape.out_width {
         let cols = shape.clipped(ox, shape.width);
-        let corner = shape.input(channel, top, ox * stride);
+        let corner = shape.input(channel, top, shape.place(ox, cols[0]));
         let out = shape.output(channel, oy, ox);
         let mut image = images.i;
         while image < images.end {
             let at = |ky: u32, kx: u32| {
-                let offset = ky as usize * strides[0] + kx as usize * strides[1];
+                let (down, across) = (ky - rows[0], kx - cols[0]);
+                let offset = down as usize * strides[0] + across as usize * strides[1];
                 x.load_vector::<V>(corner + image + offset)
             };
             // The paper's own window gets loops of a known length.
-            let (best, place) = if shape.size == 3 && rows == 3 && cols == 3 {
-                maximum::<V>([3, 3], 3, at)
+            let (best, place) = if shape.size == 3 && rows == [0, 3] && cols == [0, 3] {
+                let at = |ky: u32, kx: u32| {
+                    let offset = ky as usize * strides[0] + kx as usize * strides[1];
+                    x.load_vector::<V>(corner + image + offset)
+                };
+                maximum::<V>([[0, 3]; 2], 3, at)
             } else {
                 maximum::<V>([rows, cols], shape.size, at)
             };
@@ -306,7 +344,8 @@ unsafe fn gathered<V: Vector>(
         let mut ox = cols[0];
         while ox < cols[1] {
             let at = shape.output(channel, oy, ox) + image;
-            let place = (iy - oy * stride) * shape.size + (ix - ox * stride);
+            let place =
+                (iy + shape.pad - oy * stride) * shape.size + (ix + shape.pad - ox * stride);
             let place = V::splat(place as f32);
             let won = winner.load_vector::<V>(at);
             sum = won.select_eq(place, sum + dy.load_vector(at), sum);

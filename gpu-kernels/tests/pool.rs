@@ -21,6 +21,7 @@ struct Shape {
     out: [usize; 2],
     size: usize,
     stride: usize,
+    pad: usize,
     images: usize,
 }
 
@@ -34,6 +35,7 @@ impl Shape {
             u(self.stride),
             u(self.images),
         )
+        .padded(u(self.pad))
     }
 
     fn inputs(&self) -> usize {
@@ -51,10 +53,14 @@ impl Shape {
             let (n, pixel) = (o % self.images, o / self.images);
             let (c, oy, ox) = (pixel / (rows * cols), pixel / cols % rows, pixel % cols);
             let places = (0..self.size * self.size).filter_map(|place| {
-                let y = oy * self.stride + place / self.size;
-                let x = ox * self.stride + place % self.size;
+                // Above and left of the image they wrap, to beyond it.
+                let y = (oy * self.stride + place / self.size).wrapping_sub(self.pad);
+                let x = (ox * self.stride + place % self.size).wrapping_sub(self.pad);
+                if y >= self.height || x >= self.width {
+                    return None;
+                }
                 let at = ((c * self.height + y) * self.width + x) * self.images + n;
-                (y < self.height && x < self.width).then_some((at, place))
+                Some((at, place))
             });
             places.collect()
         };
@@ -123,7 +129,7 @@ fn average_gradient(s: &Shape, dy: &[f32], target: Target) -> Vec<f32> {
     dx.to_vec()
 }
 
-/// Overlapping, touching and gaping windows; outputs rounded down and up.
+/// Overlapping, touching and gaping windows, with padding and without; outputs rounded down and up.
 fn shapes() -> impl Strategy<Value = Shape> {
     let sizes = (
         1..4usize,
@@ -132,19 +138,21 @@ fn shapes() -> impl Strategy<Value = Shape> {
         1..5usize,
         1..5usize,
         1..3usize,
+        0..4usize,
     );
     let up = (any::<bool>(), any::<bool>());
     (sizes, up).prop_map(
-        |((channels, height, width, size, stride, images), (up_y, up_x))| {
+        |((channels, height, width, size, stride, images, pad), (up_y, up_x))| {
+            let pad = pad.min(size - 1);
             let out = |extent: usize, up: bool| {
-                let room = extent.saturating_sub(size);
+                let room = (extent + 2 * pad).saturating_sub(size);
                 let steps = if up {
                     room.div_ceil(stride)
                 } else {
                     room / stride
                 };
                 // No window may begin beyond the image.
-                steps.min((extent - 1) / stride) + 1
+                steps.min((extent + pad - 1) / stride) + 1
             };
             let images = 32 * images;
             let out = [out(height, up_y), out(width, up_x)];
@@ -155,6 +163,7 @@ fn shapes() -> impl Strategy<Value = Shape> {
                 out,
                 size,
                 stride,
+                pad,
                 images,
             }
         },
@@ -221,6 +230,7 @@ fn nan_wins_its_windows_and_takes_their_gradient() {
         out: [3, 3],
         size: 3,
         stride: 2,
+        pad: 0,
         images: 32,
     };
     let mut x = random(1, s.inputs());

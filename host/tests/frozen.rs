@@ -48,6 +48,7 @@ fn train(sets: &[&str], steps: u32) -> [Values; 2] {
         network.load(&batch);
         let sgd = Sgd {
             rate: 0.01,
+            bias_rate: None,
             momentum: 0.9,
             decay: 0.0005,
         };

@@ -66,15 +66,15 @@ fn images() -> Vec<f32> {
 /// A tower's part of a joint tensor, as it lies on the device, and back.
 fn each_element(shape: &[usize], weights: &Parameters, mut pair: impl FnMut(usize, usize)) {
     let p = &weights.spec;
-    let padded = p.padded_outputs();
     let inputs = if shape.len() == 1 { 1 } else { p.inputs };
     assert_eq!(shape[1..].iter().product::<usize>(), inputs);
     for input in 0..inputs {
         for output in 0..p.outputs {
-            pair(
-                (p.first_output + output) * inputs + input,
-                input * padded + output,
-            );
+            let place = match shape.len() {
+                1 => output,
+                _ => p.first_weight(output) + input * p.matrix()[1],
+            };
+            pair((p.first_output + output) * inputs + input, place);
         }
     }
 }
@@ -175,6 +175,7 @@ fn check(preset: &str, file: &str, sets: &[(&str, usize)]) {
 
     let rates = Sgd {
         rate: state.number("lr"),
+        bias_rate: None,
         momentum: state.number("momentum"),
         decay: state.number("weight_decay"),
     };

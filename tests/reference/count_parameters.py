@@ -42,6 +42,23 @@ def one_tower(maps):
     return total + dense(4096, read * 6 * 6) + dense(4096, 4096) + dense(1000, 4096)
 
 
+def caffe(groups=2):
+    """The paper's sizes on one place; conv2, conv4 and conv5 in groups."""
+    total, read = 0, 3
+    for maps, kernel, parts in [(96, 11, 1), (256, 5, groups), (384, 3, 1), (384, 3, groups), (256, 3, groups)]:
+        total += parts * convolution(maps // parts, read // parts, kernel)
+        read = maps
+    return total + dense(4096, read * 6 * 6) + dense(4096, 4096) + dense(1000, 4096)
+
+
+def footnote_3():
+    """Two convolutions, each pooled to half its side, on 24×24 pixels; then two layers with filters of their own at each
+    of the 6×6 pixels that are left."""
+    pixels = 6 * 6
+    local = pixels * convolution(32, 64, 3) + pixels * convolution(32, 32, 3)
+    return convolution(64, 3, 5) + convolution(64, 64, 5) + local + dense(1000, 32 * pixels)
+
+
 def figure_1():
     """Three convolutions, each pooled to half its side, on 32×32 images."""
     return convolution(32, 3, 5) + convolution(32, 32, 5) + convolution(64, 32, 5) + dense(1000, 64 * 4 * 4)
@@ -50,12 +67,15 @@ def figure_1():
 if __name__ == "__main__":
     for name, count in {
         "paper": alexnet(),
+        "krizhevsky-145": alexnet(),
         "one-gpu": one_tower([48, 128, 192, 192, 256]),
         "sixth-conv": alexnet(conv6=True),
         "torchvision": one_tower([64, 192, 384, 256, 256]),
+        "caffe": caffe(),
         "no-conv3": alexnet(conv3=False),
         "no-conv4": alexnet(conv4=False),
         "no-conv5": alexnet(conv5=False),
         "cifar-relu": figure_1(),
+        "cifar-no-lrn": footnote_3(),
     }.items():
         print(f"{name:12} {count:,}".replace(",", "_"))

@@ -140,6 +140,23 @@ unsafe impl<V: Vector> Source<V> for WindowAcross {
     }
 }
 
+impl Shape {
+    /// The output pixel whose window begins `down` and `across` pixels into the padded image, if there is one. Both wrap
+    /// above and left of the image, to beyond any output.
+    #[inline(always)]
+    pub(super) fn reached(&self, down: u32, across: u32) -> Option<[u32; 2]> {
+        // A divisor takes 31 bits.
+        const WRAPPED: u32 = u32::MAX >> 1;
+        let (mut y, mut x, mut whole) = (down, across, true);
+        if self.stride.get() > 1 {
+            let (quotient_y, rest_y) = self.stride.div_rem(down & WRAPPED);
+            let (quotient_x, rest_x) = self.stride.div_rem(across & WRAPPED);
+            (y, x, whole) = (quotient_y, quotient_x, rest_y == 0 && rest_x == 0);
+        }
+        (whole && y < self.out_height && x < self.out_width.get()).then_some([y, x])
+    }
+}
+
 /// Output gradients as the input pixels get them: element (k, column) is the
 /// gradient that reaches input `column` = (pixel, image) through weight
 /// `k` = (r, q, filter).
@@ -205,20 +222,9 @@ unsafe impl<V: Vector> Source<V> for Reach {
     #[inline(always)]
     unsafe fn address(&self, k: Position, i: Position) -> Option<*const f32> {
         let s = &self.shape;
-        // Above and left of the first window the subtraction wraps, to beyond any
-        // output; a divisor takes 31 bits.
-        const WRAPPED: u32 = u32::MAX >> 1;
-        let (down, across) = (i.y.wrapping_sub(k.y), i.x.wrapping_sub(k.x));
-        let (mut y, mut x, mut whole) = (down, across, true);
-        if s.stride.get() > 1 {
-            let (quotient_y, rest_y) = s.stride.div_rem(down & WRAPPED);
-            let (quotient_x, rest_x) = s.stride.div_rem(across & WRAPPED);
-            (y, x, whole) = (quotient_y, quotient_x, rest_y == 0 && rest_x == 0);
-        }
-        let pixel = y.wrapping_mul(s.out_width.get()).wrapping_add(x);
-        let offset = pixel.wrapping_mul(s.images.get());
-        let at = offset.wrapping_add(k.offset).wrapping_add(i.offset) as usize;
-        let inside = whole && y < s.out_height && x < s.out_width.get();
-        inside.then(|| self.dy.add(at))
+        let [y, x] = s.reached(i.y.wrapping_sub(k.y), i.x.wrapping_sub(k.x))?;
+        let pixel = y * s.out_width.get() + x;
+        let at = (pixel * s.images.get() + k.offset + i.offset) as usize;
+        Some(self.dy.add(at))
     }
 }

@@ -81,10 +81,11 @@ fn pool() -> pooling::Shape {
     pooling::Shape::try_new([3, 9, 8], [4, 4], 3, 2, 32).unwrap()
 }
 
-/// x and y of a convolution, its weights; x and y of a pooling.
+/// x and y of a convolution, its weights, those with filters of its own at every pixel; x and y of a pooling.
 pub const X: usize = 3 * 11 * 12 * 32;
 pub const Y: usize = 48 * 5 * 6 * 32;
 pub const W: usize = 3 * 5 * 5 * 48;
+pub const LW: usize = W * 5 * 6;
 pub const PX: usize = 3 * 9 * 8 * 32;
 pub const PY: usize = 3 * 4 * 4 * 32;
 
@@ -102,6 +103,20 @@ pub const LRN: lrn::Shape = lrn::Shape {
     alpha: 1e-4,
     beta: 0.75,
 };
+
+pub const WITHIN: lrn::within::Shape = lrn::within::Shape {
+    channels: 2,
+    height: 4,
+    width: 5,
+    images: 32,
+    size: 3,
+    k: 1.0,
+    alpha: 1e-4,
+    beta: 0.75,
+};
+
+/// Numbers of its tensors.
+const N: usize = 2 * 4 * 5 * 32;
 
 pub const GAUSSIAN: Gaussian = Gaussian {
     rows: 3,
@@ -196,6 +211,18 @@ pub const CASES: &[Case] = &[
     ("gaussian_fill", &["out"], |m| {
         launch::gaussian_fill(GAUSSIAN, m.write(0, 96), m.target)
     }),
+    ("local_forward", &["x", "weights", "bias", "y"], |m| {
+        let (x, w, b) = (m.read(0, X), m.read(1, LW), m.read(2, 48 * 30));
+        launch::local_forward(convolution(), x, w, b, m.write(3, Y), m.target)
+    }),
+    ("local_input_gradient", &["weights", "dy", "dx"], |m| {
+        let (w, dy) = (m.read(0, LW), m.read(1, Y));
+        launch::local_input_gradient(convolution(), w, dy, m.write(2, X), m.target)
+    }),
+    ("local_weight_gradient", &["x", "dy", "dw"], |m| {
+        let (x, dy) = (m.read(0, X), m.read(1, Y));
+        launch::local_weight_gradient(convolution(), x, dy, m.write(2, LW), m.target)
+    }),
     ("lrn_backward", &["x", "dy", "dx"], |m| {
         launch::lrn_backward(
             LRN,
@@ -207,6 +234,17 @@ pub const CASES: &[Case] = &[
     }),
     ("lrn_forward", &["x", "y"], |m| {
         launch::lrn_forward(LRN, m.read(0, 336), m.write(1, 336), m.target)
+    }),
+    ("lrn_within_backward", &["x", "terms", "dx"], |m| {
+        let (x, terms) = (m.read(0, N), m.read(1, N));
+        launch::lrn_within_backward(WITHIN, x, terms, m.write(2, N), m.target)
+    }),
+    ("lrn_within_forward", &["x", "y"], |m| {
+        launch::lrn_within_forward(WITHIN, m.read(0, N), m.write(1, N), m.target)
+    }),
+    ("lrn_within_terms", &["x", "dy", "dx", "terms"], |m| {
+        let (x, dy, dx) = (m.read(0, N), m.read(1, N), m.write(2, N));
+        launch::lrn_within_terms(WITHIN, x, dy, dx, m.write(3, N), m.target)
     }),
     ("max_pool_backward", &["winner", "dy", "dx"], |m| {
         launch::max_pool_backward(

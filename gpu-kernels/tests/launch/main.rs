@@ -314,6 +314,11 @@ fn shapes_that_cannot_be_are_refused() {
     );
     assert!(pool([4, 4], 0, 2).starts_with("rows of a window"));
     assert!(pool([4, 4], 3, 0).starts_with("pixels from window to window"));
+    let padded = pool::Shape::new([3, 9, 8], [5, 5], 3, 2, 32).padded(3);
+    assert_eq!(
+        padded.check().unwrap_err().to_string(),
+        "pixels of padding must be fewer than those of a window's side, but there are 3"
+    );
 }
 
 /// Memory as kernels want it.

@@ -106,9 +106,8 @@ impl Resolved {
         let multiply_adds = |i: usize| {
             let layers = net.towers.iter().map(|tower| &tower[i]);
             let of = |layer: &crate::net::shapes::Layer| {
-                let pixels = layer.output.height * layer.output.width;
-                let weights = layer.parameters().map_or(0, |p| p.inputs * p.outputs);
-                weights * pixels
+                let inputs = layer.parameters().map_or(0, |p| p.inputs);
+                inputs * layer.output.len()
             };
             layers.map(of).sum()
         };

@@ -2,7 +2,8 @@
 //!
 //! | | a tower | joint |
 //! |---|---|---|
-//! | convolution | `[map read · row · column][map]` | `NAME.weight` `[map, map read, row, column]` |
+//! | convolution | `[map read · row · column][map]`, for each group | `NAME.weight` `[map, map read, row, column]` |
+//! | locally connected | the same for each pixel, and biases | `NAME.weight` `[map, pixel's row, column, map read, row, column]`, `NAME.bias` `[map, row, column]` |
 //! | fully connected | `[unit read][unit]` | `NAME.weight` `[unit, unit read]` |
 //! | bias | `[map or unit]` | `NAME.bias` `[map or unit]` |
 //!
@@ -15,7 +16,7 @@ use anyhow::{Context, Result, ensure};
 use super::tensors::{File, Info};
 use crate::net::Network;
 use crate::net::layer::Kind;
-use crate::net::shapes::{GRANULE, Layer, Net, ParameterSpec};
+use crate::net::shapes::{Dims, GRANULE, Layer, Net, ParameterSpec};
 
 /// The joint tensors of one layer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,17 +36,34 @@ pub fn joints(net: &Net) -> Vec<Joint> {
         let parameters = first.parameters()?;
         let outputs = parameters_of(net, layer).map(|p| p.outputs).sum();
         let shape = match &first.kind {
-            Kind::Convolution(c) => vec![outputs, first.input.channels, c.kernel, c.kernel],
+            Kind::Convolution(c) => {
+                let window = c.kernel * c.kernel;
+                vec![outputs, parameters.inputs / window, c.kernel, c.kernel]
+            }
+            Kind::LocallyConnected(local) => {
+                let [maps, read] = [outputs / pixels(first), first.input.channels];
+                let (Dims { height, width, .. }, side) = (first.output, local.kernel());
+                vec![maps, height, width, read, side, side]
+            }
             _ => vec![outputs, parameters.inputs],
+        };
+        let biases = match &first.kind {
+            Kind::LocallyConnected(_) => shape[..3].to_vec(),
+            _ => vec![outputs],
         };
         let weight = Info::f32(format!("{}.weight", first.name), shape);
         Some(Joint {
             layer,
             weight,
-            bias: Info::f32(format!("{}.bias", first.name), [outputs]),
+            bias: Info::f32(format!("{}.bias", first.name), biases),
         })
     };
     layers.filter_map(joint).collect()
+}
+
+/// Pixels of a layer's output.
+fn pixels(layer: &Layer) -> usize {
+    layer.output.height * layer.output.width
 }
 
 /// The joint weights of a layer, from each tower's.
@@ -134,32 +152,33 @@ fn check(net: &Net, layer: usize, found: usize, expected: usize) -> Result<()> {
     Ok(())
 }
 
-/// Appends [outputs][inputs], made of [inputs][padded outputs].
+/// Appends [outputs][inputs], made of the weights as a tower holds them.
 fn to_rows(p: &ParameterSpec, tower: &[f32], joint: &mut Vec<f32>) {
     let begin = joint.len();
     joint.resize(begin + p.outputs * p.inputs, 0.0);
     let rows = &mut joint[begin..];
-    visit(p, |row, column, output| rows[row] = tower[column + output]);
+    visit(p, |row, place| rows[row] = tower[place]);
 }
 
-/// [inputs][padded outputs], made of [outputs][inputs].
+/// The weights as a tower holds them, made of [outputs][inputs].
 fn to_columns(p: &ParameterSpec, rows: &[f32]) -> Vec<f32> {
     let mut tower = vec![0.0; p.inputs * p.padded_outputs()];
-    visit(p, |row, column, output| tower[column + output] = rows[row]);
+    visit(p, |row, place| tower[place] = rows[row]);
     tower
 }
 
-/// Goes through a tower's weights: place in the rows, beginning of the column, output. A few outputs at a time, or
-/// every access to one side would miss the cache.
-fn visit(p: &ParameterSpec, mut f: impl FnMut(usize, usize, usize)) {
-    for first in (0..p.outputs).step_by(GRANULE) {
+/// Goes through a tower's weights: place in the rows, place in the tower. A few outputs at a time, or every access to
+/// one side would miss the cache.
+fn visit(p: &ParameterSpec, mut f: impl FnMut(usize, usize)) {
+    let [_, columns, _] = p.matrix();
+    let firsts: Vec<usize> = (0..p.outputs)
+        .map(|output| p.first_weight(output))
+        .collect();
+    for (block, firsts) in firsts.chunks(GRANULE).enumerate() {
         for input in 0..p.inputs {
-            for output in first..p.outputs.min(first + GRANULE) {
-                f(
-                    output * p.inputs + input,
-                    input * p.padded_outputs(),
-                    output,
-                );
+            for (output, first) in firsts.iter().enumerate() {
+                let row = (block * GRANULE + output) * p.inputs + input;
+                f(row, first + input * columns);
             }
         }
     }
@@ -185,14 +204,11 @@ pub fn joint_tensors(net: &Net, file: &File) -> Result<Vec<(Info, Vec<f32>)>> {
         let part = |kind: &str| -> Result<Vec<Vec<f32>>> {
             let of_tower = |(tower, layers): (usize, &Vec<Layer>)| {
                 let layer = &layers[joint.layer];
-                let p = layer
-                    .parameters()
-                    .map_or((0, 0), |p| (p.inputs, p.padded_outputs()));
+                let p = layer.own_parameters()?;
                 let name = format!("tower{tower}.{}.{kind}", layer.name);
-                let shape = if kind == "bias" {
-                    vec![p.1]
-                } else {
-                    vec![p.0, p.1]
+                let shape = match kind {
+                    "bias" => vec![p.padded_outputs()],
+                    _ => p.matrix()[..2].to_vec(),
                 };
                 file.f32(&Info::f32(name, shape))
             };
@@ -279,6 +295,44 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// As PyTorch's grouped convolution has them.
+    #[test]
+    fn a_group_goes_where_it_should() {
+        let net = Spec::load("caffe", &[]).unwrap().resolve(0.25, 10).unwrap();
+        let layer = net.position("conv2").unwrap();
+        let towers = numbered(&net, layer);
+        let joint = join_weights(&net, layer, &towers).unwrap();
+        let (maps, read, kernel) = (64, 16, 5);
+        assert_eq!(joints(&net)[1].weight.shape, [maps, read, kernel, kernel]);
+        let (inputs, of_group) = (read * kernel * kernel, maps / 2);
+        for map in 0..maps {
+            for input in 0..inputs {
+                let (group, column) = (map / of_group, map % of_group);
+                let place = (group * inputs + input) * of_group + column;
+                assert_eq!(joint[map * inputs + input], towers[0][place]);
+            }
+        }
+    }
+
+    #[test]
+    fn a_pixels_weights_go_where_they_should() {
+        let spec = Spec::load("cifar-no-lrn", &[]).unwrap();
+        let net = spec.resolve(1.0, 10).unwrap();
+        let layer = net.position("local4").unwrap();
+        let towers = numbered(&net, layer);
+        let joint = join_weights(&net, layer, &towers).unwrap();
+        let joints = joints(&net);
+        assert_eq!(joints[3].weight.shape, [32, 6, 6, 32, 3, 3]);
+        assert_eq!(joints[3].bias.shape, [32, 6, 6]);
+        let inputs = 32 * 9;
+        for (at, found) in joint.iter().enumerate() {
+            let (input, output) = (at % inputs, at / inputs);
+            let (pixel, map) = (output % 36, output / 36);
+            assert_eq!(*found, towers[0][(pixel * inputs + input) * 32 + map]);
+        }
+        assert_eq!(split_weights(&net, layer, &joint).unwrap(), towers);
     }
 
     #[test]

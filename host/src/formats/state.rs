@@ -3,7 +3,7 @@
 //! | tensor | shape |
 //! |---|---|
 //! | `mean` | [size, size, 3], taken off every image |
-//! | `tower0.conv1.weight` and so on | [inputs, outputs padded], as the device holds it |
+//! | `tower0.conv1.weight` and so on | [inputs, outputs padded], as the device holds it; of groups or pixels one below the other |
 //! | `tower0.conv1.weight.velocity` | the same |
 //! | `tower0.conv1.bias`, `tower0.conv1.bias.velocity` | [outputs padded] |
 
@@ -23,11 +23,9 @@ pub fn mean_info(net: &Net) -> Info {
 /// Name and shape of a layer's tensors, weights and biases.
 fn infos_of(tower: usize, weights: &Parameters) -> [Info; 2] {
     let (p, name) = (&weights.spec, &weights.name);
+    let [rows, columns, _] = p.matrix();
     [
-        Info::f32(
-            format!("tower{tower}.{name}.weight"),
-            [p.inputs, p.padded_outputs()],
-        ),
+        Info::f32(format!("tower{tower}.{name}.weight"), [rows, columns]),
         Info::f32(format!("tower{tower}.{name}.bias"), [p.padded_outputs()]),
     ]
 }

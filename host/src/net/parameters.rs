@@ -10,8 +10,8 @@ use super::shapes::ParameterSpec;
 use super::spec::Train;
 use crate::device::{Buffer, Device};
 
-/// Weights `[input][output]` and biases `[output]`, outputs padded with zeros to
-/// [`ParameterSpec::padded_outputs`], each with its velocity and its gradient.
+/// Weights `[input][output]`, as of [`Banks`](super::shapes::Banks), and biases `[output]`, outputs padded with zeros
+/// to [`ParameterSpec::padded_outputs`], each with its velocity and its gradient.
 pub struct Parameters {
     /// The layer's name.
     pub name: String,
@@ -40,6 +40,8 @@ pub struct Tensor {
 pub struct Sgd {
     /// Learning rate ε.
     pub rate: f64,
+    /// The biases', if they have their own.
+    pub bias_rate: Option<f64>,
     /// Momentum.
     pub momentum: f64,
     /// Weight decay.
@@ -51,6 +53,7 @@ impl Sgd {
     pub fn new(train: &Train, rate: f64) -> Self {
         Self {
             rate,
+            bias_rate: train.bias_lr,
             momentum: train.momentum,
             decay: train.decay,
         }
@@ -81,7 +84,7 @@ impl Parameters {
     /// Queues the initial values: weights from a normal distribution, biases constant.
     pub fn initialise(&self, context: &Context) {
         let p = &self.spec;
-        let [rows, stride, valid] = [p.inputs, p.padded_outputs(), p.outputs].map(|n| n as u32);
+        let [rows, stride, valid] = p.matrix().map(|n| n as u32);
         let matrix = Gaussian {
             rows,
             stride,
@@ -95,7 +98,7 @@ impl Parameters {
             .launch(|on| launch::gaussian_fill(matrix, on.write(&self.weights.value), on.target()));
         context.stream.launch(|on| {
             let (bias, biases) = (p.init.bias as f32, on.write(&self.biases.value));
-            launch::constant_fill(valid, bias, biases, on.target())
+            launch::constant_fill(p.outputs as u32, bias, biases, on.target())
         });
     }
 
@@ -106,6 +109,10 @@ impl Parameters {
             return;
         }
         step(context, sgd, [rates.weights, decay.weights], &self.weights);
+        let sgd = Sgd {
+            rate: sgd.bias_rate.unwrap_or(sgd.rate),
+            ..sgd
+        };
         step(context, sgd, [rates.biases, decay.biases], &self.biases);
     }
 }

@@ -62,12 +62,23 @@ pub struct ParameterSpec {
     pub outputs: usize,
     /// Outputs of the towers before this one: where this tower's begin in the joint layer.
     pub first_output: usize,
+    /// How the weights lie.
+    pub banks: Banks,
     /// Initial values, `sigma` already scaled for the width.
     pub init: Init,
     /// Multipliers of the learning rate.
     pub rates: Rates,
     /// Multipliers of the weight decay.
     pub decay: Decay,
+}
+
+/// How the weights of a layer of one tower lie: as matrices `[input][output]`, one behind the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Banks {
+    /// So many, each of as many neighbouring outputs: one, or that of each group of a convolution's maps.
+    Groups(usize),
+    /// One of each of so many pixels: a locally connected layer's. An output is a map at a pixel, map · pixels + pixel.
+    Pixels(usize),
 }
 
 /// What a layer holds over all towers.
@@ -99,6 +110,26 @@ impl ParameterSpec {
         self.outputs.next_multiple_of(GRANULE)
     }
 
+    /// The weights as they are stored, matrix below matrix: rows, columns, and columns in use.
+    pub fn matrix(&self) -> [usize; 3] {
+        let (Banks::Groups(banks) | Banks::Pixels(banks)) = self.banks;
+        [
+            self.inputs * banks,
+            self.padded_outputs() / banks,
+            self.outputs / banks,
+        ]
+    }
+
+    /// Where an output's first weight is stored; each further one is a row of [`matrix`](Self::matrix) on.
+    pub fn first_weight(&self, output: usize) -> usize {
+        let columns = self.matrix()[1];
+        let (bank, column) = match self.banks {
+            Banks::Groups(_) => (output / columns, output % columns),
+            Banks::Pixels(pixels) => (output % pixels, output / pixels),
+        };
+        bank * self.inputs * columns + column
+    }
+
     /// Whether weights or biases change in training.
     pub fn learns(&self) -> bool {
         self.rates != Rates::NONE
@@ -117,7 +148,7 @@ impl Layer {
     }
 
     /// The weights and biases of a layer that has some.
-    pub(super) fn own_parameters(&self) -> Result<&ParameterSpec> {
+    pub fn own_parameters(&self) -> Result<&ParameterSpec> {
         self.parameters()
             .with_context(|| format!("layer {}: has no weights", self.name))
     }

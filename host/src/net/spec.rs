@@ -13,7 +13,7 @@
 //!
 //! [[layer]]                      # in order; `name` is unique, `kind` decides the other keys
 //! name = "conv1"
-//! kind = "convolution"           # maps kernel [stride 1] [pad 0] [rounding "floor"] [reads "own"] [init rates decay frozen]
+//! kind = "convolution"           # maps kernel [stride 1] [pad 0] [rounding "floor"] [groups 1] [reads "own"] [init rates decay frozen]
 //! maps = 96                      # of both towers together
 //! kernel = 11
 //! stride = 4
@@ -53,8 +53,8 @@
 //! pad = 1
 //! ```
 //!
-//! The other kinds are `relu`, `tanh`, `lrn` (k n alpha beta \[alpha-over-n false\]), `max-pool` and `average-pool`
-//! (kernel stride \[rounding "floor"\]) and `dropout` (p).
+//! The other kinds are `locally-connected` (a convolution's keys without `groups`), `relu`, `tanh`, `lrn` and `lrn-within-map` (k n alpha beta \[alpha-over-n false\]), `max-pool` and `average-pool`
+//! (kernel stride \[pad 0\] \[rounding "floor"\]) and `dropout` (p).
 
 use serde::{Deserialize, Serialize};
 use toml::Table;
@@ -81,9 +81,11 @@ macro_rules! presets {
 
 presets! {
     "paper"
+    "krizhevsky-145"
     "one-gpu"
     "sixth-conv"
     "torchvision"
+    "caffe"
     "no-lrn"
     "no-overlap"
     "no-colour"
@@ -92,6 +94,8 @@ presets! {
     "no-conv5"
     "cifar-relu"
     "cifar-tanh"
+    "cifar-lrn"
+    "cifar-no-lrn"
 }
 
 /// A network as written, before the number of classes and the width are known.
@@ -131,6 +135,9 @@ pub struct Train {
     pub batch: usize,
     /// Initial learning rate ε.
     pub lr: f64,
+    /// The biases' learning rate, which no schedule lowers; if not given, it is the weights'.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bias_lr: Option<f64>,
     /// Momentum.
     pub momentum: f64,
     /// Weight decay; a step takes decay·ε·w off each weight.
@@ -164,6 +171,7 @@ impl Default for Train {
         Self {
             batch: 128,
             lr: 0.01,
+            bias_lr: None,
             momentum: 0.9,
             decay: 0.0005,
             epochs: 90,

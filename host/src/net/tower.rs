@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use super::context::{Context, Mode};
 use super::layer::softmax::Loss;
 use super::layer::{Backward, Layer, Site};
-use super::shapes::{self, Net};
+use super::shapes::{self, GRANULE, Net};
 use crate::device::{Buffer, Device, Stream};
 
 /// A tower, ready for batches of fixed size.
@@ -265,7 +265,7 @@ impl Builder<'_> {
 /// Floats that an image's output takes in memory.
 fn stored(layer: &shapes::Layer) -> usize {
     let channels = match layer.parameters() {
-        Some(parameters) => parameters.padded_outputs(),
+        Some(_) => layer.output.channels.next_multiple_of(GRANULE),
         None => layer.output.channels,
     };
     channels * layer.output.height * layer.output.width

@@ -13,7 +13,7 @@ use crate::check::data::{random, unwritten};
 use crate::device::{Buffer, Device};
 use crate::net::context::Context;
 use crate::net::parameters::Parameters;
-use crate::net::shapes::{Dims, ParameterSpec, Shaping, positions};
+use crate::net::shapes::{Banks, Dims, ParameterSpec, Shaping, positions};
 use crate::net::spec::{Decay, Init, Rates, Reads, Rounding, check_parameters};
 
 /// A convolution as written.
@@ -33,6 +33,9 @@ pub struct Convolution {
     /// Whether a last, overhanging window counts.
     #[serde(default)]
     pub rounding: Rounding,
+    /// Into how many groups the maps it reads in a tower are split, and its own, each reading the group at its place.
+    #[serde(default = "one")]
+    pub groups: usize,
     /// Whose maps it sees.
     #[serde(default)]
     pub reads: Reads,
@@ -55,14 +58,15 @@ fn one() -> usize {
 }
 
 impl Convolution {
-    fn sizes(&self, site: &Site) -> Result<(Sizes, ParameterSpec)> {
+    /// Those of a group, and the parameters of all.
+    pub(super) fn sizes(&self, site: &Site) -> Result<(Sizes, ParameterSpec)> {
         let layer = site.layer();
         let parameters = layer.own_parameters()?;
         let sizes = Sizes {
             images: site.images as u32,
-            channels: layer.input.channels as u32,
+            channels: (layer.input.channels / self.groups) as u32,
             input: [layer.input.height as u32, layer.input.width as u32],
-            filters: parameters.padded_outputs() as u32,
+            filters: parameters.matrix()[1] as u32,
             kernel: self.kernel as u32,
             stride: self.stride as u32,
             pad: self.pad as u32,
@@ -72,12 +76,47 @@ impl Convolution {
     }
 }
 
+impl Convolution {
+    /// Its maps, this tower's, and how large they are.
+    pub(super) fn output(&self, input: Dims, tower: &Shaping) -> Result<Dims> {
+        let windows = |side| positions(side, self.kernel, self.stride, self.pad, self.rounding);
+        Ok(Dims {
+            channels: tower.share(self.maps, "maps", self.groups)?,
+            height: windows(input.height)?,
+            width: windows(input.width)?,
+        })
+    }
+
+    /// Parameters of so many outputs that each read nothing yet.
+    pub(super) fn parameters(&self, outputs: usize, tower: &Shaping) -> ParameterSpec {
+        ParameterSpec {
+            inputs: 0,
+            outputs,
+            first_output: tower.tower() * outputs,
+            banks: Banks::Groups(1),
+            init: tower.scaled(self.init),
+            rates: if self.frozen { Rates::NONE } else { self.rates },
+            decay: self.decay,
+        }
+    }
+
+    /// In words, for `check-kernels`.
+    pub(super) fn text(sizes: &Sizes) -> String {
+        let ([i, j], [k, l]) = (sizes.input, sizes.output);
+        format!(
+            "{}x{i}x{j} to {}x{k}x{l}, window {}, stride {}, pad {}, {} images",
+            sizes.channels, sizes.filters, sizes.kernel, sizes.stride, sizes.pad, sizes.images
+        )
+    }
+}
+
 impl Keys for Convolution {
     fn check(&self) -> Result<()> {
         ensure!(
             self.maps >= 1 && self.kernel >= 1 && self.stride >= 1,
             "maps, kernel and stride must be at least 1"
         );
+        ensure!(self.groups >= 1, "groups must be at least 1");
         ensure!(
             self.pad < self.kernel,
             "pad {} must be smaller than kernel {}",
@@ -92,23 +131,19 @@ impl Keys for Convolution {
     }
 
     fn shape(&self, input: Dims, tower: &mut Shaping) -> Result<(Dims, Option<ParameterSpec>)> {
-        let windows = |side| positions(side, self.kernel, self.stride, self.pad, self.rounding);
-        let (height, width) = (windows(input.height)?, windows(input.width)?);
-        let outputs = tower.share(self.maps, "maps")?;
+        ensure!(
+            input.channels.is_multiple_of(self.groups),
+            "the {} maps it reads cannot be split into {} groups",
+            input.channels,
+            self.groups
+        );
+        let output = self.output(input, tower)?;
         let parameters = ParameterSpec {
-            inputs: input.channels * self.kernel * self.kernel,
-            outputs,
-            first_output: tower.tower() * outputs,
-            init: tower.scaled(self.init),
-            rates: if self.frozen { Rates::NONE } else { self.rates },
-            decay: self.decay,
+            inputs: input.channels / self.groups * self.kernel * self.kernel,
+            banks: Banks::Groups(self.groups),
+            ..self.parameters(output.channels, tower)
         };
-        tower.grow(outputs * tower.towers());
-        let output = Dims {
-            channels: outputs,
-            height,
-            width,
-        };
+        tower.grow(output.channels * tower.towers());
         Ok((output, Some(parameters)))
     }
 
@@ -117,6 +152,7 @@ impl Keys for Convolution {
         let name = &site.layer().name;
         Ok(Box::new(Convolves {
             shape: Shape::new(sizes),
+            groups: self.groups,
             parameters: Parameters::new(name, parameters, device, site.id)?,
         }))
     }
@@ -129,11 +165,7 @@ impl Keys for Convolution {
         let (x, y, w) = (shape.input_len(), shape.output_len(), shape.weights_len());
         let filters = sizes.filters as usize;
         let flops = 2.0 * f64::from(shape.depth()) * y as f64;
-        let ([i, j], [k, l]) = (sizes.input, sizes.output);
-        let text = format!(
-            "{}x{i}x{j} to {filters}x{k}x{l}, window {}, stride {}, pad {}, {} images",
-            sizes.channels, sizes.kernel, sizes.stride, sizes.pad, sizes.images
-        );
+        let text = Self::text(&sizes);
         let tensors = [
             random(1, x, 1.0),
             random(2, w, 0.1),
@@ -162,53 +194,84 @@ impl Keys for Convolution {
         });
         case.flops = flops;
         sums::parts(all, w, shape.splits());
-        sums::channels(all, filters, shape.out_columns());
+        sums::channels(all, filters * self.groups, shape.out_columns());
         sums::parameters(all, &parameters);
     }
 }
 
 struct Convolves {
+    /// Of a group.
     shape: Shape,
+    groups: usize,
     parameters: Parameters,
+}
+
+/// Group `group` of a buffer in which each group has `len` floats.
+fn part(of: &Buffer<f32>, group: usize, len: usize) -> Buffer<f32> {
+    of.slice(group * len..(group + 1) * len)
 }
 
 impl Layer for Convolves {
     fn forward(&self, context: &Context, x: &Buffer<f32>, y: &Buffer<f32>) {
-        let (w, b) = (&self.parameters.weights, &self.parameters.biases);
-        context.stream.launch(|on| {
-            let (x, w, b) = (on.read(x), on.read(&w.value), on.read(&b.value));
-            launch::convolution_forward(self.shape, x, w, b, on.write(y), on.target())
-        });
+        let (shape, w, b) = (
+            self.shape,
+            &self.parameters.weights,
+            &self.parameters.biases,
+        );
+        for group in 0..self.groups {
+            let x = part(x, group, shape.input_len());
+            let w = part(&w.value, group, shape.weights_len());
+            let b = part(&b.value, group, shape.filters() as usize);
+            let y = part(y, group, shape.output_len());
+            context.stream.launch(|on| {
+                let (x, w, b) = (on.read(&x), on.read(&w), on.read(&b));
+                launch::convolution_forward(shape, x, w, b, on.write(&y), on.target())
+            });
+        }
     }
 
     fn input_gradient(&self, context: &Context, at: &Backward) {
         let Some(dx) = at.dx else { return };
-        let w = &self.parameters.weights;
-        context.stream.launch(|on| {
-            let (w, dy) = (on.read(&w.value), on.read(at.dy));
-            launch::convolution_input_gradient(self.shape, w, dy, on.write(dx), on.target())
-        });
+        let (shape, w) = (self.shape, &self.parameters.weights);
+        for group in 0..self.groups {
+            let w = part(&w.value, group, shape.weights_len());
+            let dy = part(at.dy, group, shape.output_len());
+            let dx = part(dx, group, shape.input_len());
+            context.stream.launch(|on| {
+                let (w, dy) = (on.read(&w), on.read(&dy));
+                launch::convolution_input_gradient(shape, w, dy, on.write(&dx), on.target())
+            });
+        }
     }
 
     fn weight_gradient(&self, context: &Context, at: &Backward) {
-        let (w, b) = (&self.parameters.weights, &self.parameters.biases);
+        let (shape, w, b) = (
+            self.shape,
+            &self.parameters.weights,
+            &self.parameters.biases,
+        );
         let parts = context.scratch.slice(0..self.scratch());
-        context.stream.launch(|on| {
-            let (x, dy) = (on.read(at.x), on.read(at.dy));
-            launch::convolution_weight_gradient(self.shape, x, dy, on.write(&parts), on.target())
-        });
-        context.stream.launch(|on| {
-            let (parts, dw) = (on.read(&parts), on.write(&w.gradient));
-            launch::sum_parts(self.shape.splits(), parts, dw, on.target())
-        });
+        for group in 0..self.groups {
+            let x = part(at.x, group, shape.input_len());
+            let dy = part(at.dy, group, shape.output_len());
+            let dw = part(&w.gradient, group, shape.weights_len());
+            context.stream.launch(|on| {
+                let (x, dy) = (on.read(&x), on.read(&dy));
+                launch::convolution_weight_gradient(shape, x, dy, on.write(&parts), on.target())
+            });
+            context.stream.launch(|on| {
+                let (parts, dw) = (on.read(&parts), on.write(&dw));
+                launch::sum_parts(shape.splits(), parts, dw, on.target())
+            });
+        }
         context.stream.launch(|on| {
             let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
-            launch::sum_maps(self.shape.out_columns(), dy, db, on.target())
+            launch::sum_maps(shape.out_columns(), dy, db, on.target())
         });
     }
 
     fn scratch(&self) -> usize {
-        self.parameters.weights.value.len() * self.shape.splits() as usize
+        self.shape.weights_len() * self.shape.splits() as usize
     }
 
     fn parameters(&self) -> Option<&Parameters> {

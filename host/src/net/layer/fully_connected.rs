@@ -14,7 +14,7 @@ use crate::check::data::{random, unwritten};
 use crate::device::{Buffer, Device};
 use crate::net::context::Context;
 use crate::net::parameters::Parameters;
-use crate::net::shapes::{Dims, ParameterSpec, Shaping};
+use crate::net::shapes::{Banks, Dims, ParameterSpec, Shaping};
 use crate::net::spec::{Decay, Init, Rates, Reads, check_parameters};
 
 /// A fully connected layer as written.
@@ -88,7 +88,7 @@ impl Keys for FullyConnected {
     fn shape(&self, input: Dims, tower: &mut Shaping) -> Result<(Dims, Option<ParameterSpec>)> {
         let (outputs, first_output, all) = match self.units {
             Units::Count(units) => {
-                let outputs = tower.share(units, "units")?;
+                let outputs = tower.share(units, "units", 1)?;
                 (outputs, tower.tower() * outputs, outputs * tower.towers())
             }
             Units::Classes => {
@@ -100,6 +100,7 @@ impl Keys for FullyConnected {
             inputs: input.len(),
             outputs,
             first_output,
+            banks: Banks::Groups(1),
             init: tower.scaled(self.init),
             rates: if self.frozen { Rates::NONE } else { self.rates },
             decay: self.decay,

@@ -30,19 +30,23 @@ pub struct Lrn {
 }
 
 impl Lrn {
-    fn shape(&self, site: &Site) -> lrn::Shape {
-        let input = site.layer().input;
-        let alpha = if self.alpha_over_n {
-            self.alpha / self.n as f64
+    /// α as the kernels have it: divided by the sum's so many terms if that is wanted.
+    pub(super) fn alpha_over(&self, terms: usize) -> f64 {
+        if self.alpha_over_n {
+            self.alpha / terms as f64
         } else {
             self.alpha
-        };
+        }
+    }
+
+    fn shape(&self, site: &Site) -> lrn::Shape {
+        let input = site.layer().input;
         lrn::Shape {
             channels: input.channels as u32,
             columns: (input.height * input.width * site.images) as u32,
             size: self.n as u32,
             k: self.k as f32,
-            alpha: alpha as f32,
+            alpha: self.alpha_over(self.n) as f32,
             beta: self.beta as f32,
         }
     }

@@ -6,7 +6,9 @@ pub mod average_pool;
 pub mod convolution;
 pub mod dropout;
 pub mod fully_connected;
+pub mod locally_connected;
 pub mod lrn;
+pub mod lrn_within_map;
 pub mod pool;
 pub mod softmax;
 mod sums;
@@ -54,10 +56,12 @@ macro_rules! kinds {
 
 kinds! {
     "convolution" => Convolution(convolution::Convolution),
+    "locally-connected" => LocallyConnected(locally_connected::LocallyConnected),
     "fully-connected" => FullyConnected(fully_connected::FullyConnected),
     "relu" => Relu(activation::Relu),
     "tanh" => Tanh(activation::Tanh),
     "lrn" => Lrn(lrn::Lrn),
+    "lrn-within-map" => LrnWithinMap(lrn_within_map::LrnWithinMap),
     "max-pool" => MaxPool(pool::MaxPool),
     "average-pool" => AveragePool(average_pool::AveragePool),
     "dropout" => Dropout(dropout::Dropout),

@@ -22,6 +22,10 @@ pub struct Windows {
     pub kernel: usize,
     /// Step between windows; smaller than `kernel` means overlapping pooling.
     pub stride: usize,
+    /// How far above and left of the image the first window begins. What lies there, as beyond the other edges, does
+    /// not exist: it is no maximum, and no average counts it.
+    #[serde(default)]
+    pub pad: usize,
     /// Whether a last, overhanging window counts.
     #[serde(default)]
     pub rounding: Rounding,
@@ -34,12 +38,18 @@ impl Windows {
             self.kernel >= 1 && self.stride >= 1,
             "kernel and stride must be at least 1"
         );
+        ensure!(
+            self.pad < self.kernel,
+            "pad {} must be smaller than kernel {}",
+            self.pad,
+            self.kernel
+        );
         Ok(())
     }
 
     /// What they make of an input.
     pub fn output(&self, input: Dims) -> Result<Dims> {
-        let windows = |side| positions(side, self.kernel, self.stride, 0, self.rounding);
+        let windows = |side| positions(side, self.kernel, self.stride, self.pad, self.rounding);
         Ok(Dims {
             height: windows(input.height)?,
             width: windows(input.width)?,
@@ -57,13 +67,18 @@ impl Windows {
             self.stride as u32,
             site.images as u32,
         )
+        .padded(self.pad as u32)
     }
 
     /// In words, for `check-kernels`.
     pub fn text(&self, site: &Site) -> String {
         let input = site.layer().input;
+        let pad = match self.pad {
+            0 => String::new(),
+            pad => format!(", pad {pad}"),
+        };
         format!(
-            "{}x{}x{}, window {}, stride {}, {} images",
+            "{}x{}x{}, window {}, stride {}{pad}, {} images",
             input.channels, input.height, input.width, self.kernel, self.stride, site.images
         )
     }

@@ -31,7 +31,7 @@ pub fn channels(all: &mut Cases, channels: usize, columns: u32) {
 
 /// Initial values and an update of weights and biases.
 pub fn parameters(all: &mut Cases, p: &ParameterSpec) {
-    let (rows, stride, valid) = (p.inputs as u32, p.padded_outputs() as u32, p.outputs as u32);
+    let [rows, stride, valid] = p.matrix().map(|n| n as u32);
     let len = p.inputs * p.padded_outputs();
     let matrix = Gaussian {
         rows,
@@ -46,9 +46,10 @@ pub fn parameters(all: &mut Cases, p: &ParameterSpec) {
         launch::gaussian_fill(matrix, at.write(0), at.target())
     });
     let tensors = [unwritten(p.padded_outputs())];
-    let text = format!("{valid} of {stride}");
+    let outputs = p.outputs as u32;
+    let text = format!("{outputs} of {}", p.padded_outputs());
     all.add("constant_fill", text, tensors, move |at| {
-        launch::constant_fill(valid, 1.0, at.write(0), at.target())
+        launch::constant_fill(outputs, 1.0, at.write(0), at.target())
     });
     let tensors = [
         random(1, len, 0.1),

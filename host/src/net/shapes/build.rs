@@ -160,14 +160,14 @@ impl<'a> Shaping<'a> {
         self.split = true;
     }
 
-    /// This tower's share of a hidden layer.
-    pub fn share(&self, total: usize, what: &str) -> Result<usize> {
-        let towers = self.spec.towers;
+    /// This tower's share of a hidden layer, which comes in so many groups.
+    pub fn share(&self, total: usize, what: &str, groups: usize) -> Result<usize> {
+        let (towers, granule) = (self.spec.towers, groups * GRANULE);
         if self.width == 1.0 {
-            let even = total.is_multiple_of(towers * GRANULE);
+            let even = total.is_multiple_of(towers * granule);
             ensure!(
                 even,
-                "{total} {what} over {towers} tower(s): each tower must have a multiple of {GRANULE}"
+                "{total} {what} over {towers} tower(s): each tower must have a multiple of {granule}"
             );
             return Ok(total / towers);
         }
@@ -175,8 +175,8 @@ impl<'a> Shaping<'a> {
             total.is_multiple_of(towers),
             "{total} {what} cannot be split over {towers} towers"
         );
-        let granules = (total / towers) as f64 * self.width / GRANULE as f64;
-        Ok((granules.round() as usize).max(1) * GRANULE)
+        let granules = (total / towers) as f64 * self.width / granule as f64;
+        Ok((granules.round() as usize).max(1) * granule)
     }
 
     /// Initial values for the width.

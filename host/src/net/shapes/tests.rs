@@ -56,9 +56,11 @@ fn the_paper_has_its_published_shapes_and_parameters() {
 fn every_preset_has_its_parameters() {
     let counts = [
         ("paper", 60_965_224),
+        ("krizhevsky-145", 60_965_224),
         ("one-gpu", 59_798_312),
         ("sixth-conv", 61_260_392),
         ("torchvision", 61_100_840),
+        ("caffe", 60_965_224),
         ("no-lrn", 60_965_224),
         ("no-overlap", 60_965_224),
         ("no-colour", 60_965_224),
@@ -67,6 +69,8 @@ fn every_preset_has_its_parameters() {
         ("no-conv5", 79_396_968),
         ("cifar-relu", 1_104_328),
         ("cifar-tanh", 1_104_328),
+        ("cifar-lrn", 2_257_960),
+        ("cifar-no-lrn", 2_257_960),
     ];
     assert_eq!(
         counts.map(|(name, _)| name),
@@ -79,7 +83,10 @@ fn every_preset_has_its_parameters() {
             .iter()
             .rev()
             .find(|layer| layer.output.height > 1);
-        let side = if name.starts_with("cifar") { 4 } else { 6 };
+        let side = match name {
+            "cifar-relu" | "cifar-tanh" => 4,
+            _ => 6,
+        };
         assert_eq!(last.unwrap().output.height, side, "{name}");
     }
 }
@@ -265,6 +272,18 @@ fn what_cannot_be_built_is_said_in_one_line() {
             1.0,
             4,
             "4 classes cannot be split over 5 towers",
+        ),
+        (
+            &["conv1.groups=2"],
+            1.0,
+            10,
+            "net paper: layer conv1: the 3 maps it reads cannot be split into 2 groups",
+        ),
+        (
+            &["conv2.groups=3"],
+            1.0,
+            10,
+            "net paper: layer conv2: 256 maps over 2 tower(s): each tower must have a multiple of 48",
         ),
         (&[], 0.0, 10, "width must be positive, found 0"),
         (&[], f64::NAN, 10, "width must be positive, found NaN"),

@@ -51,6 +51,12 @@ impl Train {
             self.lr
         );
         ensure!(
+            self.bias_lr
+                .is_none_or(|rate| rate >= 0.0 && rate.is_finite()),
+            "train: bias-lr must be at least 0, found {}",
+            self.bias_lr.unwrap_or_default()
+        );
+        ensure!(
             (0.0..1.0).contains(&self.momentum),
             "train: momentum must be in [0, 1), found {}",
             self.momentum

@@ -72,7 +72,8 @@ fn presets_are_read_and_say_their_own_names() {
             summary.starts_with("# ") && summary.ends_with(['.', ')']),
             "{summary}"
         );
-        assert_eq!((spec.train.batch, spec.train.momentum), (128, 0.9));
+        let batch = if *name == "caffe" { 256 } else { 128 };
+        assert_eq!((spec.train.batch, spec.train.momentum), (batch, 0.9));
         if !name.starts_with("cifar") {
             let Train {
                 lr,
@@ -90,6 +91,7 @@ fn presets_are_read_and_say_their_own_names() {
 fn defaults_are_those_of_the_documentation() {
     let spec = Spec::parse(TINY).unwrap();
     let expected = Convolution {
+        groups: 1,
         maps: 32,
         kernel: 3,
         stride: 1,
@@ -233,6 +235,11 @@ fn wrong_files_get_one_line_with_file_layer_and_cause() {
             "kernel = 0",
             "layer conv1: maps, kernel and stride must be at least 1",
         ),
+        (
+            "kernel = 3",
+            "kernel = 3\ngroups = 0",
+            "layer conv1: groups must be at least 1",
+        ),
         ("kernel = 3", "", "layer conv1: missing field `kernel`"),
         ("kernel = 3", "kernel = -3", "layer conv1: invalid value"),
         ("\"lrn\"", "\"lrnn\"", "layer norm: unknown kind `lrnn`"),
@@ -263,7 +270,7 @@ fn wrong_files_get_one_line_with_file_layer_and_cause() {
 fn a_missing_file_names_the_presets() {
     let error = format!("{:#}", Spec::load("papper", &[]).unwrap_err());
     assert!(
-        error.contains("papper: ") && error.contains("paper, one-gpu"),
+        error.contains("papper: ") && error.contains("paper, krizhevsky-145, one-gpu"),
         "{error}"
     );
 }
