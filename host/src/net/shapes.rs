@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::layer::Kind;
-use super::spec::{Decay, Init, Input, Rates};
+use super::spec::{Init, Input, Learning};
 
 mod build;
 
@@ -51,6 +51,8 @@ pub struct Layer {
     pub kind: Kind,
     /// Its weights and biases, if it has any.
     pub parameters: Option<ParameterSpec>,
+    /// How they learn.
+    pub learning: Learning,
 }
 
 /// The weights and biases of a layer of one tower.
@@ -64,10 +66,6 @@ pub struct ParameterSpec {
     pub first_output: usize,
     /// Initial values, `sigma` already scaled for the width.
     pub init: Init,
-    /// Multipliers of the learning rate.
-    pub rates: Rates,
-    /// Multipliers of the weight decay.
-    pub decay: Decay,
 }
 
 /// What a layer holds over all towers.
@@ -97,11 +95,6 @@ impl ParameterSpec {
     /// Outputs as stored: rounded up to what the kernels' tiles need.
     pub fn padded_outputs(&self) -> usize {
         self.outputs.next_multiple_of(GRANULE)
-    }
-
-    /// Whether weights or biases change in training.
-    pub fn learns(&self) -> bool {
-        self.rates != Rates::NONE
     }
 
     /// Weights and biases, padding left out.

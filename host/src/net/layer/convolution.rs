@@ -14,7 +14,7 @@ use crate::device::{Buffer, Device};
 use crate::net::context::Context;
 use crate::net::parameters::Parameters;
 use crate::net::shapes::{Dims, ParameterSpec, Shaping, positions};
-use crate::net::spec::{Decay, Init, Rates, Reads, Rounding, check_parameters};
+use crate::net::spec::{Reads, Rounding};
 
 /// A convolution as written.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -36,18 +36,6 @@ pub struct Convolution {
     /// Whose maps it sees.
     #[serde(default)]
     pub reads: Reads,
-    /// Initial values.
-    #[serde(default)]
-    pub init: Init,
-    /// Multipliers of the learning rate.
-    #[serde(default)]
-    pub rates: Rates,
-    /// Multipliers of the weight decay.
-    #[serde(default)]
-    pub decay: Decay,
-    /// Whether weights and biases stay as they are.
-    #[serde(default)]
-    pub frozen: bool,
 }
 
 fn one() -> usize {
@@ -84,11 +72,15 @@ impl Keys for Convolution {
             self.pad,
             self.kernel
         );
-        check_parameters(&self.init, &self.rates, &self.decay)
+        Ok(())
     }
 
     fn reads(&self) -> Reads {
         self.reads
+    }
+
+    fn has_weights(&self) -> bool {
+        true
     }
 
     fn shape(&self, input: Dims, tower: &mut Shaping) -> Result<(Dims, Option<ParameterSpec>)> {
@@ -99,9 +91,7 @@ impl Keys for Convolution {
             inputs: input.channels * self.kernel * self.kernel,
             outputs,
             first_output: tower.tower() * outputs,
-            init: tower.scaled(self.init),
-            rates: if self.frozen { Rates::NONE } else { self.rates },
-            decay: self.decay,
+            init: tower.init(),
         };
         tower.grow(outputs * tower.towers());
         let output = Dims {
@@ -192,19 +182,24 @@ impl Layer for Convolves {
 
     fn weight_gradient(&self, context: &Context, at: &Backward) {
         let (w, b) = (&self.parameters.weights, &self.parameters.biases);
-        let parts = context.scratch.slice(0..self.scratch());
-        context.stream.launch(|on| {
-            let (x, dy) = (on.read(at.x), on.read(at.dy));
-            launch::convolution_weight_gradient(self.shape, x, dy, on.write(&parts), on.target())
-        });
-        context.stream.launch(|on| {
-            let (parts, dw) = (on.read(&parts), on.write(&w.gradient));
-            launch::sum_parts(self.shape.splits(), parts, dw, on.target())
-        });
-        context.stream.launch(|on| {
-            let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
-            launch::sum_maps(self.shape.out_columns(), dy, db, on.target())
-        });
+        let [weights, biases] = at.wanted;
+        if weights {
+            let parts = context.scratch.slice(0..self.scratch());
+            context.stream.launch(|on| {
+                let (x, dy, to) = (on.read(at.x), on.read(at.dy), on.write(&parts));
+                launch::convolution_weight_gradient(self.shape, x, dy, to, on.target())
+            });
+            context.stream.launch(|on| {
+                let (parts, dw) = (on.read(&parts), on.write(&w.gradient));
+                launch::sum_parts(self.shape.splits(), parts, dw, on.target())
+            });
+        }
+        if biases {
+            context.stream.launch(|on| {
+                let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
+                launch::sum_maps(self.shape.out_columns(), dy, db, on.target())
+            });
+        }
     }
 
     fn scratch(&self) -> usize {
