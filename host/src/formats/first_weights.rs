@@ -1,6 +1,8 @@
 //! First weights from another network, layer by layer, by their names: what was learnt on one set is where training
 //! on another begins.
 //!
+//! An exported file has the layers' names as they are here, or those of torchvision's `alexnet`.
+//!
 //! A layer that the file does not have starts fresh, and so does the last one if the file's has another number of
 //! classes. Any other layer must have the file's shape. Towers make no difference: the joint tensors are compared.
 
@@ -68,7 +70,8 @@ fn of_export(file: &File) -> Result<Tensors> {
         // Numbers of another type are an error.
         let info = Info::f32(info.name, info.shape);
         let numbers = file.f32(&info)?;
-        Ok((info, numbers))
+        let name = pytorch::preset_name(&info.name);
+        Ok((Info { name, ..info }, numbers))
     };
     let all: Result<Vec<_>> = file.infos().into_iter().map(read).collect();
     Ok(by_name(all?))

@@ -28,6 +28,27 @@ pub struct Joint {
     pub bias: Info,
 }
 
+/// What torchvision's AlexNet calls the layers, and what the presets do.
+const TORCHVISION: [(&str, &str); 8] = [
+    ("features.0", "conv1"),
+    ("features.3", "conv2"),
+    ("features.6", "conv3"),
+    ("features.8", "conv4"),
+    ("features.10", "conv5"),
+    ("classifier.1", "fc6"),
+    ("classifier.4", "fc7"),
+    ("classifier.6", "fc8"),
+];
+
+/// The name of a tensor as the presets have it, where torchvision has another.
+pub fn preset_name(name: &str) -> String {
+    let (layer, tensor) = name.rsplit_once('.').unwrap_or(("", name));
+    match TORCHVISION.iter().find(|(theirs, _)| *theirs == layer) {
+        Some((_, ours)) => format!("{ours}.{tensor}"),
+        None => name.to_owned(),
+    }
+}
+
 /// The joint tensors of every layer that has weights.
 pub fn joints(net: &Net) -> Vec<Joint> {
     let layers = net.towers[0].iter().enumerate();
