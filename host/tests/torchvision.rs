@@ -15,9 +15,12 @@ const SIDE: usize = 224;
 
 /// `[colour][row][column][image]` of the images that the script describes.
 fn images() -> Vec<f32> {
-    let place = |n: usize, rest: usize| (n * 3 * SIDE * SIDE + rest) as u32;
-    let value = |h: u32| ((h >> 24) as f32 - 128.0) / 32.0;
-    let pixel = |i: usize| value(place(i % BATCH, i / BATCH).wrapping_mul(2_654_435_761));
+    let value = |field: u32| ((field.wrapping_mul(2_654_435_761) >> 24) as f32 - 128.0) / 64.0;
+    let pixel = |i: usize| {
+        let (place, n) = (i / BATCH, i % BATCH);
+        let (c, y, x) = (place / SIDE / SIDE, place / SIDE % SIDE, place % SIDE);
+        value((((n * 3 + c) * 8 + y / 28) * 8 + x / 28) as u32)
+    };
     (0..BATCH * 3 * SIDE * SIDE).map(pixel).collect()
 }
 

@@ -4,7 +4,7 @@
     python tests/reference/make_torchvision.py
 
 The modules stand where torchvision has them, so the tensors have its names (`features.0.weight`, `classifier.1.bias`, …);
-the layers are narrow, so that the file is small, and the weights are PyTorch's own initial ones.
+the layers are narrow, so that the file is small, and the weights random.
 """
 
 from pathlib import Path
@@ -41,15 +41,18 @@ class AlexNet(nn.Module):
 
 
 def images():
-    """[n, c, y, x]: of h, the place's number multiplied by 2654435761 in 32 bits, the upper 8 bits, less 128, over 32."""
-    place = np.arange(BATCH * 3 * 224 * 224, dtype=np.uint32)
-    upper = (place * np.uint32(2654435761)) >> np.uint32(24)
-    return ((upper.astype(np.float64) - 128) / 32).reshape(BATCH, 3, 224, 224)
+    """[n, c, y, x]: 8×8 fields of one value; of the field's number times 2654435761 in 32 bits the upper 8, less 128, over 64."""
+    field = np.arange(BATCH * 3 * 8 * 8, dtype=np.uint32).reshape(BATCH, 3, 8, 8)
+    upper = (field * np.uint32(2654435761)) >> np.uint32(24)
+    return np.kron((upper.astype(np.float64) - 128) / 64, np.ones((28, 28)))
 
 
 def main():
     torch.manual_seed(SEED)
     net = AlexNet().eval()
+    for weight in net.parameters():
+        if weight.dim() > 1:
+            nn.init.kaiming_normal_(weight)  # PyTorch's own are so small that all images give the same
     state = net.state_dict()
     with torch.no_grad():
         logits = net.double()(torch.from_numpy(images())).float()
