@@ -87,11 +87,12 @@ fn apply(net: &mut Table, mut recipe: Table) -> Result<()> {
     Ok(())
 }
 
-/// What is said of weights alone leaves the biases as they were, and the other way round.
+/// What is said of both weights and biases takes the place of what there was, what is said of one leaves the other.
 fn change(layer: &mut Table, said: &Table) {
     for (key, value) in said {
-        if value.as_table().is_some_and(is_apart) {
-            tell_apart(layer, key);
+        match value.as_table().is_some_and(is_apart) {
+            true => tell_apart(layer, key),
+            false => drop(layer.remove(key)),
         }
     }
     merge_keys(layer, said.clone());

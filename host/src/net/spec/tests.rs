@@ -222,10 +222,14 @@ fn weights_and_biases_learn_together_or_apart() {
 
 /// A recipe that says this, applied to the tiny network.
 fn recipe(text: &str) -> Result<Spec> {
+    with_recipe(Spec::parse(TINY)?, text)
+}
+
+fn with_recipe(spec: Spec, text: &str) -> Result<Spec> {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("recipe.toml");
     std::fs::write(&path, text).unwrap();
-    Spec::parse(TINY)?.with_recipe(path.as_os_str())
+    spec.with_recipe(path.as_os_str())
 }
 
 #[test]
@@ -251,6 +255,15 @@ fn a_recipe_says_how_a_network_learns_and_leaves_the_rest() {
         spec.layers[0].kind,
         Spec::parse(TINY).unwrap().layers[0].kind
     );
+    // Said of both it replaces, said of one it leaves the other.
+    let again = "[convolution]\nfrozen.until = 2\nrates.weights = 5";
+    let spec = with_recipe(spec, again).unwrap();
+    let conv = &spec.layers[0].learning;
+    assert_eq!(
+        (conv.weights.frozen.until, conv.weights.frozen.from),
+        (2, None)
+    );
+    assert_eq!((conv.weights.rate, conv.biases.rate), (5.0, 4.0));
 }
 
 #[test]
