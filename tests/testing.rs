@@ -90,6 +90,59 @@ fn all_networks_count_alike() {
     assert!((both - (first + second) / 2.0).abs() < 0.5);
 }
 
+/// The probability of each image's own class, from what `host features` says of the last layer.
+fn own_probabilities(checkpoint: &str, data: &str) -> Vec<f64> {
+    let file = at("logits.safetensors");
+    let command = ["features", "--checkpoint", checkpoint, "--data", data];
+    host(command.iter().chain(&["--layer", "fc4", "--out", &file])).ok();
+    let bytes = bytes(&file);
+    let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let logits = tensors.tensor("features").expect("features").data();
+    let logits = logits
+        .as_chunks()
+        .0
+        .iter()
+        .map(|b| f64::from(f32::from_le_bytes(*b)));
+    let labels = tensors.tensor("labels").expect("labels").data();
+    let labels = labels.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b));
+    let exp: Vec<f64> = logits.map(f64::exp).collect();
+    let images = exp.chunks_exact(CLASSES).zip(labels);
+    images
+        .map(|(exp, label)| exp[label as usize] / exp.iter().sum::<f64>())
+        .collect()
+}
+
+/// Networks of other layers, towers and crops: their probabilities are averaged, image by image.
+#[test]
+fn an_ensemble_averages_the_probabilities_of_different_networks() {
+    let (part, whole, other) = (at("part"), at("whole"), at("other"));
+    let net = at("other.toml");
+    let text = format!(
+        "name = \"other\"\nbase = {:?}\ntowers = 1\nremove = [\"lrn1\"]\ninput = {{ crop = 40 }}\n\
+         [[layer]]\nname = \"relu2\"\nkind = \"tanh\"\n",
+        common::tiny()
+    );
+    fs::write(&net, text).expect("written");
+    let (data, val) = (at("sets/train"), at("sets/val"));
+    let train = ["train", "--net", &net, "--data", &data, "--out", &other];
+    host(train.iter().chain(&["--steps", "20", "--lr", "0.003"])).ok();
+    let checkpoints = [&*part, &whole, &other];
+    let each = checkpoints.map(|checkpoint| own_probabilities(checkpoint, &val));
+    let images = each[0].len();
+    assert_eq!(images, CLASSES * 10);
+    let mean = |i: usize| each.iter().map(|of| of[i]).sum::<f64>() / each.len() as f64;
+    let expected = (0..images).map(|i| -mean(i).ln()).sum::<f64>() / images as f64;
+    let tested = test_crop(&checkpoints, &val, &["--crops", "1", "--json"])
+        .ok()
+        .json();
+    let loss = number(&tested, "loss");
+    assert!(
+        (loss - expected).abs() < 1e-4 * expected,
+        "{loss} {expected}"
+    );
+    assert_eq!(tested["views"].as_array().map(Vec::len), Some(3));
+}
+
 #[test]
 fn networks_that_do_not_fit_the_set_are_named_before_any_works() {
     let (part, val, small) = (at("part"), at("sets/val"), at("small"));

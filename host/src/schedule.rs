@@ -145,10 +145,10 @@ impl State {
 }
 
 impl Schedule {
-    /// What ε is multiplied by in the next step.
-    pub fn multiplier(&self, state: &State, at: Position) -> f64 {
+    /// What ε is multiplied by in the next step if it falls by `rule`, this schedule's or another with its numbers.
+    pub fn multiplier(&self, rule: &Rule, state: &State, at: Position) -> f64 {
         let done = (at.step as f64 / at.last_step.max(1) as f64).min(1.0);
-        let falling = match &self.rule {
+        let falling = match rule {
             Rule::Constant => 1.0,
             Rule::Plateau => self.reduced(state.reductions),
             Rule::Step(epochs) => {
@@ -220,7 +220,8 @@ mod tests {
 
     #[test]
     fn smooth_rules_go_from_the_full_rate_to_their_end() {
-        let of = |rule, step| schedule(rule).multiplier(&State::START, at(step, 0));
+        let of =
+            |rule, step| schedule(Rule::Constant).multiplier(&rule, &State::START, at(step, 0));
         for (rule, half, end) in [
             (Rule::Exponential, 10f64.powf(-1.5), 1e-3),
             (Rule::Cosine, 0.5, 0.0),
@@ -238,8 +239,9 @@ mod tests {
             warmup_steps: 4,
             ..schedule(Rule::Step(vec![1]))
         };
-        let factors = [(0, 0), (1, 0), (2, 1), (3, 1), (4, 1), (5, 0)]
-            .map(|(step, epoch)| schedule.multiplier(&State::START, at(step, epoch)));
+        let factors = [(0, 0), (1, 0), (2, 1), (3, 1), (4, 1), (5, 0)].map(|(step, epoch)| {
+            schedule.multiplier(&schedule.rule, &State::START, at(step, epoch))
+        });
         assert_eq!(factors, [0.25, 0.5, 0.1 * 3.0 / 4.0, 0.1, 0.1, 1.0]);
     }
 
@@ -270,7 +272,7 @@ mod tests {
     fn step_falls_when_its_epochs_begin() {
         let schedule = schedule(Rule::Step(vec![2, 5]));
         let factors: Vec<f64> = (0..7)
-            .map(|epoch| schedule.multiplier(&State::START, at(0, epoch)))
+            .map(|epoch| schedule.multiplier(&schedule.rule, &State::START, at(0, epoch)))
             .collect();
         assert_eq!(factors, [1.0, 1.0, 0.1, 0.1, 0.1, 0.01, 0.01]);
     }
@@ -293,12 +295,12 @@ mod tests {
                 waited: 0
             }
         );
-        assert_eq!(schedule.multiplier(&state, at(0, 0)), 0.1);
+        assert_eq!(schedule.multiplier(&Rule::Plateau, &state, at(0, 0)), 0.1);
         let falls = (0..20)
             .filter(|_| schedule.validated(&mut state, 0.8))
             .count();
         assert_eq!((falls, state.reductions), (2, 3));
-        assert!((schedule.multiplier(&state, at(0, 0)) - 0.001).abs() < 1e-18);
+        assert!((schedule.multiplier(&Rule::Plateau, &state, at(0, 0)) - 0.001).abs() < 1e-18);
     }
 
     #[test]

@@ -33,7 +33,6 @@ fn train(places: &[Place], ahead: bool, wait: bool) -> Vec<f32> {
     network.initialise();
     let rates = Sgd {
         rate: 0.01,
-        bias_rate: None,
         momentum: 0.9,
         decay: 0.0005,
     };

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use host::data::views::centre;
-use host::device::{Place, open};
+use host::device::{Buffer, Place, open};
+use host::net::parameters::Tensor;
+use host::net::rates::Rates;
 use host::net::spec::Spec;
 use host::net::{Batch, Network, Sgd};
 
@@ -12,7 +14,13 @@ const BATCH: usize = 32;
 /// Weights and biases by tower, layer and kind.
 type Values = BTreeMap<String, Vec<f32>>;
 
-fn values(network: &Network) -> Values {
+const SGD: Sgd = Sgd {
+    rate: 0.01,
+    momentum: 0.9,
+    decay: 0.0005,
+};
+
+fn tensors(network: &Network, what: impl Fn(&Tensor) -> &Buffer<f32>) -> Values {
     let mut all = Values::new();
     for (tower, parameters, stream) in network.parameters() {
         for (kind, tensor) in [
@@ -20,21 +28,24 @@ fn values(network: &Network) -> Values {
             ("bias", &parameters.biases),
         ] {
             let name = format!("{tower}.{}.{kind}", parameters.name);
-            all.insert(name, stream.download(&tensor.value).unwrap());
+            all.insert(name, stream.download(what(tensor)).unwrap());
         }
     }
     all
 }
 
-/// Initial values, and those after some steps.
-fn train(sets: &[&str], steps: u32) -> [Values; 2] {
+fn values(network: &Network) -> Values {
+    tensors(network, |tensor| &tensor.value)
+}
+
+/// The tiny network with its initial values, and a batch.
+fn network(sets: &[&str]) -> (Network, Batch) {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/common/tiny.toml");
     let sets: Vec<String> = sets.iter().map(|set| set.to_string()).collect();
     let net = Spec::load(file, &sets).unwrap().resolve(1.0, 5).unwrap();
     let devices = open(&[Place::Cpu], net.towers.len()).unwrap();
-    let mut network = Network::new(&net, &devices, BATCH, 1).unwrap();
+    let network = Network::new(&net, &devices, BATCH, 1).unwrap();
     network.initialise();
-    let before = values(&network);
     let side = net.input.size;
     let pixel = |i: usize| ((i as u32).wrapping_mul(2_654_435_761) >> 24) as u8;
     let batch = Batch {
@@ -44,15 +55,16 @@ fn train(sets: &[&str], steps: u32) -> [Values; 2] {
         labels: (0..BATCH as u32).map(|i| i % 5).collect(),
         valid: BATCH,
     };
+    (network, batch)
+}
+
+/// Initial values, and those after some steps.
+fn train(sets: &[&str], steps: u32) -> [Values; 2] {
+    let (mut network, batch) = network(sets);
+    let before = values(&network);
     for step in 0..steps {
         network.load(&batch);
-        let sgd = Sgd {
-            rate: 0.01,
-            bias_rate: None,
-            momentum: 0.9,
-            decay: 0.0005,
-        };
-        network.train(step, sgd);
+        network.train(step, SGD);
     }
     [before, values(&network)]
 }
@@ -72,6 +84,33 @@ fn frozen_layers_keep_their_bits_and_the_others_get_the_same_gradients() {
         let ([_, free], [_, after]) = (train(&[], 1), train(&sets, 1));
         for (name, value) in after.iter().filter(|(name, _)| !is_frozen(name)) {
             assert!(free[name] == *value, "{frozen:?}: {name}");
+        }
+    }
+}
+
+/// The gradients that a step computes are those of what learns in its epoch.
+#[test]
+fn what_is_frozen_in_an_epoch_costs_no_gradient_in_it() {
+    let sets = [
+        "conv1.frozen={ weights = { until = 3 }, biases = { from = 3 } }",
+        "conv2.frozen.from=3",
+    ];
+    let gradients = |epoch: u32| {
+        let (mut network, batch) = network(&sets);
+        network.load(&batch);
+        let rates = Rates::new(network.net(), SGD, epoch, |_| SGD.rate);
+        network.train_by(0, &rates);
+        tensors(&network, |tensor| &tensor.gradient)
+    };
+    let zero = |values: &Values, name: &str| values[name].iter().all(|&x| x == 0.0);
+    for (epoch, frozen) in [
+        (2, &["conv1.weight"][..]),
+        (3, &["conv1.bias", "conv2.weight", "conv2.bias"]),
+    ] {
+        let gradients = gradients(epoch);
+        for name in gradients.keys() {
+            let is_frozen = frozen.iter().any(|end| name.ends_with(end));
+            assert_eq!(zero(&gradients, name), is_frozen, "epoch {epoch}: {name}");
         }
     }
 }

@@ -175,7 +175,6 @@ fn check(preset: &str, file: &str, sets: &[(&str, usize)]) {
 
     let rates = Sgd {
         rate: state.number("lr"),
-        bias_rate: None,
         momentum: state.number("momentum"),
         decay: state.number("weight_decay"),
     };

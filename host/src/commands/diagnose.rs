@@ -22,6 +22,7 @@ use crate::net::choice::NetworkChoice;
 use crate::net::context::Mode;
 use crate::net::layer::Kind;
 use crate::net::norms::norms;
+use crate::net::spec::Train;
 use crate::net::{Network, Sgd};
 
 /// Below this share of its size, what a layer gives hardly depends on the image.
@@ -93,8 +94,7 @@ impl Run for Diagnose {
         let mean = data.mean().context("it has no mean image");
         network.set_mean(mean.with_context(context)?);
         network.initialise();
-        let sgd = Sgd::new(&spec.train, spec.train.lr);
-        let loss = self.train(&mut network, &data, sgd)?;
+        let loss = self.train(&mut network, &data, &spec.train)?;
         let norms = norms(&network)?;
         // The last batch once more, as a test sees it: without dropout.
         network.forward(Mode::Test);
@@ -115,12 +115,14 @@ impl Run for Diagnose {
 
 impl Diagnose {
     /// Trains, and gives the last loss.
-    fn train(&self, network: &mut Network, data: &Arc<Dataset>, sgd: Sgd) -> Result<f64> {
+    fn train(&self, network: &mut Network, data: &Arc<Dataset>, train: &Train) -> Result<f64> {
         let colours = Colours::of(data);
-        let views = Views::new(&network.net().input, self.seed, Augment::Paper, colours);
+        let views = Views::new(&network.net().input, self.seed, Augment::Paper, colours)
+            .with_colour_epochs(train.colour_epochs, data.len());
         let sampler = Sampler::new(Order::Shuffled, self.seed, data.len() as u32);
         let batch = network.batch();
         let loader = Loader::start(data.clone(), sampler, views, Cursor::default(), batch)?;
+        let sgd = Sgd::new(train, train.lr);
         let bar = Progress::new("trained", "steps", self.steps.into());
         let mut loss = f64::NAN;
         for step in 0..self.steps {

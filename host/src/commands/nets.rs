@@ -84,6 +84,7 @@ impl Run for Nets {
                 net: self.name.clone(),
                 width: Some(width),
                 set: self.set.clone(),
+                ..NetworkChoice::default()
             };
             let net = choice.load(&[])?.resolve(width, self.classes)?;
             return Ok(Found::One(Resolved::of(&net)));

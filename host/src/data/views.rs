@@ -93,10 +93,11 @@ impl Views {
         }
     }
 
-    /// With colour noise for so many images only; `None` for all.
-    pub fn with_colours_for(self, images: Option<u64>) -> Self {
+    /// With colour noise in so many epochs of so many images only; `None` for all.
+    pub fn with_colour_epochs(self, epochs: Option<u32>, images: usize) -> Self {
+        let end = epochs.map(|epochs| u64::from(epochs) * images as u64);
         Self {
-            colours_end: images.unwrap_or(u64::MAX),
+            colours_end: end.unwrap_or(u64::MAX),
             ..self
         }
     }
@@ -308,7 +309,7 @@ mod tests {
         assert_ne!(one.training(12), one.training(13));
         assert_ne!(one.training(12), one.training(12 + (1 << 32)));
         assert_ne!(one.training(12), other.training(12));
-        let ends = views(Augment::Paper).with_colours_for(Some(13));
+        let ends = views(Augment::Paper).with_colour_epochs(Some(1), 13);
         assert_eq!(ends.training(12), one.training(12));
         assert_eq!(ends.training(13).noise, [0.0; 3]);
         assert_eq!(ends.training(13).x, one.training(13).x);

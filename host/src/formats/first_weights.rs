@@ -1,27 +1,28 @@
 //! First weights from another network, layer by layer, by their names: what was learnt on one set is where training
 //! on another begins.
 //!
+//! An exported file has the layers' names as they are here, or those of torchvision's `alexnet`.
+//!
 //! A layer that the file does not have starts fresh, and so does the last one if the file's has another number of
 //! classes. Any other layer must have the file's shape. Towers make no difference: the joint tensors are compared.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
 use console::escaped;
 
 use super::checkpoint::Checkpoint;
-use super::pytorch::{self, Joint};
+use super::pytorch::{self, Joint, Tensors};
 use super::tensors::{File, Info};
 use crate::net::Network;
-
-/// Joint tensors by their names.
-type Tensors = BTreeMap<String, (Info, Vec<f32>)>;
 
 /// Sets the weights from a checkpoint or an exported file; what they could not be set from it stays as it is. Tells, a
 /// line each, of layers of which only one of the two has something. Nothing is set unless all fits.
 pub fn set(network: &Network, path: &Path) -> Result<Vec<String>> {
-    let tensors = read(path)?;
+    let mut tensors = read(path)?;
+    if tensors.contains_key("features.0.weight") {
+        tensors = pytorch::from_torchvision(network.net(), tensors);
+    }
     let (joints, mut told) = (pytorch::joints(network.net()), Vec::new());
     let mut found = Vec::new();
     for (at, joint) in joints.iter().enumerate() {

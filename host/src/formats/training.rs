@@ -1,5 +1,7 @@
 //! Where a training stands, as the text of a checkpoint says it.
 
+use std::fmt;
+
 use anyhow::{Context, Result, ensure};
 use console::escaped;
 use dataset_pack::Dataset;
@@ -37,6 +39,39 @@ pub struct TrainingState {
     pub val: Option<String>,
     /// A validation that comes before the next step.
     pub owed: Option<Owed>,
+    /// What of the network was changed since the run began, in order.
+    pub changes: Vec<Change>,
+}
+
+/// A key of the network that has had another value since some step; a value that was not written down is `None`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Change {
+    /// Steps done when it was changed: the next was the first with it.
+    pub step: u64,
+    /// The key, as `--set` has it.
+    pub key: String,
+    /// What it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub was: Option<toml::Value>,
+    /// What it is since.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now: Option<toml::Value>,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = |value: &Option<toml::Value>| match value {
+            Some(value) => escaped(&value.to_string()).to_string(),
+            None => "not given".into(),
+        };
+        let (key, was, now) = (escaped(&self.key), shown(&self.was), shown(&self.now));
+        write!(
+            f,
+            "from step {} on {key} is {now}; it was {was}",
+            self.step + 1
+        )
+    }
 }
 
 /// A validation that was still to be done when a checkpoint was written.
@@ -86,6 +121,13 @@ impl TrainingState {
         Spec::parse(&self.net)?.resolve(self.kept.width, self.classes.len())
     }
 
+    /// What was changed when so many steps were done.
+    pub fn changed_at(&self, step: u64) -> impl Iterator<Item = &Change> {
+        self.changes
+            .iter()
+            .filter(move |change| change.step == step)
+    }
+
     /// As the text of a file.
     pub fn to_text(&self) -> Result<Text> {
         let always = [
@@ -98,10 +140,12 @@ impl TrainingState {
             ("schedule", json(&self.schedule)?),
         ];
         let owed = self.owed.as_ref().map(json).transpose()?;
+        let changes = Some(&self.changes).filter(|changes| !changes.is_empty());
         let sometimes = [
             ("data", self.data.clone()),
             ("val", self.val.clone()),
             ("owed", owed),
+            ("changes", changes.map(json).transpose()?),
         ];
         let sometimes = sometimes
             .into_iter()
@@ -139,6 +183,10 @@ impl TrainingState {
             owed: match file.optional_text("owed") {
                 Some(_) => Some(read(file, "owed")?),
                 None => None,
+            },
+            changes: match file.optional_text("changes") {
+                Some(_) => read(file, "changes")?,
+                None => Vec::new(),
             },
         })
     }

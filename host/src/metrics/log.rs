@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use console::escaped;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::Value;
 
 use super::Norms;
 
@@ -38,6 +39,9 @@ pub struct Line {
     /// Of each layer that learns, where they were asked for.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub layers: BTreeMap<String, Norms>,
+    /// What of the network was changed before this step, by its key, as it is from here on.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub changes: BTreeMap<String, Value>,
 }
 
 fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
@@ -174,6 +178,7 @@ mod tests {
             images_per_second: 7.0,
             validation,
             layers: BTreeMap::new(),
+            changes: BTreeMap::new(),
         }
     }
 

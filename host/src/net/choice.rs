@@ -15,6 +15,11 @@ pub struct NetworkChoice {
     #[arg(long, value_name = "NET|FILE.toml")]
     #[serde(skip)]
     pub net: Option<OsString>,
+    /// How it is trained: a recipe that comes with the program (paper, krizhevsky-145) or a TOML file; other options say
+    /// what differs [default: as the network's file has it]
+    #[arg(long, value_name = "RECIPE|FILE.toml")]
+    #[serde(skip)]
+    pub recipe: Option<OsString>,
     /// Maps and units of every hidden layer times this, rounded to multiples of 16 in each tower [default: 1]
     #[arg(long, value_name = "W", value_parser = finite)]
     pub width: Option<f64>,
@@ -25,10 +30,19 @@ pub struct NetworkChoice {
 }
 
 impl NetworkChoice {
-    /// The network, changed by `before` and then by `--set`.
+    /// The network, changed by the recipe, then by `before` and then by `--set`.
     pub fn load(&self, before: &[String]) -> Result<Spec> {
         let net = self.net.as_deref().unwrap_or(OsStr::new("paper"));
-        Spec::load(net, &[before, &self.set].concat())
+        self.change(Spec::load(net, &[])?, before)
+    }
+
+    /// The same changes to another network, such as that of a run that goes on.
+    pub fn change(&self, spec: Spec, before: &[String]) -> Result<Spec> {
+        let spec = match &self.recipe {
+            Some(recipe) => spec.with_recipe(recipe)?,
+            None => spec,
+        };
+        spec.with_sets(&[before, &self.set].concat())
     }
 
     /// How wide.

@@ -7,7 +7,8 @@
 //! | [`shapes`] | every layer of every tower with its sizes |
 //! | [`layer`] | what each kind of layer allocates and launches |
 //! | [`context`] | what a layer is given to launch with |
-//! | [`parameters`] | a layer's weights and biases, and how they learn |
+//! | [`parameters`] | a layer's weights and biases |
+//! | [`rates`] | what each of them learns by in a step |
 //! | [`norms`] | how large weights and gradients are |
 //! | `tower` | the layers of a tower and the memory between them |
 //! | `exchange` | all-gather and reduce-scatter between the towers |
@@ -24,6 +25,7 @@ pub mod layer;
 mod memory_plan;
 pub mod norms;
 pub mod parameters;
+pub mod rates;
 pub mod shapes;
 pub mod spec;
 mod tower;
@@ -41,7 +43,9 @@ use context::{Context, Mode};
 use input::Input;
 pub use layer::softmax::ImageScores;
 pub use parameters::{Parameters, Sgd};
+use rates::{Rates, by_layer};
 use shapes::Net;
+use spec::Course;
 pub use tower::Tower;
 
 /// Images of a batch come in multiples of this, as the kernels want them.
@@ -155,26 +159,34 @@ impl Network {
         }
     }
 
-    /// Queues the pass back, from the loss to the gradient of every weight that learns.
+    /// Queues the pass back, from the loss to the gradient of all that ever learns.
     pub fn backward(&self, mode: Mode) {
-        let first = self.first_that_learns();
+        self.backward_to(&self.ever_wanted(), mode);
+    }
+
+    /// Queues the pass back to the wanted gradients of each layer's weights and biases, and no further.
+    fn backward_to(&self, wanted: &[[bool; 2]], mode: Mode) {
+        let first = wanted.iter().position(|layer| layer.contains(&true));
+        let first = first.unwrap_or(self.steps());
         for i in (first + 1..self.steps()).rev() {
             self.input_gradients(i, mode);
             // What the towers fetch from each other arrives meanwhile.
             let fetched = self.begin_reduce_scatter(i);
-            self.weight_gradients(i, mode);
+            self.weight_gradients(i, mode, wanted[i]);
             self.finish_reduce_scatter(i, &fetched);
         }
         // Nobody below wants a gradient.
         if first < self.steps() {
-            self.weight_gradients(first, mode);
+            self.weight_gradients(first, mode, wanted[first]);
         }
     }
 
-    /// The first layer with parameters that change, if there is one.
-    fn first_that_learns(&self) -> usize {
-        let first = (0..self.steps()).find(|&i| self.towers[0].learns(i));
-        first.unwrap_or(self.steps())
+    /// The gradients that are wanted in some epoch.
+    fn ever_wanted(&self) -> Vec<[bool; 2]> {
+        let learns = |course: &Course| course.learns().then_some(());
+        let all = by_layer(&self.net, learns).into_iter();
+        all.map(|layer| layer.map(|learns| learns.is_some()))
+            .collect()
     }
 
     fn input_gradients(&self, i: usize, mode: Mode) {
@@ -183,9 +195,9 @@ impl Network {
         }
     }
 
-    fn weight_gradients(&self, i: usize, mode: Mode) {
+    fn weight_gradients(&self, i: usize, mode: Mode, wanted: [bool; 2]) {
         for tower in &self.towers {
-            tower.weight_gradient(i, &self.context(tower, mode));
+            tower.weight_gradient(i, &self.context(tower, mode), wanted);
         }
     }
 
@@ -207,6 +219,7 @@ impl Network {
         let steps = &self.towers[0].steps;
         let forward = |i| time(&|| self.forward_layer(i, mode));
         let forward = (0..steps.len()).map(forward).collect::<Result<Vec<_>>>()?;
+        let wanted = self.ever_wanted();
         let mut times = Vec::new();
         for (i, step) in steps.iter().enumerate().rev() {
             let input = time(&|| {
@@ -214,28 +227,27 @@ impl Network {
                 let fetched = self.begin_reduce_scatter(i);
                 self.finish_reduce_scatter(i, &fetched);
             })?;
-            let weights = time(&|| self.weight_gradients(i, mode))?;
+            let weights = time(&|| self.weight_gradients(i, mode, wanted[i]))?;
             times.push((step.name.clone(), [forward[i], input, weights]));
         }
         times.reverse();
         Ok(times)
     }
 
-    /// Queues a step down the gradient.
-    pub fn update(&self, rates: Sgd) {
-        for tower in &self.towers {
-            let context = self.context(tower, Mode::Test);
-            tower
-                .parameters()
-                .for_each(|weights| weights.update(&context, rates));
-        }
+    /// Queues one step of training on the batch that was loaded, as in the first epoch at a rate that does not fall.
+    pub fn train(&self, step: u32, sgd: Sgd) {
+        self.train_by(step, &Rates::new(&self.net, sgd, 0, |_| sgd.rate));
     }
 
     /// Queues one step of training on the batch that was loaded.
-    pub fn train(&self, step: u32, rates: Sgd) {
-        self.forward(Mode::Train { step });
-        self.backward(Mode::Train { step });
-        self.update(rates);
+    pub fn train_by(&self, step: u32, rates: &Rates) {
+        let mode = Mode::Train { step };
+        let wanted = (0..self.steps()).map(|i| rates.of(i).map(|sgd| sgd.is_some()));
+        self.forward(mode);
+        self.backward_to(&Vec::from_iter(wanted), mode);
+        for tower in &self.towers {
+            tower.update(&self.context(tower, Mode::Test), rates);
+        }
     }
 
     /// Waits for the batch and says what became of the images that count.

@@ -40,8 +40,6 @@ pub struct Tensor {
 pub struct Sgd {
     /// Learning rate ε.
     pub rate: f64,
-    /// The biases', if they have their own.
-    pub bias_rate: Option<f64>,
     /// Momentum.
     pub momentum: f64,
     /// Weight decay.
@@ -53,7 +51,6 @@ impl Sgd {
     pub fn new(train: &Train, rate: f64) -> Self {
         Self {
             rate,
-            bias_rate: train.bias_lr,
             momentum: train.momentum,
             decay: train.decay,
         }
@@ -102,24 +99,19 @@ impl Parameters {
         });
     }
 
-    /// Queues a step down the gradient.
-    pub fn update(&self, context: &Context, sgd: Sgd) {
-        let ParameterSpec { rates, decay, .. } = self.spec;
-        if !self.spec.learns() {
-            return;
+    /// Queues a step down the gradient, of the weights and of the biases as far as they learn.
+    pub fn update(&self, context: &Context, by: [Option<Sgd>; 2]) {
+        for (sgd, tensor) in by.into_iter().zip([&self.weights, &self.biases]) {
+            if let Some(sgd) = sgd {
+                step(context, sgd, tensor);
+            }
         }
-        step(context, sgd, [rates.weights, decay.weights], &self.weights);
-        let sgd = Sgd {
-            rate: sgd.bias_rate.unwrap_or(sgd.rate),
-            ..sgd
-        };
-        step(context, sgd, [rates.biases, decay.biases], &self.biases);
     }
 }
 
-/// A step down the gradient of one tensor, with its multipliers of rate and decay.
-fn step(context: &Context, sgd: Sgd, [rate, decay]: [f64; 2], t: &Tensor) {
-    let numbers = [sgd.rate * rate, sgd.momentum, sgd.decay * decay].map(|n| n as f32);
+/// A step down the gradient of one tensor.
+fn step(context: &Context, sgd: Sgd, t: &Tensor) {
+    let numbers = [sgd.rate, sgd.momentum, sgd.decay].map(|n| n as f32);
     context.stream.launch(|on| {
         let (g, v, w) = (
             on.read(&t.gradient),

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 
 use super::layer::Kind;
-use super::spec::{Decay, Init, Input, Rates};
+use super::spec::{Init, Input, Learning};
 
 mod build;
 
@@ -51,6 +51,8 @@ pub struct Layer {
     pub kind: Kind,
     /// Its weights and biases, if it has any.
     pub parameters: Option<ParameterSpec>,
+    /// How they learn.
+    pub learning: Learning,
 }
 
 /// The weights and biases of a layer of one tower.
@@ -66,10 +68,6 @@ pub struct ParameterSpec {
     pub banks: Banks,
     /// Initial values, `sigma` already scaled for the width.
     pub init: Init,
-    /// Multipliers of the learning rate.
-    pub rates: Rates,
-    /// Multipliers of the weight decay.
-    pub decay: Decay,
 }
 
 /// How the weights of a layer of one tower lie: as matrices `[input][output]`, one behind the other.
@@ -128,11 +126,6 @@ impl ParameterSpec {
             Banks::Pixels(pixels) => (output % pixels, output / pixels),
         };
         bank * self.inputs * columns + column
-    }
-
-    /// Whether weights or biases change in training.
-    pub fn learns(&self) -> bool {
-        self.rates != Rates::NONE
     }
 
     /// Weights and biases, padding left out.

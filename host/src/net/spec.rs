@@ -13,7 +13,7 @@
 //!
 //! [[layer]]                      # in order; `name` is unique, `kind` decides the other keys
 //! name = "conv1"
-//! kind = "convolution"           # maps kernel [stride 1] [pad 0] [rounding "floor"] [groups 1] [reads "own"] [init rates decay frozen]
+//! kind = "convolution"           # maps kernel [stride 1] [pad 0] [rounding "floor"] [groups 1] [reads "own"] [init …]
 //! maps = 96                      # of both towers together
 //! kernel = 11
 //! stride = 4
@@ -21,11 +21,13 @@
 //! init = { sigma = 0.01, bias = 0 }
 //! rates = { weights = 1, biases = 1 }     # times the learning rate
 //! decay = { weights = 1, biases = 0 }     # times the weight decay
-//! frozen = false                          # whether weights and biases stay as they are, and cost no gradient
+//! momentum = 0.9                          # instead of that of [train]; this and the following keys may tell weights
+//! schedule = "step:25,51"                 # from biases, too: schedule = { biases = "constant" }
+//! frozen = false                          # true, { until = EPOCH } or { from = EPOCH }: as they are, at no cost
 //!
 //! [[layer]]
 //! name = "fc2"
-//! kind = "fully-connected"       # units [reads "own"] [init rates decay frozen]
+//! kind = "fully-connected"       # units [reads "own"] [init …]
 //! units = "classes"              # as many as the data has, on the last one
 //! reads = "both"                 # the maps of both towers, exchanged; "own": of this tower alone
 //!
@@ -66,9 +68,11 @@ use crate::schedule::Rule;
 
 mod check;
 mod inherit;
+mod learning;
 mod read;
+mod recipe;
 
-pub(super) use check::check_parameters;
+pub use learning::{Course, Frozen, Init, Learning};
 
 /// Makes [`PRESETS`] of the names of files in `nets`.
 macro_rules! presets {
@@ -135,9 +139,6 @@ pub struct Train {
     pub batch: usize,
     /// Initial learning rate ε.
     pub lr: f64,
-    /// The biases' learning rate, which no schedule lowers; if not given, it is the weights'.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub bias_lr: Option<f64>,
     /// Momentum.
     pub momentum: f64,
     /// Weight decay; a step takes decay·ε·w off each weight.
@@ -171,7 +172,6 @@ impl Default for Train {
         Self {
             batch: 128,
             lr: 0.01,
-            bias_lr: None,
             momentum: 0.9,
             decay: 0.0005,
             epochs: 90,
@@ -193,6 +193,8 @@ pub struct LayerSpec {
     pub name: String,
     /// What it does.
     pub kind: Kind,
+    /// How its weights begin and learn, if it has any.
+    pub learning: Learning,
 }
 
 /// What becomes of a last window that hangs over the edge.
@@ -215,77 +217,6 @@ pub enum Reads {
     Own,
     /// Those of all towers, tower 0's first.
     Both,
-}
-
-/// Initial values of a layer.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Init {
-    /// Standard deviation of the weights, whose mean is 0.
-    pub sigma: f64,
-    /// Every bias.
-    pub bias: f64,
-    /// Whether a reduced width w divides `sigma` by √w. A layer sums over its inputs, so with w times as many
-    /// the spread of what it gives out falls with √w, and after eight layers nothing is left to learn from. The
-    /// layer that reads the image has as many inputs at any width and is never scaled. Setting a `sigma` with
-    /// `--set` turns this off: what is given there holds as it is.
-    pub scale_with_width: bool,
-}
-
-impl Default for Init {
-    fn default() -> Self {
-        Self {
-            sigma: 0.01,
-            bias: 0.0,
-            scale_with_width: true,
-        }
-    }
-}
-
-/// Multipliers of the learning rate.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Rates {
-    /// For the weights.
-    pub weights: f64,
-    /// For the biases.
-    pub biases: f64,
-}
-
-impl Rates {
-    /// Nothing is learnt.
-    pub const NONE: Self = Self {
-        weights: 0.0,
-        biases: 0.0,
-    };
-}
-
-impl Default for Rates {
-    fn default() -> Self {
-        Self {
-            weights: 1.0,
-            biases: 1.0,
-        }
-    }
-}
-
-/// Multipliers of the weight decay.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Decay {
-    /// For the weights.
-    pub weights: f64,
-    /// For the biases.
-    pub biases: f64,
-}
-
-impl Default for Decay {
-    fn default() -> Self {
-        Self {
-            weights: 1.0,
-            biases: 0.0,
-        }
-    }
 }
 
 fn three() -> usize {

@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result};
 use super::context::{Context, Mode};
 use super::layer::softmax::Loss;
 use super::layer::{Backward, Layer, Site};
+use super::rates::Rates;
 use super::shapes::{self, GRANULE, Net};
 use crate::device::{Buffer, Device, Stream};
 
@@ -112,12 +113,6 @@ impl Tower {
         self.steps.iter().filter_map(|step| step.layer.parameters())
     }
 
-    /// Whether layer `i` has parameters that change in training.
-    pub(super) fn learns(&self, i: usize) -> bool {
-        let parameters = self.steps[i].layer.parameters();
-        parameters.is_some_and(|parameters| parameters.spec.learns())
-    }
-
     pub(super) fn forward(&self, i: usize, context: &Context) {
         let step = &self.steps[i];
         step.layer.forward(context, &step.x.value, &step.y.value);
@@ -130,12 +125,21 @@ impl Tower {
         }
     }
 
-    /// Queues the gradients to the parameters of layer `i`, if they change.
-    pub(super) fn weight_gradient(&self, i: usize, context: &Context) {
+    /// Queues the gradients to the weights and the biases of layer `i` as far as they are wanted.
+    pub(super) fn weight_gradient(&self, i: usize, context: &Context, wanted: [bool; 2]) {
         if let Some((layer, at)) = self.steps[i].backward()
-            && self.learns(i)
+            && wanted.contains(&true)
         {
-            layer.weight_gradient(context, &at);
+            layer.weight_gradient(context, &Backward { wanted, ..at });
+        }
+    }
+
+    /// Queues a step down the gradient.
+    pub(super) fn update(&self, context: &Context, rates: &Rates) {
+        for (i, step) in self.steps.iter().enumerate() {
+            if let Some(parameters) = step.layer.parameters() {
+                parameters.update(context, rates.of(i));
+            }
         }
     }
 }
@@ -147,6 +151,7 @@ impl Step {
             y: &self.y.value,
             dy: self.y.gradient.as_ref()?,
             dx: self.x.gradient.as_ref(),
+            wanted: [true; 2],
         };
         Some((&*self.layer, at))
     }

@@ -1,7 +1,8 @@
 //! A run's `config.toml`: all that was in force, defaults included.
 //!
 //! The network stands in `[net]` with every override applied, and `[net.train]` holds the batch, the learning rate, the
-//! momentum and the schedule that were used, wherever they came from.
+//! momentum and the schedule that were used, wherever they came from. `[[changes]]` is the history of those that were changed
+//! when the run went on.
 
 use std::fs;
 use std::path::Path;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::machine::Machine;
 use super::settings::Settings;
 use crate::atomic;
+use crate::formats::training::Change;
 use crate::net::spec::{Spec, from_value, parse_toml};
 
 /// What a run was told.
@@ -28,6 +30,9 @@ pub struct Config {
     pub settings: Settings,
     /// What the run was last computed on; earlier versions did not write it.
     pub machine: Option<Machine>,
+    /// What of the network was changed since the run began, with the steps done until then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<Change>,
     /// The network.
     pub net: toml::Table,
 }
@@ -80,6 +85,12 @@ mod tests {
                 ..Settings::default()
             },
             machine: Some(Machine::this(&[])),
+            changes: vec![Change {
+                step: 100,
+                key: "train.lr".into(),
+                was: None,
+                now: Some(0.02.into()),
+            }],
             net: Spec::load("paper", &["train.lr=0.02".into()])
                 .unwrap()
                 .to_table(),

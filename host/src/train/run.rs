@@ -24,6 +24,7 @@ use crate::formats::training::{Owed, TrainingState};
 use crate::metrics::Score;
 use crate::metrics::log::{Line, Running};
 use crate::net::norms::norms;
+use crate::net::rates::Rates;
 use crate::net::spec::Train;
 use crate::net::{Network, Sgd};
 use crate::schedule::{Position, Rule, Schedule};
@@ -98,6 +99,9 @@ impl<'a> Run<'a> {
             step: training.step,
             last_step,
         })?;
+        for change in training.changed_at(training.step) {
+            observers.tell(Event::Notice(&change.to_string()))?;
+        }
         Ok(Run {
             options,
             schedule: setup::schedule(&spec.train, sets.train.len()),
@@ -145,13 +149,18 @@ impl<'a> Run<'a> {
     }
 
     fn rate(&self) -> f64 {
+        self.rate_by(&self.schedule.rule)
+    }
+
+    /// The learning rate if it fell by this rule.
+    fn rate_by(&self, rule: &Rule) -> f64 {
         let at = Position {
             step: self.training.step,
             last_step: self.last_step,
             epoch: self.epoch(),
         };
         let state = &self.training.schedule;
-        self.train.lr * self.schedule.multiplier(state, at)
+        self.train.lr * self.schedule.multiplier(rule, state, at)
     }
 
     /// What comes before the first step: the validation that the run was stopped in, a word on what to expect.
@@ -178,11 +187,7 @@ impl<'a> Run<'a> {
         let (data, kept) = (&self.sets.train, &self.training.kept);
         let colours = Colours::of(data);
         let views = Views::new(&self.network.net().input, kept.seed, kept.augment, colours)
-            .with_colours_for(
-                self.train
-                    .colour_epochs
-                    .map(|n| u64::from(n) * data.len() as u64),
-            );
+            .with_colour_epochs(self.train.colour_epochs, data.len());
         let sampler = Sampler::new(kept.order, kept.seed, data.len() as u32);
         let cursor = self.training.cursor;
         Loader::start(data.clone(), sampler, views, cursor, self.train.batch)
@@ -220,9 +225,10 @@ impl<'a> Run<'a> {
             None => loader.next()?,
         };
         let rate = self.tell_rate(false)?;
-        let sgd = Sgd::new(&self.train, rate);
+        let (net, sgd) = (self.network.net(), Sgd::new(&self.train, rate));
+        let rates = Rates::new(net, sgd, self.epoch(), |rule| self.rate_by(rule));
         self.network.load(&prepared.batch);
-        self.network.train(self.training.step as u32, sgd);
+        self.network.train_by(self.training.step as u32, &rates);
         self.training.step += 1;
         if !self.is_done() {
             self.upload_ahead(loader);
@@ -235,6 +241,13 @@ impl<'a> Run<'a> {
         let norms_every = self.options.norms_every;
         if norms_every.is_some_and(|every| self.training.step.is_multiple_of(every)) {
             line.layers = norms(&self.network)?;
+            let learn = rates.names(self.network.net());
+            line.layers
+                .retain(|layer, _| learn.contains(&layer.as_str()));
+        }
+        for change in self.training.changed_at(line.step - 1) {
+            let now = serde_json::to_value(&change.now)?;
+            line.changes.insert(change.key.clone(), now);
         }
         let mean_loss = self.recent.add(line.loss);
         self.report.loss = Some(mean_loss);
@@ -257,14 +270,11 @@ impl<'a> Run<'a> {
         self.ahead = Some(next);
     }
 
-    /// The learning rate; the observers are told if it is a new one.
+    /// The learning rate; the observers are told if it is a new one that stays for a while.
     fn tell_rate(&mut self, plateau: bool) -> Result<f64> {
         let rate = self.rate();
-        if self
-            .last_rate
-            .replace(rate)
-            .is_some_and(|last| last != rate)
-        {
+        let last = self.last_rate.replace(rate);
+        if last.is_some_and(|last| last != rate) && self.schedule.has_steps(self.training.step) {
             self.observers.tell(Event::Rate { rate, plateau })?;
         }
         Ok(rate)
@@ -294,6 +304,7 @@ impl<'a> Run<'a> {
             images_per_second: score.images as f64 / begun.elapsed().as_secs_f64(),
             validation: false,
             layers: BTreeMap::new(),
+            changes: BTreeMap::new(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! What a run begins with: its sets, the checkpoint it goes on from, its network and first weights.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use crate::data::sampler::Cursor;
 use crate::device::Device;
 use crate::formats::checkpoint::{Checkpoint, Folder};
 use crate::formats::first_weights;
-use crate::formats::training::{TrainingState, set_identity};
+use crate::formats::training::{Change, TrainingState, set_identity};
 use crate::metrics::log::{self, Line, Log};
 use crate::net::Network;
 use crate::net::spec::{Spec, Train};
@@ -141,11 +142,13 @@ pub fn training(
     let data = Some(sets.train_identity.clone());
     let val = sets.validation_identity.clone();
     if let Some(checkpoint) = resumed {
-        let (spec, was) = (resumed_spec(options, checkpoint)?, &checkpoint.training);
+        let was = &checkpoint.training;
+        let (spec, changes) = resumed_spec(options, checkpoint)?;
         let training = TrainingState {
             net: spec.to_toml(),
             data,
             val: val.or(was.val.clone()),
+            changes: [was.changes.clone(), changes].concat(),
             ..was.clone()
         };
         return Ok((spec, training));
@@ -161,12 +164,13 @@ pub fn training(
         data,
         val,
         owed: None,
+        changes: Vec::new(),
     };
     Ok((spec, training))
 }
 
-/// The network a run goes on with: the checkpoint's, with what the options change now.
-fn resumed_spec(options: &Settings, checkpoint: &Checkpoint) -> Result<Spec> {
+/// The network a run goes on with: the checkpoint's, with what the options change now; and what that is.
+fn resumed_spec(options: &Settings, checkpoint: &Checkpoint) -> Result<(Spec, Vec<Change>)> {
     options.check(&checkpoint.training.kept)?;
     let path = || escaped(checkpoint.tensors.path()).to_string();
     let spec = Spec::parse(&checkpoint.training.net).with_context(path)?;
@@ -179,7 +183,19 @@ fn resumed_spec(options: &Settings, checkpoint: &Checkpoint) -> Result<Spec> {
             escaped(&spec.name)
         );
     }
-    spec.with_sets(&[options.changes()?, options.network.set.clone()].concat())
+    let was = spec.keys();
+    let spec = options.network.change(spec, &options.changes()?)?;
+    let (now, step) = (spec.keys(), checkpoint.training.step);
+    let keys: BTreeSet<&String> = was.keys().chain(now.keys()).collect();
+    let changed = keys.into_iter().filter(|&key| was.get(key) != now.get(key));
+    let change = |key: &String| Change {
+        step,
+        key: key.clone(),
+        was: was.get(key).cloned(),
+        now: now.get(key).cloned(),
+    };
+    let changes = changed.map(change).collect();
+    Ok((spec, changes))
 }
 
 /// The first weights of a fresh run, and the mean image.
@@ -218,6 +234,7 @@ pub fn config(
         classes: training.classes.len(),
         settings,
         machine: Some(Machine::this(devices)),
+        changes: training.changes.clone(),
         net: spec.to_table(),
     })
 }

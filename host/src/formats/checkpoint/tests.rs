@@ -1,7 +1,7 @@
 use std::process::Command;
 
 use super::super::tensors::Text;
-use super::super::training::{Kept, Owed};
+use super::super::training::{Change, Kept, Owed};
 use super::*;
 use crate::data::sampler::{Cursor, Order};
 use crate::data::views::Augment;
@@ -33,6 +33,12 @@ fn training(step: u64) -> TrainingState {
         data: Some("00c0ffee00c0ffee".into()),
         val: None,
         owed: Some(Owed::Due),
+        changes: vec![Change {
+            step: 7,
+            key: "conv2.bias".into(),
+            was: None,
+            now: Some(0.1.into()),
+        }],
     }
 }
 

@@ -14,7 +14,7 @@ use crate::device::{Buffer, Device};
 use crate::net::context::Context;
 use crate::net::parameters::Parameters;
 use crate::net::shapes::{Banks, Dims, ParameterSpec, Shaping, positions};
-use crate::net::spec::{Decay, Init, Rates, Reads, Rounding, check_parameters};
+use crate::net::spec::{Reads, Rounding};
 
 /// A convolution as written.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -39,18 +39,6 @@ pub struct Convolution {
     /// Whose maps it sees.
     #[serde(default)]
     pub reads: Reads,
-    /// Initial values.
-    #[serde(default)]
-    pub init: Init,
-    /// Multipliers of the learning rate.
-    #[serde(default)]
-    pub rates: Rates,
-    /// Multipliers of the weight decay.
-    #[serde(default)]
-    pub decay: Decay,
-    /// Whether weights and biases stay as they are.
-    #[serde(default)]
-    pub frozen: bool,
 }
 
 fn one() -> usize {
@@ -94,9 +82,7 @@ impl Convolution {
             outputs,
             first_output: tower.tower() * outputs,
             banks: Banks::Groups(1),
-            init: tower.scaled(self.init),
-            rates: if self.frozen { Rates::NONE } else { self.rates },
-            decay: self.decay,
+            init: tower.init(),
         }
     }
 
@@ -123,11 +109,15 @@ impl Keys for Convolution {
             self.pad,
             self.kernel
         );
-        check_parameters(&self.init, &self.rates, &self.decay)
+        Ok(())
     }
 
     fn reads(&self) -> Reads {
         self.reads
+    }
+
+    fn has_weights(&self) -> bool {
+        true
     }
 
     fn shape(&self, input: Dims, tower: &mut Shaping) -> Result<(Dims, Option<ParameterSpec>)> {
@@ -250,8 +240,9 @@ impl Layer for Convolves {
             &self.parameters.weights,
             &self.parameters.biases,
         );
+        let [weights, biases] = at.wanted;
         let parts = context.scratch.slice(0..self.scratch());
-        for group in 0..self.groups {
+        for group in (0..self.groups).filter(|_| weights) {
             let x = part(at.x, group, shape.input_len());
             let dy = part(at.dy, group, shape.output_len());
             let dw = part(&w.gradient, group, shape.weights_len());
@@ -264,10 +255,12 @@ impl Layer for Convolves {
                 launch::sum_parts(shape.splits(), parts, dw, on.target())
             });
         }
-        context.stream.launch(|on| {
-            let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
-            launch::sum_maps(shape.out_columns(), dy, db, on.target())
-        });
+        if biases {
+            context.stream.launch(|on| {
+                let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
+                launch::sum_maps(shape.out_columns(), dy, db, on.target())
+            });
+        }
     }
 
     fn scratch(&self) -> usize {

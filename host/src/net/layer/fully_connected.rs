@@ -15,7 +15,7 @@ use crate::device::{Buffer, Device};
 use crate::net::context::Context;
 use crate::net::parameters::Parameters;
 use crate::net::shapes::{Banks, Dims, ParameterSpec, Shaping};
-use crate::net::spec::{Decay, Init, Rates, Reads, check_parameters};
+use crate::net::spec::Reads;
 
 /// A fully connected layer as written.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -26,18 +26,6 @@ pub struct FullyConnected {
     /// Whose maps it sees.
     #[serde(default)]
     pub reads: Reads,
-    /// Initial values.
-    #[serde(default)]
-    pub init: Init,
-    /// Multipliers of the learning rate.
-    #[serde(default)]
-    pub rates: Rates,
-    /// Multipliers of the weight decay.
-    #[serde(default)]
-    pub decay: Decay,
-    /// Whether weights and biases stay as they are.
-    #[serde(default)]
-    pub frozen: bool,
 }
 
 /// Outputs of a fully connected layer.
@@ -77,12 +65,12 @@ impl FullyConnected {
 }
 
 impl Keys for FullyConnected {
-    fn check(&self) -> Result<()> {
-        check_parameters(&self.init, &self.rates, &self.decay)
-    }
-
     fn reads(&self) -> Reads {
         self.reads
+    }
+
+    fn has_weights(&self) -> bool {
+        true
     }
 
     fn shape(&self, input: Dims, tower: &mut Shaping) -> Result<(Dims, Option<ParameterSpec>)> {
@@ -101,9 +89,7 @@ impl Keys for FullyConnected {
             outputs,
             first_output,
             banks: Banks::Groups(1),
-            init: tower.scaled(self.init),
-            rates: if self.frozen { Rates::NONE } else { self.rates },
-            decay: self.decay,
+            init: tower.init(),
         };
         tower.grow(all);
         let output = Dims {
@@ -220,14 +206,19 @@ impl Layer for Connects {
 
     fn weight_gradient(&self, context: &Context, at: &Backward) {
         let (w, b) = (&self.parameters.weights, &self.parameters.biases);
-        context.stream.launch(|on| {
-            let (x, dy, dw) = (on.read(at.x), on.read(at.dy), on.write(&w.gradient));
-            launch::fully_connected_weight_gradient(self.shape, x, dy, dw, on.target())
-        });
-        context.stream.launch(|on| {
-            let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
-            launch::sum_maps(self.shape.images, dy, db, on.target())
-        });
+        let [weights, biases] = at.wanted;
+        if weights {
+            context.stream.launch(|on| {
+                let (x, dy, dw) = (on.read(at.x), on.read(at.dy), on.write(&w.gradient));
+                launch::fully_connected_weight_gradient(self.shape, x, dy, dw, on.target())
+            });
+        }
+        if biases {
+            context.stream.launch(|on| {
+                let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
+                launch::sum_maps(self.shape.images, dy, db, on.target())
+            });
+        }
     }
 
     fn scratch(&self) -> usize {

@@ -45,6 +45,10 @@ impl Keys for LocallyConnected {
         self.0.reads()
     }
 
+    fn has_weights(&self) -> bool {
+        true
+    }
+
     fn shape(&self, input: Dims, tower: &mut Shaping) -> Result<(Dims, Option<ParameterSpec>)> {
         let output = self.0.output(input, tower)?;
         let parameters = ParameterSpec {
@@ -125,14 +129,19 @@ impl Layer for Connects {
 
     fn weight_gradient(&self, context: &Context, at: &Backward) {
         let (w, b) = (&self.parameters.weights, &self.parameters.biases);
-        context.stream.launch(|on| {
-            let (x, dy, dw) = (on.read(at.x), on.read(at.dy), on.write(&w.gradient));
-            launch::local_weight_gradient(self.shape, x, dy, dw, on.target())
-        });
-        context.stream.launch(|on| {
-            let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
-            launch::sum_maps(self.images, dy, db, on.target())
-        });
+        let [weights, biases] = at.wanted;
+        if weights {
+            context.stream.launch(|on| {
+                let (x, dy, dw) = (on.read(at.x), on.read(at.dy), on.write(&w.gradient));
+                launch::local_weight_gradient(self.shape, x, dy, dw, on.target())
+            });
+        }
+        if biases {
+            context.stream.launch(|on| {
+                let (dy, db) = (on.read(at.dy), on.write(&b.gradient));
+                launch::sum_maps(self.images, dy, db, on.target())
+            });
+        }
     }
 
     fn parameters(&self) -> Option<&Parameters> {

@@ -93,6 +93,11 @@ pub trait Keys {
         false
     }
 
+    /// Whether it has weights and biases, and so the keys of [`Learning`](super::spec::Learning).
+    fn has_weights(&self) -> bool {
+        false
+    }
+
     /// Whether it ends the network: every tower has all of its output, and it makes the
     /// gradient to each tower's part of its input.
     fn is_loss(&self) -> bool {
@@ -140,6 +145,8 @@ pub struct Backward<'a> {
     pub dy: &'a Buffer<f32>,
     /// Where the gradient to its input goes; `None` where nobody wants it.
     pub dx: Option<&'a Buffer<f32>>,
+    /// Whether the gradients to its weights and to its biases are wanted.
+    pub wanted: [bool; 2],
 }
 
 /// A layer of one tower, ready to run on a batch of fixed size.
@@ -150,7 +157,7 @@ pub trait Layer: Send {
     /// Queues the gradient to the input.
     fn input_gradient(&self, context: &Context, at: &Backward);
 
-    /// Then queues the gradients to the parameters, if it has any.
+    /// Then queues the gradients to the parameters, as far as they are wanted.
     fn weight_gradient(&self, _context: &Context, _at: &Backward) {}
 
     /// Floats of scratch memory it uses.

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::{Dims, GRANULE, Layer, Net};
 use crate::net::layer::Kind;
 use crate::net::layer::fully_connected::Units;
-use crate::net::spec::{Init, Input, Reads, Rounding, Spec};
+use crate::net::spec::{Init, Input, LayerSpec, Reads, Rounding, Spec};
 
 impl Spec {
     /// Builds the shapes for `classes` classes with every hidden layer `width` times as wide.
@@ -76,6 +76,8 @@ pub struct Shaping<'a> {
     all_channels: usize,
     /// Whether maps are split over the towers yet: the image is not.
     split: bool,
+    /// Initial values of the layer it is at.
+    init: Init,
 }
 
 impl<'a> Shaping<'a> {
@@ -94,6 +96,7 @@ impl<'a> Shaping<'a> {
             shape,
             all_channels: channels,
             split: false,
+            init: Init::default(),
         }
     }
 
@@ -101,14 +104,17 @@ impl<'a> Shaping<'a> {
         let spec = self.spec;
         let layers = spec.layers.iter();
         layers
-            .map(|l| {
-                self.layer(&l.name, &l.kind)
-                    .with_context(|| format!("layer {}", l.name))
-            })
+            .map(|l| self.layer(l).with_context(|| format!("layer {}", l.name)))
             .collect()
     }
 
-    fn layer(&mut self, name: &str, kind: &Kind) -> Result<Layer> {
+    fn layer(&mut self, layer: &LayerSpec) -> Result<Layer> {
+        let LayerSpec {
+            name,
+            kind,
+            learning,
+        } = layer;
+        self.init = learning.init;
         let both = kind.keys().reads() == Reads::Both;
         let exchanges = both && self.split && self.spec.towers > 1;
         let channels = if exchanges {
@@ -123,12 +129,13 @@ impl<'a> Shaping<'a> {
         let (output, parameters) = kind.keys().shape(input, self)?;
         self.shape = output;
         Ok(Layer {
-            name: name.to_string(),
+            name: name.clone(),
             input,
             output,
             exchanges,
             kind: kind.clone(),
             parameters,
+            learning: learning.clone(),
         })
     }
 
@@ -179,16 +186,16 @@ impl<'a> Shaping<'a> {
         Ok((granules.round() as usize).max(1) * granule)
     }
 
-    /// Initial values for the width.
-    pub fn scaled(&self, init: Init) -> Init {
-        let scale = if init.scale_with_width && self.split {
+    /// Initial values of the layer, for the width.
+    pub fn init(&self) -> Init {
+        let scale = if self.init.scale_with_width && self.split {
             self.width.sqrt().recip()
         } else {
             1.0
         };
         Init {
-            sigma: init.sigma * scale,
-            ..init
+            sigma: self.init.sigma * scale,
+            ..self.init
         }
     }
 }

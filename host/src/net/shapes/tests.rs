@@ -126,15 +126,10 @@ fn initial_values_are_the_papers() {
                 "{}",
                 layer.name
             );
+            let (weights, biases) = (&layer.learning.weights, &layer.learning.biases);
             assert_eq!(
-                (p.rates, p.decay),
-                (
-                    Rates::default(),
-                    Decay {
-                        weights: 1.0,
-                        biases: 0.0
-                    }
-                )
+                [weights, biases].map(|course| (course.rate, course.decay)),
+                [(1.0, 1.0), (1.0, 0.0)]
             );
         }
     }

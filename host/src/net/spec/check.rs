@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 
-use super::{Decay, Init, Input, Rates, Spec, Train};
+use super::{Input, Spec, Train};
 
 impl Spec {
     pub(super) fn check(&self) -> Result<()> {
@@ -51,12 +51,6 @@ impl Train {
             self.lr
         );
         ensure!(
-            self.bias_lr
-                .is_none_or(|rate| rate >= 0.0 && rate.is_finite()),
-            "train: bias-lr must be at least 0, found {}",
-            self.bias_lr.unwrap_or_default()
-        );
-        ensure!(
             (0.0..1.0).contains(&self.momentum),
             "train: momentum must be in [0, 1), found {}",
             self.momentum
@@ -84,21 +78,4 @@ impl Train {
         );
         Ok(())
     }
-}
-
-/// Whether the numbers of weights and biases make sense.
-pub(in crate::net) fn check_parameters(init: &Init, rates: &Rates, decay: &Decay) -> Result<()> {
-    ensure!(
-        init.sigma >= 0.0 && init.sigma.is_finite(),
-        "sigma must be at least 0, found {}",
-        init.sigma
-    );
-    ensure!(init.bias.is_finite(), "bias must be finite");
-    for factor in [rates.weights, rates.biases, decay.weights, decay.biases] {
-        ensure!(
-            factor >= 0.0 && factor.is_finite(),
-            "rates and decay must be at least 0, found {factor}"
-        );
-    }
-    Ok(())
 }

@@ -131,7 +131,7 @@ fn change_layer(layers: &mut Vec<Value>, name: &str, mut layer: Table) -> Result
 }
 
 /// Tables are merged key by key, all else is replaced.
-fn merge_keys(own: &mut Table, changes: Table) {
+pub fn merge_keys(own: &mut Table, changes: Table) {
     for (key, value) in changes {
         match (own.get_mut(&key), value) {
             (Some(Value::Table(own)), Value::Table(changes)) => merge_keys(own, changes),

@@ -1,5 +1,6 @@
 //! Reading a network: the file, its typing, and the changes that `--set` makes.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use toml::{Table, Value};
 
-use super::{Input, Kind, LayerSpec, PRESETS, Spec, Train, inherit};
+use super::{Input, Kind, LayerSpec, Learning, PRESETS, Spec, Train, inherit, learning};
 
 impl Spec {
     /// Reads a preset by name or a file by path, then applies `sets`, each `KEY=VALUE`, in order.
@@ -51,6 +52,22 @@ impl Spec {
         let path: Vec<&str> = key.trim().split('.').collect();
         override_key(&mut table, &path, parse_value(value.trim()))?;
         Self::from_table(table)
+    }
+
+    /// All keys that have a value, as `--set` names them.
+    pub fn keys(&self) -> BTreeMap<String, Value> {
+        let mut keys = BTreeMap::new();
+        for (key, value) in &self.table {
+            let layers = value.as_array().filter(|_| key == "layer");
+            for layer in layers.into_iter().flatten() {
+                let name = layer.get("name").and_then(Value::as_str);
+                collect_keys(name.unwrap_or_default(), layer, &mut keys);
+            }
+            if layers.is_none() {
+                collect_keys(key, value, &mut keys);
+            }
+        }
+        keys
     }
 
     /// The table of that TOML.
@@ -142,16 +159,39 @@ fn parse_value(text: &str) -> Value {
         .unwrap_or_else(|| Value::String(text.to_string()))
 }
 
+fn collect_keys(path: &str, value: &Value, keys: &mut BTreeMap<String, Value>) {
+    match value {
+        Value::Table(inner) => inner
+            .iter()
+            .for_each(|(key, value)| collect_keys(&format!("{path}.{key}"), value, keys)),
+        _ => {
+            keys.insert(path.to_owned(), value.clone());
+        }
+    }
+}
+
 fn read_layer(index: usize, mut table: Table) -> Result<LayerSpec> {
     let mut word = |key: &str| match table.remove(key) {
         Some(Value::String(word)) => Ok(word),
         _ => Err(anyhow!("`{key}` is missing or not a string")),
     };
     let name = word("name").with_context(|| format!("layer number {}", index + 1))?;
-    let kind = word("kind")
-        .and_then(|kind| Kind::read(&kind, Value::Table(table)))
-        .with_context(|| format!("layer {name}"))?;
-    Ok(LayerSpec { name, kind })
+    let kind = word("kind");
+    let read = || -> Result<_> {
+        let given = learning::keys().find(|key| table.contains_key(*key));
+        let learning = Learning::take(&mut table)?;
+        let kind = Kind::read(&kind?, Value::Table(table))?;
+        match given.filter(|_| !kind.keys().has_weights()) {
+            Some(key) => bail!("`{key}` is for layers that have weights"),
+            None => Ok((kind, learning)),
+        }
+    };
+    let (kind, learning) = read().with_context(|| format!("layer {name}"))?;
+    Ok(LayerSpec {
+        name,
+        kind,
+        learning,
+    })
 }
 
 fn override_key(table: &mut Table, path: &[&str], value: Value) -> Result<()> {
@@ -186,6 +226,10 @@ fn override_layer(layer: &mut Table, path: &[&str], value: Value) -> Result<()> 
             insert(layer, &["init", "sigma"], value)
         }
         ["bias"] => insert(layer, &["init", "bias"], value),
+        [key, "weights" | "biases"] => {
+            learning::tell_apart(layer, key);
+            insert(layer, path, value)
+        }
         _ => insert(layer, path, value),
     }
 }

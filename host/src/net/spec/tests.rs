@@ -98,21 +98,27 @@ fn defaults_are_those_of_the_documentation() {
         pad: 0,
         rounding: Rounding::Floor,
         reads: Reads::Own,
+    };
+    let course = |decay| Course {
+        rate: 1.0,
+        decay,
+        momentum: None,
+        schedule: None,
+        frozen: Frozen {
+            until: 0,
+            from: None,
+        },
+    };
+    let learning = Learning {
         init: Init {
             sigma: 0.01,
             bias: 0.0,
             scale_with_width: true,
         },
-        rates: Rates {
-            weights: 1.0,
-            biases: 1.0,
-        },
-        decay: Decay {
-            weights: 1.0,
-            biases: 0.0,
-        },
-        frozen: false,
+        weights: course(1.0),
+        biases: course(0.0),
     };
+    assert_eq!(spec.layers[0].learning, learning);
     assert_eq!(convolution(&spec), &expected);
     assert_eq!(spec.train, Train::default());
     assert_eq!(spec.input.channels, 3);
@@ -136,8 +142,9 @@ fn overrides_reach_every_key() {
     ])
     .unwrap();
     let conv = convolution(&spec);
+    let learning = &spec.layers[0].learning;
     assert_eq!(
-        conv.init,
+        learning.init,
         Init {
             sigma: 0.03,
             bias: 0.1,
@@ -145,7 +152,7 @@ fn overrides_reach_every_key() {
         }
     );
     assert_eq!(
-        (conv.rates.weights, conv.rates.biases, conv.rounding),
+        (learning.weights.rate, learning.biases.rate, conv.rounding),
         (1.0, 2.0, Rounding::Ceil)
     );
     assert_eq!(
@@ -178,6 +185,189 @@ fn written_out_it_is_the_same_network() {
 }
 
 #[test]
+fn weights_and_biases_learn_together_or_apart() {
+    let of = |sets: &[&str]| set(sets).unwrap().layers[0].learning.clone();
+    let learning = of(&["conv1.rates=2", "conv1.rates.biases=3", "conv1.frozen=true"]);
+    assert_eq!((learning.weights.rate, learning.biases.rate), (2.0, 3.0));
+    assert!(!learning.weights.learns() && !learning.biases.learns());
+    let learning = of(&[
+        "conv1.frozen={ weights = { from = 3 }, biases = { until = 2, from = 5 } }",
+        "conv1.momentum.weights=0.5",
+        "conv1.schedule={ biases = \"step:1\" }",
+    ]);
+    let frozen = |course: &Course| {
+        (0..7)
+            .map(|epoch| course.frozen.holds(epoch))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        frozen(&learning.weights),
+        [false, false, false, true, true, true, true]
+    );
+    assert_eq!(
+        frozen(&learning.biases),
+        [true, true, false, false, false, true, true]
+    );
+    assert!(learning.weights.learns() && learning.biases.learns());
+    assert_eq!(
+        (learning.weights.momentum, learning.biases.momentum),
+        (Some(0.5), None)
+    );
+    assert_eq!(learning.biases.schedule, Some(Rule::Step(vec![1])));
+    assert_eq!(learning.weights.schedule, None);
+    assert!(
+        !of(&["conv1.frozen={ until = 3, from = 3 }"])
+            .weights
+            .learns()
+    );
+}
+
+/// A recipe that says this, applied to the tiny network.
+fn recipe(text: &str) -> Result<Spec> {
+    with_recipe(Spec::parse(TINY)?, text)
+}
+
+fn with_recipe(spec: Spec, text: &str) -> Result<Spec> {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("recipe.toml");
+    std::fs::write(&path, text).unwrap();
+    spec.with_recipe(path.as_os_str())
+}
+
+#[test]
+fn a_recipe_says_how_a_network_learns_and_leaves_the_rest() {
+    let spec = recipe(
+        "[train]\nlr = 0.5\n[convolution]\nrates = 3\nfrozen.from = 1\n\
+         [fc2]\ndecay.biases = 1\n[conv1]\nrates.biases = 4",
+    )
+    .unwrap();
+    let [conv, fc] = [0, 3].map(|i| &spec.layers[i].learning);
+    assert_eq!((spec.train.lr, spec.train.momentum), (0.5, 0.9));
+    // By its name it counts more than by its kind.
+    assert_eq!((conv.weights.rate, conv.biases.rate), (3.0, 4.0));
+    assert_eq!(
+        (conv.weights.frozen.from, conv.biases.frozen.from),
+        (Some(1), Some(1))
+    );
+    assert_eq!(
+        (fc.weights.decay, fc.biases.decay, fc.weights.rate),
+        (1.0, 1.0, 1.0)
+    );
+    assert_eq!(
+        spec.layers[0].kind,
+        Spec::parse(TINY).unwrap().layers[0].kind
+    );
+    // Said of both it replaces, said of one it leaves the other.
+    let again = "[convolution]\nfrozen.until = 2\nrates.weights = 5";
+    let spec = with_recipe(spec, again).unwrap();
+    let conv = &spec.layers[0].learning;
+    assert_eq!(
+        (conv.weights.frozen.until, conv.weights.frozen.from),
+        (2, None)
+    );
+    assert_eq!((conv.weights.rate, conv.biases.rate), (5.0, 4.0));
+}
+
+#[test]
+fn the_recipes_are_those_of_the_paper_and_of_configuration_145() {
+    let spec = |recipe: &str| {
+        Spec::load("paper", &[])
+            .unwrap()
+            .with_recipe(recipe.as_ref())
+    };
+    let plain = Spec::load("paper", &[]).unwrap();
+    assert_eq!(spec("paper").unwrap().train, plain.train);
+    let learning = |spec: &Spec| {
+        spec.layers
+            .iter()
+            .map(|l| l.learning.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(learning(&spec("paper").unwrap()), learning(&plain));
+    let hand = spec("krizhevsky-145").unwrap();
+    assert_eq!(hand.train.schedule, Rule::Step(vec![25, 51, 79]));
+    assert_eq!((hand.train.lr, hand.train.colour_epochs), (0.01, Some(67)));
+    for layer in hand
+        .layers
+        .iter()
+        .filter(|layer| layer.kind.keys().has_weights())
+    {
+        let Learning {
+            weights, biases, ..
+        } = &layer.learning;
+        let from = (layer.name == "conv1").then_some(72);
+        assert_eq!((weights.rate, biases.rate), (1.0, 2.0));
+        assert_eq!(
+            (&weights.schedule, &biases.schedule),
+            (&None, &Some(Rule::Constant))
+        );
+        assert_eq!((weights.frozen.from, biases.frozen.from), (from, from));
+    }
+}
+
+#[test]
+fn wrong_recipes_get_one_line() {
+    for (wrong, cause) in [
+        ("lr = 0.1", "`lr` is not a table"),
+        ("[train]\nrate = 1", "unknown field `rate`"),
+        ("[conv9]\nrates = 1", "no layer is named or of kind `conv9`"),
+        (
+            "[conv1]\nmaps = 16",
+            "conv1: unknown key `maps`, a recipe has rates, decay, ",
+        ),
+        (
+            "[norm]\nrates = 1",
+            "layer norm: `rates` is for layers that have weights",
+        ),
+        (
+            "[conv1]\nrates = -1",
+            "layer conv1: rates and decay must be at least 0",
+        ),
+        (
+            "[conv1]\nmomentum = 1",
+            "layer conv1: momentum must be in [0, 1), found 1",
+        ),
+        (
+            "[conv1]\nschedule = \"plateau\"",
+            "layer conv1: schedule: only the network's",
+        ),
+        (
+            "[conv1]\nschedule = \"soon\"",
+            "layer conv1: schedule: schedule `soon`: expected",
+        ),
+        (
+            "[conv1]\nfrozen = 3",
+            "layer conv1: frozen: 3: expected true, false or epochs",
+        ),
+        (
+            "[conv1]\nfrozen.since = 3",
+            "layer conv1: frozen: unknown field `since`",
+        ),
+        (
+            "[conv1]\nrates = { biases = 1, maps = 2 }",
+            "layer conv1: rates: unknown key `maps`",
+        ),
+        ("[conv1", "line 1: "),
+    ] {
+        let error = format!("{:#}", recipe(wrong).unwrap_err());
+        assert!(
+            error.contains("recipe.toml: ") && error.contains(cause),
+            "{error}"
+        );
+        assert!(!error.contains('\n'), "{error}");
+    }
+    let error = Spec::parse(TINY)
+        .unwrap()
+        .with_recipe("none".as_ref())
+        .unwrap_err();
+    let error = format!("{error:#}");
+    assert!(
+        error.contains("none: ") && error.contains("one of paper, krizhevsky-145"),
+        "{error}"
+    );
+}
+
+#[test]
 fn wrong_overrides_name_themselves() {
     for (wrong, cause) in [
         ("conv1.bias", "expected KEY=VALUE"),
@@ -190,7 +380,10 @@ fn wrong_overrides_name_themselves() {
         ("train.lr=-1", "train: lr must be positive"),
         ("conv1.maps.x=1", "`maps` has no keys of its own"),
         ("momentum=0.8", "unknown field `momentum`"),
-        ("norm.bias=1", "layer norm: unknown field `init`"),
+        (
+            "norm.bias=1",
+            "layer norm: `init` is for layers that have weights",
+        ),
         ("conv1..bias=1", "the key has an empty part"),
         ("dropout.p=1.0", "layer drop: p must be in [0, 1)"),
     ] {
@@ -333,7 +526,10 @@ kind = "relu"
     let layers: Vec<_> = spec.layers.iter().map(|layer| &*layer.name).collect();
     assert_eq!(layers, ["conv1", "relu1", "drop", "more", "fc2", "softmax"]);
     let conv1 = convolution(&spec);
-    assert_eq!((conv1.maps, conv1.kernel, conv1.init.bias), (32, 3, 0.5));
+    assert_eq!(
+        (conv1.maps, conv1.kernel, spec.layers[0].learning.init.bias),
+        (32, 3, 0.5)
+    );
     assert!(matches!(spec.layers[2].kind, Kind::Tanh(_)));
     assert_eq!(
         (spec.name.as_str(), spec.train.batch, spec.train.lr),
