@@ -61,6 +61,9 @@ fn a_layer_is_frozen_from_its_epoch_on_and_biases_have_a_schedule_of_their_own()
         "train.factor=1e-30",
         "--set",
         "fc3.schedule={ biases = \"constant\" }",
+        // Beside this, a rate of next to nothing is nothing.
+        "--set",
+        "fc3.bias=0.1",
         "--epochs",
         "2",
         "--checkpoint-every",
