@@ -108,5 +108,5 @@ extern "C" __global__ void narrow(const short *x, const signed char *y, int *out
     o[4] = (unsigned char)(v - 100) > v;
     o[5] = a < b ? a : b;
     o[6] = (short)(a / (b | 1));
-    o[7] = __vadd2((u32)u | (u32)v << 16, 0x7fff0001) ^ __vabsdiffu4((u32)a, (u32)b);
+    o[7] = __vadd2((u32)u | (u32)v << 16, 0x7fff0001);
 }

@@ -61,11 +61,3 @@ extern "C" __global__ void spaces(const int *in, int *out) {
     out[t * 4 + 2] = dot(local, in + t % 24, 8);
     out[t * 4 + 3] = __isShared(shared) + 2 * __isLocal(local) + 4 * __isGlobal(in) + 8 * __isGlobal(local);
 }
-
-// Functions chosen at run time.
-__device__ int twice(int x) { return 2 * x; }
-__device__ int square(int x) { return x * x; }
-__device__ int minus(int x) { return -x; }
-__device__ int (*const table[3])(int) = {twice, square, minus};
-
-extern "C" __global__ void chosen(const int *which, int *out) { out[threadIdx.x] = table[which[threadIdx.x]](threadIdx.x + 5); }

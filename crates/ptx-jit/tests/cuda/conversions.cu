@@ -107,14 +107,3 @@ extern "C" __global__ void halves(const float *x, unsigned short *out, float *ba
     asm("cvt.f32.f16 %0, %1;" : "=f"(back[t * 2]) : "h"(o[0]));
     back[t * 2 + 1] = __uint_as_float((u32)o[2] << 16);
 }
-
-// Halves themselves: two in a register, fused and compared.
-extern "C" __global__ void half_arithmetic(const u32 *x, const u32 *y, u32 *out) {
-    int t = threadIdx.x;
-    u32 *o = out + t * 5;
-    asm("add.rn.f16x2 %0, %1, %2;" : "=r"(o[0]) : "r"(x[t]), "r"(y[t]));
-    asm("mul.rn.f16x2 %0, %1, %2;" : "=r"(o[1]) : "r"(x[t]), "r"(y[t]));
-    asm("fma.rn.f16x2 %0, %1, %2, %3;" : "=r"(o[2]) : "r"(x[t]), "r"(y[t]), "r"(x[t] ^ y[t]));
-    asm("fma.rn.bf16x2 %0, %1, %2, %3;" : "=r"(o[3]) : "r"(x[t]), "r"(y[t]), "r"(x[t] ^ y[t]));
-    asm("max.f16x2 %0, %1, %2;" : "=r"(o[4]) : "r"(x[t]), "r"(y[t]));
-}

@@ -24,8 +24,8 @@ extern "C" __global__ void compact(const int *x, int *out, int *counts) {
     if (threadIdx.x == 0) counts[0] = count, counts[1] = all != 0, counts[2] = any != 0;
 }
 
-// Neighbours in shared memory with a barrier of the warp alone; a named barrier between two halves of the block.
-extern "C" __global__ void barriers(const int *x, int *out) {
+// Neighbours in shared memory with a barrier of the warp alone.
+extern "C" __global__ void neighbours(const int *x, int *out) {
     __shared__ int s[64];
     int t = threadIdx.x;
     s[t] = x[t];
@@ -34,15 +34,7 @@ extern "C" __global__ void barriers(const int *x, int *out) {
     __syncwarp();
     s[t] = next * 2;
     __syncthreads();
-    int far = s[63 - t];
-    if (t < 32) {
-        asm volatile("bar.sync 1, 64;" ::: "memory");
-        out[t] = far + out[t + 32];
-    } else {
-        out[t] = far;
-        __threadfence_block();
-        asm volatile("bar.arrive 1, 64;" ::: "memory");
-    }
+    out[t] = s[63 - t];
 }
 
 // Where the hardware's registers say a thread is.
