@@ -71,3 +71,19 @@ extern "C" __global__ void primes(int *out, int upto) {
         out[n] = prime;
     }
 }
+
+// Compilers make trees of comparisons of a switch; this one has a table of branches.
+extern "C" __global__ void branches(const unsigned *x, int *out) {
+    int r;
+    asm("{\n\t"
+        "targets: .branchtargets none, one, two, none;\n\t"
+        "mov.u32 %0, 7;\n\t"
+        "brx.idx %1, targets;\n\t"
+        "two: add.s32 %0, %0, 200;\n\t"
+        "one: add.s32 %0, %0, 10;\n\t"
+        "none:\n\t"
+        "}"
+        : "=r"(r)
+        : "r"(x[threadIdx.x]));
+    out[threadIdx.x] = r;
+}
