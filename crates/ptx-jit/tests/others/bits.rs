@@ -177,7 +177,7 @@ fn longs_of(a: u64, b: u64) -> [u64; 22] {
 
 #[test]
 fn carries_and_counts_beyond_the_width() {
-    let numbers = |seed| -> Vec<u32> {
+    let numbers = |seed: usize| -> Vec<u32> {
         (0..67)
             .map(|i| match word(i + seed) % 4 {
                 0 => u32::MAX,

@@ -5,7 +5,6 @@ use simt_executor::{Launch, Pool};
 
 /// The compilers that a file was compiled by.
 pub const BOTH: [&str; 2] = ["nvcc", "clang"];
-pub const NVCC: [&str; 1] = ["nvcc"];
 
 /// The text of a file of the corpus.
 pub fn text(compiler: &str, file: &str) -> String {
