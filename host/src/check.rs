@@ -1,6 +1,7 @@
 //! Every kernel on two devices with the same inputs: are the results the same, bit for bit?
 
 pub(crate) mod data;
+pub(crate) mod edges;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -167,6 +168,12 @@ impl Case {
             }
         }
         Ok(outcome)
+    }
+
+    /// Whether another case gives the same on a device.
+    #[cfg(test)]
+    pub(crate) fn same_results(&self, other: &Case, on: &Arc<dyn Device>) -> anyhow::Result<bool> {
+        Ok(self.results(on, 0)?.0 == other.results(on, 0)?.0)
     }
 
     /// The results on one device, and how long a launch took there.

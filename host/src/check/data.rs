@@ -1,8 +1,11 @@
 //! Made-up numbers for kernels to work on.
 
+use std::ops::Range;
+
 use gpu_kernels::augment::View;
 
 /// A buffer of a case.
+#[derive(Clone)]
 pub struct Tensor {
     /// What it holds at first.
     pub bytes: Vec<u8>,
@@ -79,6 +82,22 @@ pub fn changed(seed: u32, len: usize, scale: f32) -> Tensor {
     Tensor {
         result: true,
         ..random(seed, len, scale)
+    }
+}
+
+/// Floats of either sign whose powers of two lie in a range; below −126 they are denormal.
+pub fn magnitudes(seed: u32, len: usize, powers: Range<i32>) -> Tensor {
+    let count = powers.len() as u32;
+    let float = |i| {
+        let power = powers.start + (word(seed ^ 0x5a5a, i) % count) as i32;
+        let bits = word(seed, i);
+        let magnitude = (1.0 + f64::from(bits >> 9) / f64::from(1 << 23)) * 2f64.powi(power);
+        magnitude.copysign([1.0, -1.0][bits as usize % 2]) as f32
+    };
+    let bytes = (0..len).flat_map(|i| float(i).to_le_bytes());
+    Tensor {
+        floats: true,
+        ..input(bytes.collect())
     }
 }
 

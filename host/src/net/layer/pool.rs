@@ -61,10 +61,17 @@ impl Windows {
 
     /// In words, for `check-kernels`.
     pub fn text(&self, site: &Site) -> String {
-        let input = site.layer().input;
+        let (input, output) = (site.layer().input, site.layer().output);
         format!(
-            "{}x{}x{}, window {}, stride {}, {} images",
-            input.channels, input.height, input.width, self.kernel, self.stride, site.images
+            "{}x{}x{} to {}x{}, window {}, stride {}, {} images",
+            input.channels,
+            input.height,
+            input.width,
+            output.height,
+            output.width,
+            self.kernel,
+            self.stride,
+            site.images
         )
     }
 }
