@@ -48,6 +48,8 @@ struct SharedLine([u8; 64]);
 struct Slot {
     thread: Dim3,
     barriers: u32,
+    /// Whether another thread has run in between, at a barrier or elsewhere.
+    switched: bool,
     done: bool,
 }
 
@@ -177,7 +179,7 @@ impl Block {
                 cause,
             });
         }
-        slot.barriers > 0
+        slot.switched
     }
 
     /// The number of the next thread to begin becomes the running fiber's thread.
@@ -191,6 +193,7 @@ impl Block {
         self.slots[self.running] = Slot {
             thread: self.thread,
             barriers: 0,
+            switched: false,
             done: false,
         };
         self.begun += 1;
@@ -211,8 +214,8 @@ extern "C" fn fiber_main() -> ! {
                 (*this).fail(panic);
                 leave(this, Target::Caller);
             }
-            let passed_a_barrier = (*this).end_thread();
-            if passed_a_barrier {
+            let switched = (*this).end_thread();
+            if switched {
                 break;
             }
         }
@@ -234,8 +237,8 @@ unsafe fn leave(this: *mut Block, to: Target) {
 }
 
 impl Block {
-    /// Where to go from a barrier.
-    fn after_barrier(&mut self) -> Target {
+    /// Whose turn it is after the running thread.
+    fn next_thread(&mut self) -> Target {
         if self.begun == self.launch.threads() {
             return self.next_live();
         }
@@ -296,9 +299,8 @@ fn current() -> *mut Block {
     block
 }
 
-/// Ends the running thread's block with an error.
-#[cfg_attr(not(feature = "checked"), allow(dead_code))]
-pub(crate) fn fail(cause: String) -> ! {
+/// Ends the running thread's block, and the launch, with an error: its cause. Unwinds the thread's stack.
+pub fn fail(cause: String) -> ! {
     resume_unwind(Box::new(Stop(cause)))
 }
 
@@ -353,7 +355,26 @@ pub fn sync_threads() {
     unsafe {
         let from = (*this).running;
         (&mut (*this).slots)[from].barriers += 1;
-        let to = (*this).after_barrier();
+        switch(this);
+    }
+}
+
+/// Lets the block's other threads run, each until it waits or ends, and comes back: for kernels that wait for something
+/// other than all threads, over and over until it is there. They do not use [`sync_threads`].
+#[inline(never)]
+pub fn switch_threads() {
+    // SAFETY: on the running fiber's stack; nothing borrows the block.
+    unsafe { switch(current()) }
+}
+
+/// # Safety
+/// On the running fiber's stack; nothing borrows the block.
+unsafe fn switch(this: *mut Block) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let from = (*this).running;
+        (&mut (*this).slots)[from].switched = true;
+        let to = (*this).next_thread();
         if to == Target::Fiber(from) {
             return;
         }

@@ -24,7 +24,8 @@ pub mod memory;
 pub mod pool;
 
 pub use block::{
-    block_dim, block_idx, grid_dim, shared_len, shared_memory, sync_threads, thread_idx,
+    block_dim, block_idx, fail, grid_dim, shared_len, shared_memory, switch_threads, sync_threads,
+    thread_idx,
 };
 pub use kernel::{Arguments, Call, Dim3, Entry, InstructionSet, Kernel, Launch};
 pub use pool::{Fault, Pool};

@@ -6,14 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use thiserror::Error;
 
 use crate::block;
-use crate::kernel::{Arguments, Call, Dim3, Kernel, Launch};
+use crate::kernel::{Arguments, Call, Dim3, Entry, Kernel, Launch};
 
 /// A kernel that could not run to its end.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("kernel {kernel}, block {block:?}, thread {thread:?}: {cause}")]
 pub struct Fault {
     /// The kernel's name.
-    pub kernel: &'static str,
+    pub kernel: String,
     /// The block's index in the grid.
     pub block: Dim3,
     /// The thread's index in the block.
@@ -74,10 +74,24 @@ impl Pool {
     /// # Safety
     /// As promised when the call was made.
     pub unsafe fn run_call(&self, call: &Call) -> Result<(), Fault> {
-        let (launch, entry, blocks) = (call.launch, call.entry, call.launch.blocks());
-        let (name, pointer) = (call.name, Pointer(call.arguments()));
+        // SAFETY: the caller's promise.
+        unsafe { self.run_entry(call.name, call.entry, call.launch, call.arguments()) }
+    }
+
+    /// The same for code of any origin, under a name.
+    ///
+    /// # Safety
+    /// `entry` may be called with `arguments` in every thread of this launch, on any of the workers.
+    pub unsafe fn run_entry(
+        &self,
+        name: &str,
+        entry: Entry,
+        launch: Launch,
+        arguments: *const (),
+    ) -> Result<(), Fault> {
+        let (blocks, pointer) = (launch.blocks(), Pointer(arguments));
         let fault = |block, thread, cause| Fault {
-            kernel: name,
+            kernel: name.to_owned(),
             block,
             thread,
             cause,

@@ -48,7 +48,7 @@ fn are_found_and_named() {
             fault.thread == *culprit || cause.contains(&format!("thread {culprit:?}"))
         };
         assert!(culprits.iter().any(named), "{fault}");
-        assert_eq!((fault.kernel, fault.block), ("plain", [0, 0, 0]));
+        assert_eq!((fault.kernel, fault.block), ("plain".to_owned(), [0, 0, 0]));
     }
 }
 

@@ -27,7 +27,7 @@ fn a_panic_is_an_error_that_names_its_thread() {
                 pool.run(&PANICS, launch([2, 2, 1], [4, 3, 1], 0), (thread, barriers))
             };
             let want = Fault {
-                kernel: "panics",
+                kernel: "panics".into(),
                 block: [0, 1, 0],
                 thread: [thread as u32 % 4, thread as u32 / 4, 0],
                 cause: format!("thread {thread} gives up"),

@@ -1,10 +1,14 @@
 #![doc = include_str!("../README.md")]
 
+mod body;
 mod module;
+mod reader;
 mod tokens;
 
 use std::fmt;
 use std::ops::Range;
+
+pub use body::{Guard, Instruction, Operand, Registers, Statement};
 
 /// Why a text is no PTX, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +68,8 @@ pub struct Function {
     pub name: String,
     /// Whether it is a kernel, `.entry`, and no `.func`.
     pub is_entry: bool,
+    /// What a function gives back.
+    pub returns: Vec<Variable>,
     /// What it is called with.
     pub parameters: Vec<Variable>,
     /// `.maxntid 256, 1, 1` and the like, between its parameters and its body.
@@ -114,4 +120,24 @@ pub struct Variable {
     pub bytes: usize,
     /// Its alignment in bytes: as it is given, or that of its elements.
     pub alignment: usize,
+    /// What its first elements begin as; the others are zero.
+    pub initial: Vec<Constant>,
+}
+
+/// A number, or an address known when the text is loaded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Constant {
+    /// An integer, the negative ones in two's complement.
+    Integer(u64),
+    /// The bits of a single-precision number.
+    F32(u32),
+    /// The bits of a double-precision number.
+    F64(u64),
+    /// A variable's address and what is added to it.
+    Address {
+        /// The variable.
+        name: String,
+        /// Bytes.
+        offset: i64,
+    },
 }

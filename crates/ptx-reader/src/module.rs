@@ -1,15 +1,13 @@
 //! What stands at module scope.
 
-use crate::tokens::{Kind, Token, Tokens};
-use crate::{Directive, Error, Function, Module, Variable};
+use crate::reader::Reader;
+use crate::tokens::{Kind, Token};
+use crate::{Constant, Directive, Error, Function, Module, Variable};
 
 impl Module {
     /// Reads a text.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let mut reader = Reader {
-            tokens: Tokens::new(text),
-            peeked: None,
-        };
+        let mut reader = Reader::new(text);
         let mut module = Module {
             address_size: 32,
             ..Module::default()
@@ -52,70 +50,7 @@ impl Module {
     }
 }
 
-struct Reader<'a> {
-    tokens: Tokens<'a>,
-    peeked: Option<Token<'a>>,
-}
-
 impl<'a> Reader<'a> {
-    fn next(&mut self) -> Result<Option<Token<'a>>, Error> {
-        match self.peeked.take() {
-            Some(token) => Ok(Some(token)),
-            None => self.tokens.next(),
-        }
-    }
-
-    fn some(&mut self, wanted: &str) -> Result<Token<'a>, Error> {
-        let token = self.next()?;
-        token.ok_or_else(|| self.error(format!("the text ends where {wanted} is expected")))
-    }
-
-    fn error(&self, cause: impl Into<String>) -> Error {
-        self.tokens.error(cause)
-    }
-
-    fn unexpected(&self, token: &Token, wanted: &str) -> Error {
-        Error {
-            line: token.line,
-            cause: format!("`{}` where {wanted} is expected", token.word),
-        }
-    }
-
-    /// Takes a sign if it comes next.
-    fn take(&mut self, sign: char) -> Result<bool, Error> {
-        let token = self.next()?;
-        let found = token.is_some_and(|token| token.is_sign(sign));
-        if !found {
-            self.peeked = token;
-        }
-        Ok(found)
-    }
-
-    fn expect(&mut self, sign: char) -> Result<Token<'a>, Error> {
-        let token = self.some(&format!("`{sign}`"))?;
-        match token.is_sign(sign) {
-            true => Ok(token),
-            false => Err(self.unexpected(&token, &format!("`{sign}`"))),
-        }
-    }
-
-    fn of_kind(&mut self, kind: Kind, wanted: &str) -> Result<&'a str, Error> {
-        let token = self.some(wanted)?;
-        match token.kind == kind {
-            true => Ok(token.word),
-            false => Err(self.unexpected(&token, wanted)),
-        }
-    }
-
-    fn number(&mut self) -> Result<u32, Error> {
-        let word = self.of_kind(Kind::Number, "a number")?;
-        let number = match word.strip_prefix("0x") {
-            Some(digits) => u32::from_str_radix(digits, 16),
-            None => word.parse(),
-        };
-        number.map_err(|_| self.error(format!("`{word}` is not a number that can stand here")))
-    }
-
     fn version(&mut self) -> Result<(u32, u32), Error> {
         let word = self.of_kind(Kind::Number, "a version")?;
         let numbers = word
@@ -131,12 +66,6 @@ impl<'a> Reader<'a> {
             self.of_kind(Kind::Name, "a target's option")?;
         }
         Ok(target)
-    }
-
-    /// Goes behind a sign.
-    fn skip_to(&mut self, sign: char) -> Result<(), Error> {
-        while !self.some(&format!("`{sign}`"))?.is_sign(sign) {}
-        Ok(())
     }
 
     /// Goes behind the brace that closes the one before; gives where it ends.
@@ -161,9 +90,10 @@ impl<'a> Reader<'a> {
     /// What comes after `.entry` or `.func`.
     fn function(&mut self, first: &Token<'a>) -> Result<Function, Error> {
         let is_entry = first.word == "entry";
-        if !is_entry && self.take('(')? {
-            self.parameters()?; // what it returns
-        }
+        let returns = match !is_entry && self.take('(')? {
+            true => self.parameters()?,
+            false => Vec::new(),
+        };
         let name = self.of_kind(Kind::Name, "a name")?.to_owned();
         let parameters = match self.take('(')? {
             true => self.parameters()?,
@@ -172,6 +102,7 @@ impl<'a> Reader<'a> {
         let mut function = Function {
             name,
             is_entry,
+            returns,
             parameters,
             directives: Vec::new(),
             body: None,
@@ -196,9 +127,7 @@ impl<'a> Reader<'a> {
 
     fn directive(&mut self, name: &str) -> Result<Directive, Error> {
         let mut numbers = Vec::new();
-        let next = self.next()?;
-        self.peeked = next;
-        if next.is_some_and(|token| token.kind == Kind::Number) {
+        if self.peek()?.is_some_and(|token| token.kind == Kind::Number) {
             numbers.push(self.number()?);
             while self.take(',')? {
                 numbers.push(self.number()?);
@@ -227,14 +156,46 @@ impl<'a> Reader<'a> {
     }
 
     /// A variable with what it begins as.
-    fn variable(&mut self, space: &str) -> Result<Variable, Error> {
-        let variable = self.declaration(space)?;
-        self.skip_to(';')?;
+    pub fn variable(&mut self, space: &str) -> Result<Variable, Error> {
+        let mut variable = self.declaration(space)?;
+        if self.take('=')? {
+            variable.initial = self.initial()?;
+        }
+        self.expect(';')?;
         Ok(variable)
     }
 
+    /// The constants up to the semicolon, whatever the braces around them.
+    fn initial(&mut self) -> Result<Vec<Constant>, Error> {
+        let mut constants = Vec::new();
+        loop {
+            let token = self.some("a constant")?;
+            match token.kind {
+                _ if token.is_sign(';') => {
+                    self.put_back(token);
+                    return Ok(constants);
+                }
+                _ if token.is_sign('{') || token.is_sign('}') || token.is_sign(',') => {}
+                Kind::Name if token.word == "generic" => {
+                    self.expect('(')?;
+                    let name = self.of_kind(Kind::Name, "a name")?.to_owned();
+                    self.expect(')')?;
+                    constants.push(self.symbol(name)?);
+                }
+                Kind::Name => constants.push(self.symbol(token.word.to_owned())?),
+                _ => constants.push(self.constant(token)?),
+            }
+        }
+    }
+
+    /// The address of a variable and what is added to it.
+    fn symbol(&mut self, name: String) -> Result<Constant, Error> {
+        let offset = self.offset()?;
+        Ok(Constant::Address { name, offset })
+    }
+
     /// `.align 4 .f32 name[16]`, after the state space.
-    fn declaration(&mut self, space: &str) -> Result<Variable, Error> {
+    pub fn declaration(&mut self, space: &str) -> Result<Variable, Error> {
         let (mut alignment, mut element, mut lanes) = (None, None, 1);
         let (name, line) = loop {
             let token = self.some("a name")?;
@@ -275,13 +236,14 @@ impl<'a> Reader<'a> {
             element: element.to_owned(),
             bytes: bytes.ok_or_else(|| self.error(format!("{name} is too large")))?,
             alignment: alignment.unwrap_or(own),
+            initial: Vec::new(),
             name,
         })
     }
 }
 
 /// Bytes of a fundamental type.
-fn size(word: &str) -> Option<usize> {
+pub fn size(word: &str) -> Option<usize> {
     match word {
         "b8" | "u8" | "s8" | "e4m3" | "e5m2" => Some(1),
         "b16" | "u16" | "s16" | "f16" | "bf16" => Some(2),

@@ -54,6 +54,17 @@ impl<'a> Tokens<'a> {
         }
     }
 
+    /// From a byte of the text on.
+    pub fn at(text: &'a str, at: usize) -> Self {
+        let line = 1 + text[..at].matches('\n').count();
+        Self { text, at, line }
+    }
+
+    /// The text between two bytes.
+    pub fn between(&self, begin: usize, end: usize) -> &'a str {
+        &self.text[begin..end]
+    }
+
     pub fn error(&self, cause: impl Into<String>) -> Error {
         Error {
             line: self.line,

@@ -158,3 +158,91 @@ proptest! {
         let _ = Module::parse(&format!(".version 7.0 {text}"));
     }
 }
+
+#[test]
+fn a_body_is_read_statement_by_statement() {
+    use ptx_reader::{Constant, Guard, Operand, Statement};
+    let text = ".version 8.4 .target sm_80 .address_size 64
+        .const .align 8 .u64 table[2] = {generic(first)+8, -1};
+        .func (.param .b32 back) twice(.param .b32 x);
+        .entry k(.param .u64 p) {
+            .reg .pred %p<3>; .reg .b32 %r<9>, %x;
+            .loc 1 7 3
+            $L1: @!%p1 bra $L2;
+            setp.lt.s32 %p1|%p2, %r1, -0x10;
+            { .param .b32 a; call.uni (back), twice, (a); }
+            ld.global.L2::128B.v2.f32 {%r1, %r2}, [%rd1+-8];
+            mov.u32 %r3, %tid.x; mov.b32 %r4, 0fBF800000; mov.u64 %rd1, table+8;
+            t: .branchtargets $L1, $L2;
+            $L2: bar.sync 0; ret;
+        }";
+    let module = ptx_reader::Module::parse(text).unwrap();
+    let address = Constant::Address {
+        name: "first".into(),
+        offset: 8,
+    };
+    assert_eq!(
+        module.variables[0].initial,
+        [address, Constant::Integer(u64::MAX)]
+    );
+    assert_eq!(module.functions[0].returns[0].name, "back");
+    assert_eq!(module.functions[0].statements(text).unwrap(), []);
+    let statements = module.functions[1].statements(text).unwrap();
+    let instructions: Vec<_> = statements
+        .iter()
+        .filter_map(|statement| match statement {
+            Statement::Instruction(it) => Some((it.line, it.opcode.join("."), &it.operands)),
+            _ => None,
+        })
+        .collect();
+    let name = |name| Operand::Name(name);
+    let branch = statements.iter().find_map(|statement| match statement {
+        Statement::Instruction(it) => it.guard,
+        _ => None,
+    });
+    let (predicate, negated) = ("%p1", true);
+    assert_eq!(branch, Some(Guard { predicate, negated }));
+    assert_eq!(instructions[1].2[0], {
+        Operand::Pair(Box::new(name("%p1")), Box::new(name("%p2")))
+    });
+    let minus_16 = Constant::Integer(16u64.wrapping_neg());
+    assert_eq!(instructions[1].2[2], Operand::Constant(minus_16));
+    assert_eq!(instructions[2].2[2], Operand::List(vec![name("a")]));
+    assert_eq!(instructions[3].1, "ld.global.L2::128B.v2.f32");
+    assert_eq!(instructions[3].0, 10);
+    assert_eq!(
+        *instructions[3].2,
+        [
+            Operand::Vector(vec![name("%r1"), name("%r2")]),
+            Operand::Address(Box::new(name("%rd1")), -8)
+        ]
+    );
+    assert_eq!(instructions[4].2[1], name("%tid.x"));
+    let minus_one = Constant::F32(0xbf80_0000);
+    assert_eq!(instructions[5].2[1], Operand::Constant(minus_one));
+    assert_eq!(instructions[6].2[1], Operand::Sum("table", 8));
+    assert!(statements.contains(&Statement::Targets("t", vec!["$L1", "$L2"])));
+    for (cut, line) in [
+        (
+            ".version 8.4 .target sm_80 .entry k() {\n add.u32 %r1, %r2;\n mov",
+            3,
+        ),
+        (
+            ".version 8.4 .target sm_80 .entry k() {\n add.u32 {%r1, {%r2}};}",
+            2,
+        ),
+        (
+            ".version 8.4 .target sm_80 .entry k() {\n ld.u32 %r1, [%r2+];}",
+            2,
+        ),
+        (
+            ".version 8.4 .target sm_80 .entry k() {\n mov.u32 %r1, --1;}",
+            2,
+        ),
+    ] {
+        let error = ptx_reader::Module::parse(cut)
+            .and_then(|module| module.functions[0].statements(cut).map(|_| ()))
+            .unwrap_err();
+        assert_eq!(error.line, line, "{error}");
+    }
+}

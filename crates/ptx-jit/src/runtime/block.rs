@@ -1,0 +1,66 @@
+//! What the threads of a block share beside their memory: barriers, the exchanges of warps, and what the checks know.
+
+use super::checks::Shadow;
+use super::warp::Exchange;
+use crate::Options;
+
+/// A barrier of a block.
+#[derive(Clone, Copy, Default)]
+pub struct Barrier {
+    pub arrived: u32,
+    /// Those of them that wait.
+    pub waiters: u32,
+    /// How often it was completed.
+    pub generation: u32,
+    /// What the threads' predicates come to, and those of the last completed one.
+    pub count: u32,
+    pub last_count: u32,
+    /// The line of the first of those that wait.
+    pub line: u32,
+}
+
+/// A `cp.async` that has not happened.
+#[derive(Clone, Copy)]
+pub struct Copy {
+    pub to: *mut u8,
+    pub from: *const u8,
+    pub bytes: u32,
+    pub zeros: u32,
+    /// The group it was committed to, of its thread; none as yet.
+    pub group: Option<u32>,
+    pub thread: u32,
+}
+
+#[derive(Default)]
+pub struct Block {
+    pub threads: u32,
+    pub ended: u32,
+    /// Threads that wait for others.
+    pub waiting: u32,
+    pub barriers: [Barrier; 16],
+    pub exchanges: Vec<Exchange>,
+    pub copies: Vec<Copy>,
+    /// Groups committed by each thread.
+    pub groups: Vec<u32>,
+    /// Of each byte of shared memory, if it is watched.
+    pub shadow: Vec<Shadow>,
+    /// How often each warp has met.
+    pub meetings: Vec<u32>,
+}
+
+impl Block {
+    pub fn begin(&mut self, threads: u32, shared: u32, options: &Options) {
+        (self.threads, self.ended, self.waiting) = (threads, 0, 0);
+        self.barriers = [Barrier::default(); 16];
+        self.exchanges.clear();
+        self.copies.clear();
+        self.groups.clear();
+        self.groups.resize(threads as usize, 0);
+        self.meetings.clear();
+        self.meetings.resize(threads.div_ceil(32) as usize, 0);
+        self.shadow.clear();
+        if options.shared {
+            self.shadow.resize(shared as usize, Shadow::default());
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Barriers of a block, and how a thread waits.
+
+use super::thread::{ENDED, Thread};
+use crate::LAUNCH_FAILED;
+
+/// Waits until something holds, which another of the block's threads brings about; that one takes this off those that
+/// wait.
+pub fn until(thread: &Thread, line: u32, what: &str, done: impl Fn(&Thread) -> bool) -> u32 {
+    // SAFETY: the reference ends with the statement, here and below.
+    unsafe { thread.block_state() }.waiting += 1;
+    while !done(thread) {
+        // SAFETY: see above.
+        let block = unsafe { thread.block_state() };
+        if block.waiting + block.ended == block.threads {
+            let cause = format!(
+                "waits for {what} for ever: of the block's {} threads {} have ended and the others wait",
+                block.threads, block.ended
+            );
+            return thread.fail(LAUNCH_FAILED, line, cause);
+        }
+        simt_executor::switch_threads();
+    }
+    ENDED
+}
+
+/// A thread ends.
+pub fn end(thread: &Thread) -> u32 {
+    // SAFETY: the reference ends with the function.
+    let block = unsafe { thread.block_state() };
+    block.ended += 1;
+    if block.waiting == 0 || block.waiting + block.ended < block.threads {
+        return ENDED;
+    }
+    let barrier = block.barriers.iter().find(|one| one.waiters > 0);
+    let line = barrier.map_or(0, |barrier| barrier.line);
+    let cause = format!(
+        "divergent threads: {} of the block's {} have ended while the others wait for them",
+        block.ended, block.threads
+    );
+    thread.fail(LAUNCH_FAILED, line, cause)
+}
+
+/// What a thread does at a barrier.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    Sync = 0,
+    /// It goes on without waiting.
+    Arrive = 1,
+    /// It counts the threads whose predicate holds.
+    Count = 2,
+}
+
+/// `bar.sync`, `bar.arrive` and `bar.red`: `expected` threads, or all if it is 0.
+pub extern "C" fn barrier(
+    thread: &Thread,
+    index: u32,
+    expected: u32,
+    role: u32,
+    predicate: u32,
+    line: u32,
+) -> u32 {
+    // SAFETY: the reference ends before another thread runs.
+    let block = unsafe { thread.block_state() };
+    if index >= 16 || !expected.is_multiple_of(32) {
+        let cause =
+            format!("barrier {index} for {expected} threads: there are 16, for whole warps");
+        return thread.fail(LAUNCH_FAILED, line, cause);
+    }
+    let expected = match expected {
+        0 => block.threads,
+        some => some.min(block.threads),
+    };
+    let barrier = &mut block.barriers[index as usize];
+    if barrier.arrived == 0 {
+        (barrier.count, barrier.line) = (0, line);
+    }
+    barrier.arrived += 1;
+    barrier.count += predicate;
+    let generation = barrier.generation;
+    if barrier.arrived == expected {
+        (barrier.arrived, barrier.last_count) = (0, barrier.count);
+        barrier.generation += 1;
+        block.waiting -= std::mem::take(&mut barrier.waiters);
+        return ENDED;
+    }
+    if role == Role::Arrive as u32 {
+        return ENDED;
+    }
+    barrier.waiters += 1;
+    until(thread, line, "a barrier", |thread| {
+        // SAFETY: the reference ends with the comparison.
+        let block = unsafe { thread.block_state() };
+        block.barriers[index as usize].generation != generation
+    })
+}
+
+/// How many threads' predicates held at the last completed barrier of this index.
+pub extern "C" fn barrier_count(thread: &Thread, index: u32) -> u32 {
+    // SAFETY: the reference ends with the function.
+    unsafe { thread.block_state() }.barriers[(index % 16) as usize].last_count
+}
+
+/// Lets others go first.
+pub extern "C" fn pass(_: &Thread) {
+    simt_executor::switch_threads();
+}
+
+/// `trap`.
+pub extern "C" fn trap(thread: &Thread, line: u32) -> u32 {
+    thread.fail(LAUNCH_FAILED, line, "trap".to_owned())
+}
+
+/// More basic blocks than a thread may run.
+pub extern "C" fn too_long(thread: &Thread, line: u32) -> u32 {
+    let steps = thread.launch().options.steps.unwrap_or(u64::MAX);
+    let cause = format!("still runs after {steps} basic blocks");
+    thread.fail(crate::LAUNCH_TIMEOUT, line, cause)
+}
