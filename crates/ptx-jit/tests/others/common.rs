@@ -1,7 +1,8 @@
 //! Programs of the corpus, launches with typed arguments, and numbers to work on.
 
-use ptx_jit::{Checks, Fault, Program};
-use simt_executor::{Launch, Pool};
+use std::sync::Arc;
+
+use ptx_jit::{Fault, Launch, Module, Options, Pool, Program};
 
 /// The compilers that a file was compiled by.
 pub const BOTH: [&str; 2] = ["nvcc", "clang"];
@@ -13,17 +14,33 @@ pub fn text(compiler: &str, file: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
+/// Set where the tests run once more with all checks on.
+pub const CHECKED: &str = "PTX_JIT_TESTS_CHECKED";
+
+fn options() -> Options {
+    if std::env::var_os(CHECKED).is_none() {
+        return Options::default();
+    }
+    Options {
+        memory: Some(Arc::new(|_, _| true)),
+        shared: true,
+        steps: Some(1 << 20),
+        coverage: true,
+        ..Options::default()
+    }
+}
+
 /// A loaded file, with variables of its own.
 pub struct Loaded {
-    pub instance: ptx_jit::Instance,
+    pub instance: Module,
     pool: Pool,
     name: String,
 }
 
 pub fn load(compiler: &str, file: &str) -> Loaded {
     let name = format!("{compiler}/{file}.ptx");
-    let program =
-        Program::load(&text(compiler, file)).unwrap_or_else(|error| panic!("{name}: {error}"));
+    let program = Program::load(&text(compiler, file), &Options::default())
+        .unwrap_or_else(|error| panic!("{name}: {error}"));
     Loaded {
         instance: program.instance(),
         pool: Pool::new(2).unwrap(),
@@ -77,7 +94,7 @@ impl Loaded {
         let bytes: Vec<_> = arguments.iter().map(|one| one.bytes()).collect();
         let bytes: Vec<&[u8]> = bytes.iter().map(|one| &one[..]).collect();
         // SAFETY: the buffers are as long as the kernel needs them, and nothing else uses them.
-        unsafe { found.run(&self.pool, launch, &bytes, &Checks::default()) }
+        unsafe { found.run(&self.pool, launch, &bytes) }
     }
 
     pub fn run(&self, kernel: &str, launch: Launch, arguments: &[&dyn Argument]) {

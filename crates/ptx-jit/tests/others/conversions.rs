@@ -104,17 +104,25 @@ fn to_integers() {
     }
 }
 
+/// Where a number stands to a whole one: one with a fraction is above its floor.
+fn beside(number: f64, whole: i128) -> Ordering {
+    let floor = number.floor();
+    (floor as i128)
+        .cmp(&whole)
+        .then((number > floor).cmp(&false))
+}
+
 fn single(x: i128, rounding: Rounding) -> f32 {
     match x {
         0 => 0.0,
-        _ => round(x as f32, |r| (r as i128).cmp(&x), rounding, x > 0),
+        _ => round(x as f32, |r| beside(r.into(), x), rounding, x > 0),
     }
 }
 
 fn double(x: i128, rounding: Rounding) -> f64 {
     match x {
         0 => 0.0,
-        _ => round(x as f64, |r| (r as i128).cmp(&x), rounding, x > 0),
+        _ => round(x as f64, |r| beside(r, x), rounding, x > 0),
     }
 }
 

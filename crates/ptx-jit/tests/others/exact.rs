@@ -90,7 +90,7 @@ pub fn sum_f32(near: f32, terms: &[f64], rounding: Rounding) -> f32 {
         other => other == Ordering::Greater,
     };
     let compare = |number: f32| match number.is_finite() {
-        true => sign(&[terms, &[-f64::from(number)]].concat()),
+        true => sign(&[terms, &[-f64::from(number)]].concat()).reverse(),
         false => number.total_cmp(&0.0),
     };
     round(near, compare, rounding, is_positive)
@@ -104,7 +104,7 @@ pub fn sum_f64(near: f64, terms: &[f64], rounding: Rounding) -> f64 {
     match sign(terms) {
         Ordering::Equal => cancelled(terms, rounding, near),
         other => {
-            let compare = |number: f64| sign(&[terms, &[-number]].concat());
+            let compare = |number: f64| sign(&[terms, &[-number]].concat()).reverse();
             round(near, compare, rounding, other == Ordering::Greater)
         }
     }

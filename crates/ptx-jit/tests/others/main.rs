@@ -16,3 +16,18 @@ mod scan;
 mod tensor;
 mod tiles;
 mod votes;
+
+/// In a process of its own: no check sees a fault where there is none.
+#[test]
+fn all_again_with_checks() {
+    if std::env::var_os(common::CHECKED).is_some() {
+        return;
+    }
+    let this = std::env::current_exe().unwrap();
+    let output = std::process::Command::new(this)
+        .env(common::CHECKED, "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{text}");
+}

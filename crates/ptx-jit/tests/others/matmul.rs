@@ -1,5 +1,5 @@
 use crate::common::*;
-use simt_executor::Launch;
+use ptx_jit::Launch;
 
 /// Each element's sum in the order of k, fused.
 fn product(a: &[f32], b: &[f32], [m, n, k]: [usize; 3]) -> Vec<f32> {

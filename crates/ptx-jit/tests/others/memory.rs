@@ -1,5 +1,5 @@
 use crate::common::*;
-use simt_executor::Launch;
+use ptx_jit::Launch;
 
 #[test]
 fn constants_with_and_without_values() {

@@ -1,7 +1,7 @@
 //! What is not run is refused when it is loaded, by its line.
 
 use crate::common::text;
-use ptx_jit::Program;
+use ptx_jit::{Options, Program};
 
 #[test]
 fn approximations_by_their_line() {
@@ -24,7 +24,7 @@ fn approximations_by_their_line() {
         let kernel = ptx[begin..].split("\n}").next().unwrap();
         let lines_between = ptx[head.len()..begin].matches('\n').count();
         let alone = format!("{head}{}{kernel}\n}}\n", "\n".repeat(lines_between));
-        let error = Program::load(&alone)
+        let error = Program::load(&alone, &Options::default())
             .err()
             .unwrap_or_else(|| panic!("{mnemonic} was loaded"));
         assert_eq!(error.line, line + 1, "{error}");

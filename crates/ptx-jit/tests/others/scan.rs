@@ -1,5 +1,5 @@
 use crate::common::*;
-use simt_executor::Launch;
+use ptx_jit::Launch;
 
 #[test]
 fn three_kernels_make_an_inclusive_scan() {
