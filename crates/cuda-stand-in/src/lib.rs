@@ -6,8 +6,10 @@
 //! | `state` | devices, contexts and all that lives in them; how a call goes |
 //! | `queue` | the work of streams, in order and beside each other |
 //! | `ptx` | what the PTX says about a kernel |
+//! | `execute` | kernels, carried out |
 //! | `start`, `module`, `memory`, `work`, `occupancy` | the driver's functions: devices and contexts; modules; memory and copies; streams, events, launches; how many blocks fit |
 
+mod execute;
 mod memory;
 mod module;
 mod occupancy;

@@ -54,7 +54,7 @@ fn free(state: &mut State, fields: &mut Fields, address: u64, device: bool) -> R
     note(fields, "address", address);
     match state.blocks.get(&address) {
         Some(block) if block.device.is_some() == device => {
-            let forget = move |state: &mut State| drop(state.blocks.remove(&address));
+            let forget = move |state: &mut State| state.release(address);
             Ok(Rest::wait(queue::ends(None)).then(forget))
         }
         _ => Err(INVALID_VALUE),

@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use ptx_reader::Module;
 
+use crate::execute;
 use crate::ptx::Entry;
 use crate::settings::SETTINGS;
 use crate::state::*;
@@ -139,7 +140,20 @@ fn load(state: &mut State, fields: &mut Fields, image: &[u8], log: &Log) -> Resu
     let entries: Vec<Entry> = ptx.entries().map(Entry::from).collect();
     note(fields, "module", handle);
     note(fields, "kernels", entries.len());
-    state.modules.insert(handle, (device, entries));
+    let code = match SETTINGS.execute {
+        true => Some(execute::load(text, device).map_err(|error| {
+            log.say(&error.to_string());
+            INVALID_PTX
+        })?),
+        false => None,
+    };
+    let module = Loaded {
+        device,
+        entries,
+        code,
+        variables: Vec::new(),
+    };
+    state.modules.insert(handle, module);
     Ok(handle)
 }
 
@@ -150,11 +164,11 @@ extern "C" fn cuModuleUnload(module: *mut c_void) -> Code {
         state
             .functions
             .retain(|_, function| function.module != module);
-        state
-            .modules
-            .remove(&module)
-            .map(drop)
-            .ok_or(INVALID_HANDLE)
+        let loaded = state.modules.remove(&module).ok_or(INVALID_HANDLE)?;
+        for variable in loaded.variables {
+            state.blocks.remove(&variable);
+        }
+        Ok(())
     })
 }
 
@@ -171,21 +185,59 @@ unsafe extern "C" fn cuModuleGetFunction(
             .to_string_lossy()
             .into_owned();
         note(fields, "kernel", format!("{name:?}"));
-        let (device, entries) = state.modules.get(&module).ok_or(INVALID_HANDLE)?;
-        let entry = entries
+        let loaded = state.modules.get(&module).ok_or(INVALID_HANDLE)?;
+        let entry = loaded
+            .entries
             .iter()
             .find(|entry| entry.name == name)
             .ok_or(NOT_FOUND)?;
         let found = Function {
             module,
-            device: *device,
+            device: loaded.device,
             entry: entry.clone(),
             shared: 48 << 10,
+            static_shared: loaded
+                .code
+                .as_ref()
+                .map_or(0, |code| code.program().static_shared()),
+            kernel: None,
         };
         let handle = state.handle();
         state.functions.insert(handle, found);
         // SAFETY: the caller gives room for the answer, as CUDA asks.
         unsafe { *function = std::ptr::without_provenance_mut(handle as usize) };
+        Ok(())
+    })
+}
+
+/// Of a module whose kernels do nothing there are no variables either.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn cuModuleGetGlobal_v2(
+    address: *mut u64,
+    bytes: *mut usize,
+    module: *mut c_void,
+    name: *const c_char,
+) -> Code {
+    call("cuModuleGetGlobal_v2", |state, fields| {
+        // SAFETY: the caller gives a name that ends with a zero.
+        let name = unsafe { CStr::from_ptr(name) }.to_string_lossy();
+        note(fields, "variable", format!("{name:?}"));
+        let loaded = state.modules.get_mut(&(module.addr() as u64));
+        let loaded = loaded.ok_or(INVALID_HANDLE)?;
+        let found = loaded.code.as_ref().and_then(|code| code.global(&name));
+        let (place, size) = found.ok_or(NOT_FOUND)?;
+        let (place, device) = (place.expose_provenance() as u64, loaded.device);
+        loaded.variables.push(place);
+        state.lend(place, size, device);
+        // SAFETY: the caller gives room for the answers that it wants, as CUDA asks.
+        unsafe {
+            if !address.is_null() {
+                *address = place;
+            }
+            if !bytes.is_null() {
+                *bytes = size;
+            }
+        }
         Ok(())
     })
 }

@@ -48,6 +48,13 @@ pub struct Settings {
     pub schedule: Option<u64>,
     pub fail: Option<Failure>,
     pub fault: Option<Failure>,
+    /// Whether kernels do what their PTX says, or nothing.
+    pub execute: bool,
+    pub approximate: bool,
+    pub refuse_fusable: bool,
+    pub check_memory: bool,
+    pub check_shared: bool,
+    pub steps: Option<u64>,
     log: Option<File>,
 }
 
@@ -63,6 +70,12 @@ impl Default for Settings {
             schedule: None,
             fail: None,
             fault: None,
+            execute: true,
+            approximate: false,
+            refuse_fusable: false,
+            check_memory: false,
+            check_shared: false,
+            steps: None,
             log: None,
         }
     }
@@ -86,6 +99,19 @@ impl Settings {
             "memory" => self.memory = number(value, key),
             "peers" => self.peers = yes(value, key),
             "terminated" => self.terminated = yes(value, key),
+            "execute" => self.execute = yes(value, key),
+            "approximate" => self.approximate = yes(value, key),
+            "fusable" => self.refuse_fusable = !yes(value, key),
+            "steps" => self.steps = Some(number(value, key)),
+            "check" => {
+                for check in value.split(',') {
+                    match check {
+                        "memory" => self.check_memory = true,
+                        "shared" => self.check_shared = true,
+                        _ => wrong(key, value),
+                    }
+                }
+            }
             "schedule" => self.schedule = Some(number(value, key)),
             "capability" => {
                 let (major, minor) = value.split_once('.').unwrap_or((value, "0"));

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, c_char, c_int, c_uint, c_void};
 
+use crate::execute;
 use crate::occupancy::MULTIPROCESSORS;
 use crate::queue;
 use crate::settings::SETTINGS;
@@ -240,7 +241,10 @@ extern "C" fn cuCtxEnablePeerAccess(context: *mut c_void, flags: c_uint) -> Code
             return Err(INVALID_VALUE);
         }
         match state.peers.insert((device, peer)) {
-            true => Ok(()),
+            true => {
+                execute::reaches(device, peer);
+                Ok(())
+            }
             false => Err(PEER_ACCESS_ALREADY_ENABLED),
         }
     })

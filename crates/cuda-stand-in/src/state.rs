@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard};
 
+use crate::execute;
 use crate::ptx::Entry;
 use crate::queue::{self, Id, Signal, Task};
 use crate::settings::SETTINGS;
@@ -59,7 +60,7 @@ pub struct State {
     pub blocks: BTreeMap<u64, Block>,
     pub streams: BTreeMap<u64, Stream>,
     pub events: BTreeMap<u64, Event>,
-    pub modules: BTreeMap<u64, (usize, Vec<Entry>)>,
+    pub modules: BTreeMap<u64, Loaded>,
     pub functions: BTreeMap<u64, Function>,
     /// Pairs whose first may use the memory of the second.
     pub peers: HashSet<(usize, usize)>,
@@ -75,12 +76,26 @@ pub struct State {
     last_handle: u64,
 }
 
+/// A loaded module.
+pub struct Loaded {
+    pub device: usize,
+    pub entries: Vec<Entry>,
+    /// Compiled, unless kernels are to do nothing.
+    pub code: Option<ptx_jit::Module>,
+    /// Variables that the program has asked for: memory of the device.
+    pub variables: Vec<u64>,
+}
+
 #[derive(Clone)]
 pub struct Function {
     pub module: u64,
     pub device: usize,
     pub entry: Entry,
     pub shared: u32,
+    /// Bytes that the kernel's own variables take.
+    pub static_shared: u32,
+    /// The kernel, once it was launched.
+    pub kernel: Option<ptx_jit::Kernel>,
 }
 
 thread_local! {
@@ -204,7 +219,7 @@ pub fn current() -> Result<usize, Code> {
 
 /// Forgets memory, as a task.
 pub fn forget(address: u64) -> Result<(), Code> {
-    drop(lock().blocks.remove(&address));
+    lock().release(address);
     Ok(())
 }
 
@@ -267,7 +282,24 @@ impl State {
             _memory: memory,
         };
         self.blocks.insert(address, block);
+        execute::allocated(address, bytes, device);
         address
+    }
+
+    /// Makes a module's variable known as memory of its device.
+    pub fn lend(&mut self, address: u64, bytes: usize, device: usize) {
+        let block = Block {
+            device: Some(device),
+            bytes,
+            _memory: Vec::new(),
+        };
+        self.blocks.insert(address, block);
+    }
+
+    /// Gives memory back.
+    pub fn release(&mut self, address: u64) {
+        execute::freed(address);
+        self.blocks.remove(&address);
     }
 
     /// Bytes that a device has given out.
@@ -385,7 +417,7 @@ impl State {
         let (memory, pinned) = (blocks(Some(device)).count(), blocks(None).count());
         let streams = self.streams.values().filter(|it| it.device == device);
         let events = self.events.values().filter(|it| it.device == device);
-        let modules = self.modules.values().filter(|it| it.0 == device);
+        let modules = self.modules.values().filter(|it| it.device == device);
         format!(
             "{{\"memory\":{memory},\"pinned\":{pinned},\"streams\":{},\"events\":{},\"modules\":{}}}",
             streams.count(),

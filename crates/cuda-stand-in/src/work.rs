@@ -3,6 +3,7 @@
 use std::ffi::{c_int, c_uint, c_void};
 use std::sync::Arc;
 
+use crate::execute;
 use crate::queue;
 use crate::settings::SETTINGS;
 use crate::state::*;
@@ -291,7 +292,8 @@ unsafe extern "C" fn cuFuncGetAttribute(
         let found = function_of(state, function)?;
         let answer = match attribute {
             MAX_THREADS => found.entry.most_threads(),
-            // Of static shared memory and registers only the compiler knows.
+            SHARED => found.static_shared,
+            // Of registers only the GPU's compiler knows.
             SHARED..MAX_DYNAMIC_SHARED => 0,
             MAX_DYNAMIC_SHARED => found.shared,
             _ => return Err(INVALID_VALUE),
@@ -321,6 +323,30 @@ impl Launch {
     }
 }
 
+/// A function's kernel, compiled when it is first launched; none if kernels do nothing.
+fn kernel_of(state: &mut State, function: *mut c_void) -> Result<Option<ptx_jit::Kernel>, Code> {
+    let found = function_of(state, function)?;
+    if found.kernel.is_none() {
+        let (module, name) = (found.module, found.entry.name.clone());
+        let code = state.modules.get(&module).and_then(|it| it.code.as_ref());
+        let kernel = code.and_then(|code| code.kernel(&name));
+        function_of(state, function)?.kernel = kernel;
+    }
+    Ok(function_of(state, function)?.kernel.clone())
+}
+
+/// The bytes of each argument of a launch.
+///
+/// # Safety
+/// There are as many as the kernel has parameters, of these sizes.
+unsafe fn bytes(arguments: *const *const u8, sizes: &[usize]) -> Vec<Vec<u8>> {
+    let bytes = |(i, &size): (usize, &usize)| {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts(*arguments.add(i), size) }.to_vec()
+    };
+    sizes.iter().enumerate().map(bytes).collect()
+}
+
 /// The arguments of a launch, as hexadecimal numbers.
 ///
 /// # Safety
@@ -336,8 +362,7 @@ unsafe fn values(arguments: *const *const u8, sizes: &[usize]) -> String {
     format!("[{}]", values.join(","))
 }
 
-/// Reads the arguments as the kernel would, and checks the launch against the device's limits. The kernel does nothing,
-/// in its turn.
+/// Reads the arguments, and checks the launch against the device's limits. The kernel runs in its stream's turn.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn cuLaunchKernel(
     function: *mut c_void,
@@ -383,8 +408,21 @@ unsafe extern "C" fn cuLaunchKernel(
         if !launch.fits(&found) || found.device != id.0 {
             return Err(INVALID_VALUE);
         }
-        let fault = state.fault(&found.entry.name);
-        state.task(id, Box::new(move || fault.map_or(Ok(()), Err)));
+        let task = match (state.fault(&found.entry.name), kernel_of(state, function)?) {
+            (Some(code), _) => Box::new(move || Err(code)),
+            (None, None) => Box::new(|| Ok(())) as queue::Task,
+            (None, Some(kernel)) => {
+                let launch = ptx_jit::Launch {
+                    grid: launch.grid,
+                    block: launch.block,
+                    shared,
+                };
+                // SAFETY: as many arguments were counted, or promised, as the kernel has parameters.
+                let arguments = unsafe { bytes(arguments, sizes) };
+                execute::task(kernel, id.0, launch, arguments)
+            }
+        };
+        state.task(id, task);
         Ok(())
     })
 }

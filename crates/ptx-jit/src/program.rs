@@ -264,6 +264,11 @@ pub struct Module {
 }
 
 impl Module {
+    /// What it is an instance of.
+    pub fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// A variable's address and size.
     pub fn global(&self, name: &str) -> Option<(*mut u8, usize)> {
         let (offset, bytes) = *self.program.0.layout.variables.get(name)?;

@@ -10,6 +10,8 @@ pub struct Barrier {
     pub arrived: u32,
     /// Those of them that wait.
     pub waiters: u32,
+    /// Whether it is for all threads of the block.
+    pub for_all: bool,
     /// How often it was completed.
     pub generation: u32,
     /// What the threads' predicates come to, and those of the last completed one.
@@ -46,6 +48,15 @@ pub struct Block {
     pub shadow: Vec<Shadow>,
     /// How often each warp has met.
     pub meetings: Vec<u32>,
+}
+
+impl Barrier {
+    /// Lets those that wait go on; how many there are.
+    pub fn complete(&mut self) -> u32 {
+        (self.arrived, self.last_count) = (0, self.count);
+        self.generation += 1;
+        std::mem::take(&mut self.waiters)
+    }
 }
 
 impl Block {

@@ -23,7 +23,8 @@ pub fn until(thread: &Thread, line: u32, what: &str, done: impl Fn(&Thread) -> b
     ENDED
 }
 
-/// A thread ends.
+/// A thread ends: barriers for all threads do not wait for it any more, as GPUs have it since compute capability 7.0.
+/// Where shared memory is watched that is a fault, since CUDA promises nothing.
 pub fn end(thread: &Thread) -> u32 {
     // SAFETY: the reference ends with the function.
     let block = unsafe { thread.block_state() };
@@ -31,8 +32,16 @@ pub fn end(thread: &Thread) -> u32 {
     if block.waiting == 0 || block.waiting + block.ended < block.threads {
         return ENDED;
     }
-    let barrier = block.barriers.iter().find(|one| one.waiters > 0);
-    let line = barrier.map_or(0, |barrier| barrier.line);
+    let barrier = block.barriers.iter_mut().find(|one| one.waiters > 0);
+    let line = barrier.as_ref().map_or(0, |barrier| barrier.line);
+    if !thread.launch().options.shared
+        && let Some(barrier) = barrier
+        && barrier.for_all
+        && barrier.arrived + block.ended == block.threads
+    {
+        block.waiting -= barrier.complete();
+        return ENDED;
+    }
     let cause = format!(
         "divergent threads: {} of the block's {} have ended while the others wait for them",
         block.ended, block.threads
@@ -66,21 +75,21 @@ pub extern "C" fn barrier(
             format!("barrier {index} for {expected} threads: there are 16, for whole warps");
         return thread.fail(LAUNCH_FAILED, line, cause);
     }
-    let expected = match expected {
-        0 => block.threads,
-        some => some.min(block.threads),
+    let for_all = expected == 0;
+    let expected = match for_all {
+        true if thread.launch().options.shared => block.threads,
+        true => block.threads - block.ended,
+        false => expected.min(block.threads),
     };
     let barrier = &mut block.barriers[index as usize];
     if barrier.arrived == 0 {
-        (barrier.count, barrier.line) = (0, line);
+        (barrier.count, barrier.line, barrier.for_all) = (0, line, for_all);
     }
     barrier.arrived += 1;
     barrier.count += predicate;
     let generation = barrier.generation;
     if barrier.arrived == expected {
-        (barrier.arrived, barrier.last_count) = (0, barrier.count);
-        barrier.generation += 1;
-        block.waiting -= std::mem::take(&mut barrier.waiters);
+        block.waiting -= barrier.complete();
         return ENDED;
     }
     if role == Role::Arrive as u32 {
