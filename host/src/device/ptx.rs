@@ -35,6 +35,7 @@ impl ptx_jit::Memory for Ranges {
 }
 
 impl PtxDevice {
+    /// Compiles a text.
     pub fn new(text: &str, threads: usize) -> Result<Arc<Self>> {
         let memory = Arc::new(Ranges::default());
         let options = Options {
@@ -52,6 +53,7 @@ impl PtxDevice {
         }))
     }
 
+    /// One of its kernels.
     pub fn kernel(&self, name: &str) -> Option<Kernel> {
         self.module.kernel(name)
     }
@@ -94,13 +96,21 @@ impl Device for PtxDevice {
         if memory.is_null() {
             bail!("out of memory");
         }
-        let mut ranges = self.memory.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut ranges = self
+            .memory
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         ranges.insert(memory.expose_provenance(), memory.addr() + bytes);
         Ok(memory)
     }
 
     unsafe fn release(&self, memory: *mut u8, bytes: usize) {
-        let mut ranges = self.memory.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut ranges = self
+            .memory
+            .0
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         ranges.remove(&memory.addr());
         if let Ok(layout) = layout(bytes) {
             // SAFETY: it was allocated so, and nobody uses it any more.
@@ -147,7 +157,10 @@ impl Stream for PtxStream {
 
     unsafe fn upload_bytes(&self, from: Arc<[u8]>, to: Buffer<u8>) {
         // SAFETY: `to` is memory of this process and as long; nothing is queued that uses it.
-        unsafe { to.address().copy_from_nonoverlapping(from.as_ptr(), from.len()) }
+        unsafe {
+            to.address()
+                .copy_from_nonoverlapping(from.as_ptr(), from.len())
+        }
     }
 
     unsafe fn copy_bytes(&self, from: Buffer<u8>, to: Buffer<u8>) {
@@ -158,7 +171,10 @@ impl Stream for PtxStream {
     unsafe fn download_bytes(&self, from: &Buffer<u8>, to: &mut [u8]) -> Result<()> {
         self.synchronize()?;
         // SAFETY: the same.
-        unsafe { to.as_mut_ptr().copy_from_nonoverlapping(from.address(), to.len()) };
+        unsafe {
+            to.as_mut_ptr()
+                .copy_from_nonoverlapping(from.address(), to.len())
+        };
         Ok(())
     }
 
