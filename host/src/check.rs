@@ -114,8 +114,8 @@ fn same(a: u32, b: u32) -> bool {
 }
 
 impl Case {
-    /// The same on floats with special values among them; `None` where it reads no floats.
-    pub fn with_special_values(&self) -> Option<Case> {
+    /// The same on floats of which one in `rarity` is a special value; `None` where it reads no floats.
+    pub fn with_special_values(&self, rarity: u32) -> Option<Case> {
         let reads = |tensor: &Tensor| tensor.floats && tensor.given;
         self.tensors.iter().any(reads).then(|| Case {
             kernel: self.kernel,
@@ -123,7 +123,7 @@ impl Case {
             tensors: self
                 .tensors
                 .iter()
-                .map(Tensor::with_special_values)
+                .map(|tensor| tensor.with_special_values(rarity))
                 .collect(),
             flops: self.flops,
             queue: self.queue.clone(),

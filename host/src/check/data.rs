@@ -30,18 +30,15 @@ const SPECIAL: [f32; 8] = [
     f32::from_bits(0x807f_ffff),
 ];
 
-/// One float in so many is special, so that not all of a product's sums are.
-const RARITY: u32 = 509;
-
 impl Tensor {
-    /// The same with a special value here and there, if it holds floats that the kernel reads.
-    pub fn with_special_values(&self) -> Tensor {
+    /// The same with one float in so many a special value, if it holds floats that the kernel reads.
+    pub fn with_special_values(&self, rarity: u32) -> Tensor {
         let mut bytes = self.bytes.clone();
         if self.floats && self.given {
             for (i, float) in bytes.as_chunks_mut().0.iter_mut().enumerate() {
                 let chosen = word(99, i);
-                if chosen.is_multiple_of(RARITY) {
-                    *float = SPECIAL[(chosen / RARITY % 8) as usize].to_le_bytes();
+                if chosen.is_multiple_of(rarity) {
+                    *float = SPECIAL[(chosen / rarity % 8) as usize].to_le_bytes();
                 }
             }
         }
@@ -151,7 +148,7 @@ mod tests {
     fn every_special_value_comes_and_few_floats_are_special() {
         let (plain, special) = (
             random(1, 1 << 16, 1.0),
-            random(1, 1 << 16, 1.0).with_special_values(),
+            random(1, 1 << 16, 1.0).with_special_values(509),
         );
         let changed: Vec<_> = (plain.bytes.chunks(4).zip(special.bytes.chunks(4)))
             .filter(|(before, after)| before != after)
@@ -163,7 +160,7 @@ mod tests {
         }
         let labels = below(1, 1 << 16, 9);
         assert!(
-            labels.with_special_values().bytes == labels.bytes,
+            labels.with_special_values(2).bytes == labels.bytes,
             "no floats"
         );
     }

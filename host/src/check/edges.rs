@@ -14,6 +14,9 @@ const RAGGED: usize = 4096 + 1040;
 
 const IMAGES: usize = 32;
 
+/// One float in so many is special where special values are asked for.
+const RARITY: u32 = 31;
+
 /// All of them.
 pub(crate) fn cases() -> Vec<Case> {
     let mut all = Cases::default();
@@ -21,8 +24,9 @@ pub(crate) fn cases() -> Vec<Case> {
     elementwise(&mut all);
     fills(&mut all);
     sums(&mut all);
-    for [classes, valid] in [[1, 1], [7, 5], [33, 3]] {
-        losses(&mut all, classes, valid);
+    // Of so many images a thread of the gradient takes more than one vector.
+    for [classes, valid, images] in [[1, 1, 32], [7, 5, 32], [33, 3, 32], [2, 1050, 1056]] {
+        losses(&mut all, classes, valid, images);
     }
     let any = lrn_shape(7, 3, 0.75);
     let five = lrn_shape(9, 5, 0.75);
@@ -44,7 +48,13 @@ pub(crate) fn cases() -> Vec<Case> {
     pools(&mut all);
     convolutions(&mut all);
     products(&mut all);
-    all.into_vec()
+    let mut cases = all.into_vec();
+    let special = cases
+        .iter()
+        .filter_map(|case| case.with_special_values(RARITY));
+    let special: Vec<_> = special.collect();
+    cases.extend(special);
+    cases
 }
 
 fn augment(all: &mut Cases) {
@@ -196,11 +206,12 @@ fn sums(all: &mut Cases) {
 }
 
 /// Logits of every magnitude, and labels of which some are no classes.
-fn losses(all: &mut Cases, classes: u32, valid: u32) {
-    let len = classes as usize * IMAGES;
+fn losses(all: &mut Cases, classes: u32, valid: u32, images: u32) {
+    let sides = [classes, images];
+    let images = images as usize;
+    let len = classes as usize * images;
     let logits = || magnitudes(1, len, -20..10);
-    let text = format!("{classes} classes, every magnitude");
-    let sides = [classes, IMAGES as u32];
+    let text = format!("{classes} classes, {images} images, every magnitude");
     all.add("softmax", &text, [logits(), unwritten(len)], move |at| {
         launch::softmax(sides, at.read(0), at.write(1), at.target())
     });
@@ -214,12 +225,12 @@ fn losses(all: &mut Cases, classes: u32, valid: u32) {
     for (what, labels) in [
         (
             "labels of which some are no classes",
-            below(2, IMAGES, classes + 2),
+            below(2, images, classes + 2),
         ),
-        ("labels of which none is a class", bytes(3, 4 * IMAGES)),
+        ("labels of which none is a class", bytes(3, 4 * images)),
     ] {
         let text = format!("{text}, {what}");
-        let scores = [unwritten(IMAGES), unwritten(IMAGES)];
+        let scores = [unwritten(images), unwritten(images)];
         let tensors: Vec<_> = [logits(), labels.clone()]
             .into_iter()
             .chain(scores)
@@ -235,7 +246,7 @@ fn losses(all: &mut Cases, classes: u32, valid: u32) {
                 at.target(),
             )
         });
-        let tensors = [random(1, len, 1.0), labels, unwritten(32 * IMAGES)];
+        let tensors = [random(1, len, 1.0), labels, unwritten(32 * images)];
         all.add(
             "softmax_gradient",
             format!("{text}, {valid} count"),
@@ -275,15 +286,17 @@ fn normalisation(all: &mut Cases, shape: lrn::Shape) {
 }
 
 fn pools(all: &mut Cases) {
-    // The last window's end lies outside, windows that do not meet, one over all.
-    for (input, output, window, stride) in [
-        ([3, 9, 8], [4, 4], 3, 2),
-        ([2, 7, 10], [2, 3], 2, 4),
-        ([1, 5, 5], [1, 1], 5, 1),
+    // The last window's end lies outside, windows that do not meet, one over all; more images and columns than threads.
+    for (input, output, window, stride, images) in [
+        ([3, 9, 8], [4, 4], 3, 2, 32),
+        ([2, 7, 10], [2, 3], 2, 4, 32),
+        ([1, 5, 5], [1, 1], 5, 1, 32),
+        ([2, 4, 20], [2, 10], 2, 2, 160),
     ] {
-        let shape = pool::Shape::new(input, output, window, stride, IMAGES as u32);
+        let shape = pool::Shape::new(input, output, window, stride, images);
         let (x, y) = (shape.input_len(), shape.output_len());
-        let text = format!("{input:?} to {output:?}, window {window}, stride {stride}");
+        let text =
+            format!("{input:?} to {output:?}, window {window}, stride {stride}, {images} images");
         // Many alike, of which the first wins.
         let tensors = [whole(1, x, 4), unwritten(y), unwritten(y)];
         all.add("max_pool_forward", &text, tensors, move |at| {
@@ -319,6 +332,7 @@ fn convolutions(all: &mut Cases) {
         (5, [4, 3], 144, 3, 1, 1, [4, 3]),
         (1, [3, 3], 16, 2, 3, 2, [2, 2]),
         (17, [1, 1], 16, 1, 1, 0, [1, 1]),
+        (80, [2, 2], 144, 3, 1, 1, [2, 2]),
     ] {
         let sizes = Sizes {
             images: IMAGES as u32,
@@ -374,14 +388,14 @@ fn convolutions(all: &mut Cases) {
 
 fn products(all: &mut Cases) {
     // Several splits, the last of them a few terms; sides that are no whole tiles.
-    for (inputs, outputs) in [(1, 16), (2100, 16), (20, 1040), (150, 144)] {
+    for (images, inputs, outputs) in [(32, 1, 16), (32, 2100, 16), (32, 20, 1040), (96, 150, 144)] {
         let shape = fully_connected::Shape {
-            images: IMAGES as u32,
+            images,
             inputs,
             outputs,
         };
         let (x, y, w) = (shape.input_len(), shape.output_len(), shape.weights_len());
-        let text = format!("{inputs} to {outputs}, {IMAGES} images");
+        let text = format!("{inputs} to {outputs}, {images} images");
         let parts = |len: usize, terms| unwritten(len * splits(terms) as usize);
         let tensors = [random(1, x, 1.0), random(2, w, 0.1), parts(y, inputs)];
         all.add("fully_connected_forward", &text, tensors, move |at| {

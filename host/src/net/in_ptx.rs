@@ -25,6 +25,24 @@ fn text() -> Option<&'static str> {
     alexnet::PTX.last().map(|ptx| ptx.source)
 }
 
+/// Kernels of whose blocks some never run, and why.
+const MAY_BE_MISSED: &[(&str, &str)] = &[
+    (
+        "cross_entropy",
+        "libm's expf beyond the range that `math::exp` leaves it; libm's logf below 1",
+    ),
+    (
+        "softmax",
+        "libm's expf beyond the range that `math::exp` leaves it",
+    ),
+    (
+        "gaussian_fill",
+        "libm's logf of denormal numbers, of 0, 1 and below, which no interval's middle is",
+    ),
+    ("lrn_", "libm's powf with exponents that are no −β"),
+    ("tanh_forward", "libm's expm1f below 0"),
+];
+
 /// The small ones, of which every kernel has some: with all checks a kernel is slow.
 fn small_cases() -> Vec<Case> {
     let mut cases = narrow();
@@ -61,6 +79,13 @@ fn every_kernel_gives_the_cpus_bits_and_every_block_of_it_runs() {
         all_missing.extend(missing);
     }
     println!("{}", all_missing.join("\n"));
+    let unexpected = |line: &&String| {
+        !MAY_BE_MISSED
+            .iter()
+            .any(|(kernel, _)| line.starts_with(kernel))
+    };
+    let unexpected: Vec<_> = all_missing.iter().filter(unexpected).collect();
+    assert!(unexpected.is_empty(), "no case reaches:\n{unexpected:#?}");
 }
 
 /// A mistake: what it is called, and what it makes of an instruction that it can befall.
@@ -103,10 +128,14 @@ const MISTAKES: &[Mistake] = &[
         line.starts_with('@').then(String::new)
     }),
     ("an address shifted", |line| {
-        let address = line.strip_prefix("ld.").or(line.strip_prefix("st."))?;
-        let by = if address.contains(".v4") { 16 } else { 4 };
-        let is_memory = !address.starts_with("param");
-        (is_memory && line.contains(']')).then(|| line.replacen(']', &format!("+{by}]"), 1))
+        let access = line.strip_prefix("ld.").or(line.strip_prefix("st."))?;
+        let (before, rest) = line.split_once('[')?;
+        let (address, after) = rest.split_once(']')?;
+        let (base, offset) = address.split_once('+').unwrap_or((address, "0"));
+        let by = if access.contains(".v4") { 16 } else { 4 };
+        let offset = offset.parse::<i64>().ok()? + by;
+        let is_memory = !access.starts_with("param");
+        is_memory.then(|| format!("{before}[{base}+{offset}]{after}"))
     }),
     ("a sum for a difference", |line| {
         let pairs = [
@@ -121,7 +150,10 @@ const MISTAKES: &[Mistake] = &[
     ("the last bit of a constant", |line| {
         let at = line.find("0f")?;
         let digits = line.get(at + 2..at + 10)?;
-        let bits = u32::from_str_radix(digits, 16).ok()?;
+        // Next to zero stands what every sum absorbs.
+        let bits = u32::from_str_radix(digits, 16)
+            .ok()
+            .filter(|bits| *bits != 0)?;
         Some(line.replacen(digits, &format!("{:08X}", bits ^ 1), 1))
     }),
     ("a choice turned", |line| {

@@ -17,8 +17,12 @@ pub fn text(compiler: &str, file: &str) -> String {
 /// Set where the tests run once more with all checks on.
 pub const CHECKED: &str = "PTX_JIT_TESTS_CHECKED";
 
+pub fn checked() -> bool {
+    std::env::var_os(CHECKED).is_some()
+}
+
 fn options() -> Options {
-    if std::env::var_os(CHECKED).is_none() {
+    if !checked() {
         return Options::default();
     }
     Options {
