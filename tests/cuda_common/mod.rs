@@ -15,12 +15,15 @@ use serde_json::Value;
 
 use crate::common::{Done, path, run, train_tiny};
 
-/// Lets a program find the stand-in, set as `CUDA_STAND_IN` describes.
+/// Lets a program find the stand-in, set as `CUDA_STAND_IN` describes. Kernels do nothing unless it says `execute=yes`.
 pub fn with_gpus<'a>(command: &'a mut Command, settings: &str) -> &'a mut Command {
     command
         .env("ALEXNET_LIBCUDA", stand_in())
         // `host` ends its arguments, so that they can be counted.
-        .env("CUDA_STAND_IN", format!("terminated=yes {settings}"))
+        .env(
+            "CUDA_STAND_IN",
+            format!("terminated=yes execute=no {settings}"),
+        )
 }
 
 /// One call of the driver.
