@@ -286,12 +286,13 @@ fn normalisation(all: &mut Cases, shape: lrn::Shape) {
 }
 
 fn pools(all: &mut Cases) {
-    // The last window's end lies outside, windows that do not meet, one over all; more images and columns than threads.
+    // The last window's end lies outside, windows that do not meet, one over all; more images and columns than threads; many over each other.
     for (input, output, window, stride, images) in [
         ([3, 9, 8], [4, 4], 3, 2, 32),
         ([2, 7, 10], [2, 3], 2, 4, 32),
         ([1, 5, 5], [1, 1], 5, 1, 32),
         ([2, 4, 20], [2, 10], 2, 2, 160),
+        ([1, 8, 8], [4, 4], 5, 1, 32),
     ] {
         let shape = pool::Shape::new(input, output, window, stride, images);
         let (x, y) = (shape.input_len(), shape.output_len());

@@ -25,28 +25,39 @@ fn text() -> Option<&'static str> {
     alexnet::PTX.last().map(|ptx| ptx.source)
 }
 
-/// Kernels of whose blocks some never run, and why.
-const MAY_BE_MISSED: &[(&str, &str)] = &[
-    (
-        "cross_entropy",
-        "libm's expf beyond the range that `math::exp` leaves it; libm's logf below 1",
-    ),
+/// Kernels of whose blocks some never run, how many at most, and why.
+const MAY_BE_MISSED: &[(&str, usize, &str)] = &[
+    ("convolution_", 1, "a product of no terms"),
+    ("fully_connected_", 1, "a product of no terms"),
     (
         "softmax",
+        ALL,
         "libm's expf beyond the range that `math::exp` leaves it",
     ),
     (
-        "gaussian_fill",
-        "libm's logf of denormal numbers, of 0, 1 and below, which no interval's middle is",
+        "cross_entropy",
+        ALL,
+        "the same; libm's logf below 1, where a sum over classes never is",
     ),
-    ("lrn_", "libm's powf with exponents that are no −β"),
-    ("tanh_forward", "libm's expm1f below 0"),
+    (
+        "gaussian_fill",
+        ALL,
+        "libm's logf of denormal numbers, of 0, of 1 and below 0, which no interval's middle is",
+    ),
+    (
+        "lrn_",
+        ALL,
+        "libm's powf with bases and exponents that a normalisation does not have",
+    ),
+    ("tanh_forward", ALL, "libm's expm1f below 0"),
 ];
+
+const ALL: usize = usize::MAX;
 
 /// The small ones, of which every kernel has some: with all checks a kernel is slow.
 fn small_cases() -> Vec<Case> {
     let mut cases = narrow();
-    cases.retain(|case| case.bytes() <= 1 << 19);
+    cases.retain(|case| case.bytes() <= 600_000);
     cases.sort_by_key(Case::bytes);
     cases
 }
@@ -64,28 +75,26 @@ fn every_kernel_gives_the_cpus_bits_and_every_block_of_it_runs() {
         kernels.insert(case.kernel);
     }
     let lines: Vec<&str> = text.lines().collect();
-    let mut all_missing = Vec::new();
     for kernel in kernels {
         let blocks = ptx.kernel(kernel).unwrap().coverage();
         let missing = blocks.iter().filter(|(_, ran)| !ran);
         let missing: Vec<_> = missing
-            .map(|(line, _)| format!("{kernel} {line}: {}", lines[line - 1].trim()))
+            .map(|(line, _)| format!("{line}: {}", lines[line - 1].trim()))
             .collect();
         println!(
             "{kernel}: {} of {} blocks ran",
             blocks.len() - missing.len(),
             blocks.len()
         );
-        all_missing.extend(missing);
-    }
-    println!("{}", all_missing.join("\n"));
-    let unexpected = |line: &&String| {
-        !MAY_BE_MISSED
+        let allowed = MAY_BE_MISSED
             .iter()
-            .any(|(kernel, _)| line.starts_with(kernel))
-    };
-    let unexpected: Vec<_> = all_missing.iter().filter(unexpected).collect();
-    assert!(unexpected.is_empty(), "no case reaches:\n{unexpected:#?}");
+            .find(|(name, ..)| kernel.starts_with(name));
+        let most = allowed.map_or(0, |(_, most, _)| *most);
+        assert!(
+            missing.len() <= most,
+            "{kernel}: no case reaches what follows {missing:#?}"
+        );
+    }
 }
 
 /// A mistake: what it is called, and what it makes of an instruction that it can befall.

