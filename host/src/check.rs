@@ -1,6 +1,7 @@
 //! Every kernel on two devices with the same inputs: are the results the same, bit for bit?
 
 pub(crate) mod data;
+pub(crate) mod edges;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -113,8 +114,8 @@ fn same(a: u32, b: u32) -> bool {
 }
 
 impl Case {
-    /// The same on floats with special values among them; `None` where it reads no floats.
-    pub fn with_special_values(&self) -> Option<Case> {
+    /// The same on floats of which one in `rarity` is a special value; `None` where it reads no floats.
+    pub fn with_special_values(&self, rarity: u32) -> Option<Case> {
         let reads = |tensor: &Tensor| tensor.floats && tensor.given;
         self.tensors.iter().any(reads).then(|| Case {
             kernel: self.kernel,
@@ -122,7 +123,7 @@ impl Case {
             tensors: self
                 .tensors
                 .iter()
-                .map(Tensor::with_special_values)
+                .map(|tensor| tensor.with_special_values(rarity))
                 .collect(),
             flops: self.flops,
             queue: self.queue.clone(),
@@ -167,6 +168,12 @@ impl Case {
             }
         }
         Ok(outcome)
+    }
+
+    /// Whether another case gives the same on a device.
+    #[cfg(test)]
+    pub(crate) fn same_results(&self, other: &Case, on: &Arc<dyn Device>) -> anyhow::Result<bool> {
+        Ok(self.results(on, 0)?.0 == other.results(on, 0)?.0)
     }
 
     /// The results on one device, and how long a launch took there.

@@ -1,8 +1,11 @@
 //! Made-up numbers for kernels to work on.
 
+use std::ops::Range;
+
 use gpu_kernels::augment::View;
 
 /// A buffer of a case.
+#[derive(Clone)]
 pub struct Tensor {
     /// What it holds at first.
     pub bytes: Vec<u8>,
@@ -27,18 +30,15 @@ const SPECIAL: [f32; 8] = [
     f32::from_bits(0x807f_ffff),
 ];
 
-/// One float in so many is special, so that not all of a product's sums are.
-const RARITY: u32 = 509;
-
 impl Tensor {
-    /// The same with a special value here and there, if it holds floats that the kernel reads.
-    pub fn with_special_values(&self) -> Tensor {
+    /// The same with one float in so many a special value, if it holds floats that the kernel reads.
+    pub fn with_special_values(&self, rarity: u32) -> Tensor {
         let mut bytes = self.bytes.clone();
         if self.floats && self.given {
             for (i, float) in bytes.as_chunks_mut().0.iter_mut().enumerate() {
                 let chosen = word(99, i);
-                if chosen.is_multiple_of(RARITY) {
-                    *float = SPECIAL[(chosen / RARITY % 8) as usize].to_le_bytes();
+                if chosen.is_multiple_of(rarity) {
+                    *float = SPECIAL[(chosen / rarity % 8) as usize].to_le_bytes();
                 }
             }
         }
@@ -79,6 +79,22 @@ pub fn changed(seed: u32, len: usize, scale: f32) -> Tensor {
     Tensor {
         result: true,
         ..random(seed, len, scale)
+    }
+}
+
+/// Floats of either sign whose powers of two lie in a range; below −126 they are denormal.
+pub fn magnitudes(seed: u32, len: usize, powers: Range<i32>) -> Tensor {
+    let count = powers.len() as u32;
+    let float = |i| {
+        let power = powers.start + (word(seed ^ 0x5a5a, i) % count) as i32;
+        let bits = word(seed, i);
+        let magnitude = (1.0 + f64::from(bits >> 9) / f64::from(1 << 23)) * 2f64.powi(power);
+        magnitude.copysign([1.0, -1.0][bits as usize % 2]) as f32
+    };
+    let bytes = (0..len).flat_map(|i| float(i).to_le_bytes());
+    Tensor {
+        floats: true,
+        ..input(bytes.collect())
     }
 }
 
@@ -132,7 +148,7 @@ mod tests {
     fn every_special_value_comes_and_few_floats_are_special() {
         let (plain, special) = (
             random(1, 1 << 16, 1.0),
-            random(1, 1 << 16, 1.0).with_special_values(),
+            random(1, 1 << 16, 1.0).with_special_values(509),
         );
         let changed: Vec<_> = (plain.bytes.chunks(4).zip(special.bytes.chunks(4)))
             .filter(|(before, after)| before != after)
@@ -144,7 +160,7 @@ mod tests {
         }
         let labels = below(1, 1 << 16, 9);
         assert!(
-            labels.with_special_values().bytes == labels.bytes,
+            labels.with_special_values(2).bytes == labels.bytes,
             "no floats"
         );
     }

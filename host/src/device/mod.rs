@@ -10,6 +10,8 @@ mod counting;
 mod cpu;
 pub mod cuda;
 mod places;
+#[cfg(test)]
+mod ptx;
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -28,6 +30,8 @@ pub use counting::Counting;
 pub use cpu::CpuDevice;
 use cuda::CudaDevice;
 pub use places::{Place, Places, open, open_with};
+#[cfg(test)]
+pub use ptx::PtxDevice;
 
 /// A device with memory of its own.
 pub trait Device: Any + Send + Sync {

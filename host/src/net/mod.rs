@@ -20,6 +20,8 @@ mod cases;
 pub mod choice;
 pub mod context;
 mod exchange;
+#[cfg(test)]
+mod in_ptx;
 mod input;
 pub mod layer;
 mod memory_plan;

@@ -72,14 +72,21 @@ impl Windows {
 
     /// In words, for `check-kernels`.
     pub fn text(&self, site: &Site) -> String {
-        let input = site.layer().input;
+        let (input, output) = (site.layer().input, site.layer().output);
         let pad = match self.pad {
             0 => String::new(),
             pad => format!(", pad {pad}"),
         };
         format!(
-            "{}x{}x{}, window {}, stride {}{pad}, {} images",
-            input.channels, input.height, input.width, self.kernel, self.stride, site.images
+            "{}x{}x{} to {}x{}, window {}, stride {}{pad}, {} images",
+            input.channels,
+            input.height,
+            input.width,
+            output.height,
+            output.width,
+            self.kernel,
+            self.stride,
+            site.images
         )
     }
 }

@@ -83,7 +83,12 @@ impl Keys for Softmax {
             below(2, images, classes),
             unwritten(wanted.rows_padded as usize * images),
         ];
-        all.add("softmax_gradient", &text, tensors, move |at| {
+        let LossGradient { first, rows, .. } = wanted;
+        let text = format!(
+            "{text}, the {rows} classes from {first}, {} count",
+            wanted.valid
+        );
+        all.add("softmax_gradient", text, tensors, move |at| {
             launch::softmax_gradient(wanted, at.read(0), at.read(1), at.write(2), at.target())
         });
     }
