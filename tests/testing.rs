@@ -106,7 +106,7 @@ fn own_probabilities(checkpoint: &str, data: &str) -> Vec<f64> {
     let labels = tensors.tensor("labels").expect("labels").data();
     let labels = labels.as_chunks().0.iter().map(|b| i64::from_le_bytes(*b));
     let exp: Vec<f64> = logits.map(f64::exp).collect();
-    let images = exp.chunks_exact(CLASSES).zip(labels);
+    let images = exp.as_chunks::<CLASSES>().0.iter().zip(labels);
     images
         .map(|(exp, label)| exp[label as usize] / exp.iter().sum::<f64>())
         .collect()
