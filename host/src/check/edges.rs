@@ -21,7 +21,10 @@ const RARITY: u32 = 31;
 pub(crate) fn cases() -> Vec<Case> {
     let mut all = Cases::default();
     augment(&mut all);
-    elementwise(&mut all);
+    [RAGGED, 48]
+        .iter()
+        .for_each(|&len| elementwise(&mut all, len));
+    transposes(&mut all);
     fills(&mut all);
     sums(&mut all);
     // Of so many images a thread of the gradient takes more than one vector.
@@ -73,8 +76,7 @@ fn augment(all: &mut Cases) {
     });
 }
 
-fn elementwise(all: &mut Cases) {
-    let len = RAGGED;
+fn elementwise(all: &mut Cases, len: usize) {
     let text = format!("{len} of every magnitude");
     let wide = |seed| magnitudes(seed, len, -149..128);
     // Where tanh bends.
@@ -132,20 +134,27 @@ fn elementwise(all: &mut Cases) {
     all.add("sgd_update", &text, tensors, |at| {
         let (gradient, velocity) = (at.read(0), at.write(1));
         launch::sgd_update(
-            [0.1, 0.0, 0.3],
+            [0.1, 0.7, 0.3],
             gradient,
             velocity,
             at.write(2),
             at.target(),
         )
     });
-    // 52 columns and 20 rows are no whole tiles.
-    all.add(
-        "transpose",
-        "20x52",
-        [random(1, 1040, 1.0), unwritten(1040)],
-        |at| launch::transpose([20, 52], at.read(0), at.write(1), at.target()),
-    );
+}
+
+fn transposes(all: &mut Cases) {
+    // No whole tiles, on either side.
+    for [rows, columns] in [[20, 52], [52, 20], [100, 132]] {
+        let len = (rows * columns) as usize;
+        let tensors = [random(1, len, 1.0), unwritten(len)];
+        all.add(
+            "transpose",
+            format!("{rows}x{columns}"),
+            tensors,
+            move |at| launch::transpose([rows, columns], at.read(0), at.write(1), at.target()),
+        );
+    }
 }
 
 fn fills(all: &mut Cases) {
@@ -182,17 +191,20 @@ fn sums(all: &mut Cases) {
             [parts(), unwritten(RAGGED)],
             move |at| launch::sum_parts(count, at.read(0), at.write(1), at.target()),
         );
-        let (rows, len) = (5, 5 * IMAGES);
-        let tensors = [
-            random(1, len * count as usize, 1.0),
-            random(2, rows, 1.0),
-            unwritten(len),
-        ];
-        let text = format!("{count} parts of {rows}x{IMAGES}");
-        all.add("sum_parts_with_bias", text, tensors, move |at| {
-            let (parts, bias) = (at.read(0), at.read(1));
-            launch::sum_parts_with_bias(IMAGES as u32, count, parts, bias, at.write(2), at.target())
-        });
+        for rows in [5, 140] {
+            let len = rows * IMAGES;
+            let tensors = [
+                random(1, len * count as usize, 1.0),
+                random(2, rows, 1.0),
+                unwritten(len),
+            ];
+            let text = format!("{count} parts of {rows}x{IMAGES}");
+            all.add("sum_parts_with_bias", text, tensors, move |at| {
+                let (parts, bias) = (at.read(0), at.read(1));
+                let images = IMAGES as u32;
+                launch::sum_parts_with_bias(images, count, parts, bias, at.write(2), at.target())
+            });
+        }
     }
     for columns in [32u32, 80, 8240] {
         let tensors = [random(1, 3 * columns as usize, 1.0), unwritten(3)];
