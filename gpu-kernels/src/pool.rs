@@ -117,11 +117,7 @@ impl Shape {
     #[inline(always)]
     pub(crate) fn clipped(&self, window: u32, extent: u32) -> [u32; 2] {
         let first = window * self.stride.get();
-        let begin = if first < self.pad {
-            self.pad - first
-        } else {
-            0
-        };
+        let begin = self.pad.saturating_sub(first);
         let left = extent + self.pad - first;
         [begin, if left < self.size { left } else { self.size }]
     }

@@ -128,7 +128,7 @@ impl Shape {
     #[inline(always)]
     fn square(&self, i: u32, extent: u32) -> [u32; 2] {
         let half = self.size / 2;
-        let begin = if i < half { 0 } else { i - half };
+        let begin = i.saturating_sub(half);
         let end = i + half + 1;
         [begin, if end < extent { end } else { extent }]
     }
