@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::commands::{
     Bench, CheckGradients, CheckKernels, Completions, Describe, Diagnose, Doctor, Export, Features,
-    Filters, ManPages, Nets, ReportPage, TestCrop, carry_out,
+    Filters, ManPages, Nets, Predict, ReportPage, TestCrop, carry_out, carry_out_each,
 };
 use crate::train::settings::Settings;
 
@@ -33,6 +33,7 @@ pub struct Cli {
 pub enum Command {
     Train(Box<Settings>),
     TestCrop(TestCrop),
+    Predict(Predict),
     Features(Features),
     Export(Export),
     Filters(Filters),
@@ -54,6 +55,7 @@ impl Cli {
         match &self.command {
             Command::Train(options) => carry_out(&**options, json),
             Command::TestCrop(options) => carry_out(options, json),
+            Command::Predict(options) => carry_out_each(options, json),
             Command::Features(options) => carry_out(options, json),
             Command::Export(options) => carry_out(options, json),
             Command::Filters(options) => carry_out(options, json),
