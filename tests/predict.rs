@@ -224,3 +224,165 @@ fn a_sheet_has_every_image() {
     assert!(width > 4 * 200 && height > 2 * 300, "{width} {height}");
     assert_eq!(files(dir.path()), ["sheet.png"]);
 }
+
+/// The numbers of an array that NumPy's format has, little-endian, behind its head.
+fn numbers<const N: usize>(file: &str) -> (String, Vec<[u8; N]>) {
+    let bytes = common::bytes(file);
+    let length = usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let head = String::from_utf8(bytes[10..10 + length].to_vec()).expect("text");
+    (head, bytes[10 + length..].as_chunks().0.to_vec())
+}
+
+/// All forms of the file have the same features, float16 but for its precision.
+#[test]
+fn features_come_as_tensors_and_as_arrays_also_in_half_precision() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let write = |name: &str, options: &[&str]| {
+        let (file, data, run) = (path(dir.path(), name), at("sets/val"), at("run"));
+        let fixed = [
+            "features",
+            "--checkpoint",
+            &run,
+            "--data",
+            &data,
+            "--layer",
+            "fc3",
+        ];
+        let out = ["--batch", "32", "--out", &file];
+        host(fixed.iter().chain(&out).chain(options)).ok();
+        file
+    };
+    let whole = common::bytes(write("a.safetensors", &[]));
+    let whole = safetensors::SafeTensors::deserialize(&whole).expect("tensors");
+    let array = write("a.npy", &[]);
+    let (head, floats) = numbers::<4>(&array);
+    assert!(head.contains("'<f4'") && head.contains(", 64)"), "{head}");
+    assert!(floats.as_flattened() == whole.tensor("features").expect("there").data());
+    let (head, labels) = numbers::<8>(&path(dir.path(), "a.labels.npy"));
+    assert!(head.contains("'<i8'"), "{head}");
+    assert!(labels.as_flattened() == whole.tensor("labels").expect("there").data());
+
+    let half = common::bytes(write("h.safetensors", &["--half"]));
+    let half = safetensors::SafeTensors::deserialize(&half).expect("tensors");
+    let half = half.tensor("features").expect("there");
+    assert_eq!(half.dtype(), safetensors::Dtype::F16);
+    let (_, bits) = numbers::<2>(&write("h.npy", &["--half"]));
+    assert!(bits.as_flattened() == half.data());
+    let mut positive = 0;
+    for (half, whole) in bits.iter().zip(&floats) {
+        let (half, whole) = (
+            u16::from_le_bytes(*half),
+            f64::from(f32::from_le_bytes(*whole)),
+        );
+        let (exponent, fraction) = (i32::from(half >> 10 & 31), f64::from(half & 1023));
+        let value = match exponent {
+            0 => fraction * 2f64.powi(-24),
+            _ => (1.0 + fraction / 1024.0) * 2f64.powi(exponent - 15),
+        };
+        assert!(
+            (value - whole).abs() <= whole / 2048.0 + 2f64.powi(-25),
+            "{value} {whole}"
+        );
+        positive += usize::from(whole > 0.0);
+    }
+    assert!(positive > floats.len() / 20, "{positive}");
+    let (run, data) = (at("run"), at("sets/val"));
+    let fixed = [
+        "features",
+        "--checkpoint",
+        &run,
+        "--data",
+        &data,
+        "--layer",
+        "fc3",
+    ];
+    let done = host(fixed.iter().chain(&["--out", "x.npy", "--with-images"]));
+    done.fails(&["x.npy: an array has no room for --with-images"]);
+}
+
+/// The set's features and an index of them, made once.
+static INDEX: LazyLock<String> = LazyLock::new(|| {
+    let (run, data, index) = (at("run"), at("sets/val"), at("val.index"));
+    let fixed = [
+        "index",
+        "--checkpoint",
+        &run,
+        "--data",
+        &data,
+        "--out",
+        &index,
+    ];
+    let done = host(fixed.iter().chain(&["--batch", "32", "--json"])).ok();
+    assert_eq!(done.json()["layer"], "fc3");
+    assert_eq!(done.json()["width"], 64);
+    index
+});
+
+fn similar(options: &[&str]) -> Done {
+    host(["similar", "--index", &INDEX].iter().chain(options))
+}
+
+/// Against all distances between the features that `host features` writes.
+#[test]
+fn neighbours_are_those_of_a_plain_search() {
+    let (run, data, array) = (at("run"), at("sets/val"), at("features.npy"));
+    let fixed = [
+        "features",
+        "--checkpoint",
+        &run,
+        "--data",
+        &data,
+        "--layer",
+        "fc3",
+    ];
+    host(fixed.iter().chain(&["--batch", "32", "--out", &array])).ok();
+    let (_, floats) = numbers::<4>(&array);
+    let rows: Vec<Vec<f64>> = floats
+        .chunks_exact(64)
+        .map(|row| row.iter().map(|&x| f32::from_le_bytes(x).into()).collect())
+        .collect();
+    let far = |a: usize, b: usize| {
+        let squares = rows[a].iter().zip(&rows[b]).map(|(a, b)| (a - b).powi(2));
+        squares.sum::<f64>().sqrt()
+    };
+    for image in [0, 5, rows.len() - 1] {
+        let mut others: Vec<usize> = (0..rows.len()).filter(|&other| other != image).collect();
+        others.sort_by(|&a, &b| far(image, a).total_cmp(&far(image, b)));
+        let done = similar(&["--image", &image.to_string(), "--count", "4", "--json"]).ok();
+        let done = done.json();
+        let found = done["neighbours"].as_array().expect("a list");
+        assert_eq!(found.len(), 4);
+        for (found, &other) in found.iter().zip(&others) {
+            assert_eq!(found["image"], other);
+            let distance = found["distance"].as_f64().expect("a number");
+            assert!((distance - far(image, other)).abs() < 1e-9, "{distance}");
+        }
+        // The image's own file is at no distance from it.
+        let source = done["path"].as_str().expect("a path");
+        let file = path(Path::new(&at("drawn")), source);
+        let sheet = at("similar.png");
+        let of_file = ["--checkpoint", &run, &file, "--json", "--png", &sheet];
+        let itself = &similar(&of_file).ok().json()["neighbours"][0];
+        assert_eq!(itself["image"], image);
+        assert_eq!(itself["distance"], 0.0);
+        assert!(image::image_dimensions(&sheet).expect("a picture").0 > 7 * 140);
+    }
+}
+
+#[test]
+fn an_index_of_something_else_is_refused() {
+    let other = at("other");
+    run(&mut train_tiny(DATA.path(), "other", &["--steps", "1"])).ok();
+    let file = image(0, 0);
+    let done = similar(&["--checkpoint", &other, &file]);
+    done.fails(&["val.index: it was made by another checkpoint", &at("run")]);
+    let train = at("sets/train");
+    let done = similar(&["--image", "0", "--data", &train]);
+    done.fails(&["val.index: it was made of another set than", &train]);
+    similar(&["--image", "99999"]).fails(&["image 99999 of a set of"]);
+    let cut = at("cut.index");
+    let bytes = common::bytes(&*INDEX);
+    fs::write(&cut, &bytes[..bytes.len() - 1]).expect("writes");
+    let done = host(["similar", "--index", &cut, "--image", "0"]);
+    done.fails(&["cut.index", "bytes where its description wants"]);
+}

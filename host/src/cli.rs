@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use crate::commands::{
     Bench, CheckGradients, CheckKernels, Completions, Describe, Diagnose, Doctor, Export, Features,
-    Filters, ManPages, Nets, Predict, ReportPage, TestCrop, carry_out, carry_out_each,
+    Filters, MakeIndex, ManPages, Nets, Predict, ReportPage, Similar, TestCrop, carry_out,
+    carry_out_each,
 };
 use crate::train::settings::Settings;
 
@@ -35,6 +36,8 @@ pub enum Command {
     TestCrop(TestCrop),
     Predict(Predict),
     Features(Features),
+    Index(MakeIndex),
+    Similar(Similar),
     Export(Export),
     Filters(Filters),
     Report(ReportPage),
@@ -57,6 +60,8 @@ impl Cli {
             Command::TestCrop(options) => carry_out(options, json),
             Command::Predict(options) => carry_out_each(options, json),
             Command::Features(options) => carry_out(options, json),
+            Command::Index(options) => carry_out(options, json),
+            Command::Similar(options) => carry_out_each(options, json),
             Command::Export(options) => carry_out(options, json),
             Command::Filters(options) => carry_out(options, json),
             Command::Report(options) => carry_out(options, json),

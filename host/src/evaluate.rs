@@ -55,6 +55,33 @@ pub fn validate(
     Ok(Some(tally.score()))
 }
 
+/// Gives what a layer makes of the centre of every image, in parts: the number of the first image, and a row for each.
+/// Batches that end within the first `skip` images are left out.
+pub fn features(
+    network: &mut Network,
+    data: &Dataset,
+    layer: usize,
+    skip: usize,
+    mut each: impl FnMut(usize, Vec<f32>) -> Result<()>,
+) -> Result<()> {
+    let centre = centre(&network.net().input);
+    let mut gatherer = Gatherer::new(network.net().input.crop);
+    for batch in batches(network, data) {
+        if batch.images.end as usize > skip {
+            let images = gatherer.whole(data, &batch, centre)?;
+            each(batch.images.start as usize, seen(network, &images, layer)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a layer makes of a batch, a row for each image that counts. Only the layers up to that one work.
+pub fn seen(network: &mut Network, images: &Batch, layer: usize) -> Result<Vec<f32>> {
+    network.load(images);
+    network.forward_to(layer, Mode::Test);
+    Ok(network.values(layer)?.0)
+}
+
 /// Adds to `sums`, `[image][class]`, what a network makes of whole images: the sum over as many crops as
 /// [`Crops::count`] says.
 fn add_views(

@@ -13,6 +13,7 @@
 //! | [`net`] | the network: as it is written down, as it is built, and as it runs |
 //! | [`data`] | batches |
 //! | [`evaluate`] | how well it does on a set |
+//! | [`index`] | the features of a set in one file, and the nearest of them |
 //! | [`formats`] | its numbers in files: checkpoints, PyTorch's names and shapes |
 //! | [`model`] | a trained network on its devices |
 //! | [`train`] | settings, the training loop, who is told of it |
@@ -27,6 +28,7 @@ pub mod data;
 pub mod device;
 pub mod evaluate;
 pub mod formats;
+pub mod index;
 pub mod metrics;
 pub mod model;
 pub mod net;

@@ -9,11 +9,13 @@ mod doctor;
 mod export;
 mod features;
 mod filters;
+mod index;
 mod interrupt;
 mod man;
 mod nets;
 mod predict;
 mod report;
+mod similar;
 mod test_crop;
 mod train;
 
@@ -33,10 +35,12 @@ pub use doctor::Doctor;
 pub use export::Export;
 pub use features::Features;
 pub use filters::Filters;
+pub use index::MakeIndex;
 pub use man::ManPages;
 pub use nets::Nets;
 pub use predict::Predict;
 pub use report::ReportPage;
+pub use similar::Similar;
 pub use test_crop::TestCrop;
 
 /// A command: its options, which can be carried out.
