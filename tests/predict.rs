@@ -386,3 +386,25 @@ fn an_index_of_something_else_is_refused() {
     let done = host(["similar", "--index", &cut, "--image", "0"]);
     done.fails(&["cut.index", "bytes where its description wants"]);
 }
+
+#[test]
+fn what_a_layer_makes_of_an_image_is_drawn() {
+    let (file, sheet) = (image(0, 0), at("maps.png"));
+    let run = at("run");
+    let draw = |layer: &str, file: &str| {
+        let fixed = ["activations", "--checkpoint", &run, file, "--layer", layer];
+        host(fixed.iter().chain(&["--out", &sheet, "--json"]))
+    };
+    let drawn = draw("conv1", &file).ok().json();
+    // (56 − 7) / 3 + 1 places each way, and 32 maps in both towers.
+    assert_eq!(
+        [&drawn["maps"], &drawn["rows"], &drawn["columns"]],
+        [32, 17, 17]
+    );
+    let picture = image::open(&sheet).expect("a picture").to_rgb8();
+    let seen = |light: u8| picture.pixels().any(|pixel| pixel.0 == [light; 3]);
+    assert!(seen(0) && seen(255), "no map has its whole range");
+    draw("conv9", &file).fails(&["net tiny has no layer `conv9`"]);
+    let missing = at("missing.jpg");
+    draw("conv1", &missing).fails(&[&missing, "cannot read"]);
+}

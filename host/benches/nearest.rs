@@ -34,7 +34,7 @@ fn measure(path: &Path, rows: usize, width: usize) -> Result<()> {
     let description = Description {
         checkpoint: String::new(),
         checkpoint_hash: String::new(),
-        data: path.into(),
+        data: String::new(),
         set: String::new(),
         layer: String::new(),
         rows,

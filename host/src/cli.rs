@@ -5,9 +5,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use anyhow::Result;
 
 use crate::commands::{
-    Bench, CheckGradients, CheckKernels, Completions, Describe, Diagnose, Doctor, Export, Features,
-    Filters, MakeIndex, ManPages, Nets, Predict, ReportPage, Similar, TestCrop, carry_out,
-    carry_out_each,
+    Activations, Bench, CheckGradients, CheckKernels, Completions, Describe, Diagnose, Doctor,
+    Export, Features, Filters, MakeIndex, ManPages, Nets, Predict, ReportPage, Similar, TestCrop,
+    carry_out, carry_out_each,
 };
 use crate::train::settings::Settings;
 
@@ -40,6 +40,7 @@ pub enum Command {
     Similar(Similar),
     Export(Export),
     Filters(Filters),
+    Activations(Activations),
     Report(ReportPage),
     CheckGradients(CheckGradients),
     CheckKernels(CheckKernels),
@@ -64,6 +65,7 @@ impl Cli {
             Command::Similar(options) => carry_out_each(options, json),
             Command::Export(options) => carry_out(options, json),
             Command::Filters(options) => carry_out(options, json),
+            Command::Activations(options) => carry_out(options, json),
             Command::Report(options) => carry_out(options, json),
             Command::CheckGradients(options) => carry_out(options, json),
             Command::CheckKernels(options) => carry_out(options, json),

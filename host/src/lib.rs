@@ -9,11 +9,11 @@
 //! | [`schedule`] | how the learning rate falls |
 //! | [`device`] | GPUs and virtual GPUs |
 //! | [`check`] | a kernel on two devices, compared |
-//! | [`picture`] | curves and filters as PNG |
+//! | [`picture`] | curves, filters, predictions and neighbours as PNG |
 //! | [`net`] | the network: as it is written down, as it is built, and as it runs |
 //! | [`data`] | batches |
-//! | [`evaluate`] | how well it does on a set |
 //! | [`index`] | the features of a set in one file, and the nearest of them |
+//! | [`evaluate`] | how well it does on a set |
 //! | [`formats`] | its numbers in files: checkpoints, PyTorch's names and shapes |
 //! | [`model`] | a trained network on its devices |
 //! | [`train`] | settings, the training loop, who is told of it |

@@ -79,7 +79,7 @@ impl Run for MakeIndex {
         let description = Description {
             checkpoint: self.checkpoint.to_string_lossy().into_owned(),
             checkpoint_hash: hash(checkpoint.tensors.path())?,
-            data: folder,
+            data: folder.to_string_lossy().into_owned(),
             set: set_identity(&data),
             layer: name.clone(),
             rows: data.len(),

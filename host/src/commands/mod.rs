@@ -1,5 +1,6 @@
 //! The commands, a file for each: its options, what it does, and its report.
 
+mod activations;
 mod bench;
 mod check_gradients;
 mod check_kernels;
@@ -26,6 +27,7 @@ use console::escaped;
 use serde::Serialize;
 use simt_executor::InstructionSet;
 
+pub use activations::Activations;
 pub use bench::Bench;
 pub use check_gradients::CheckGradients;
 pub use check_kernels::CheckKernels;

@@ -1,7 +1,7 @@
 //! `host similar`
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -113,7 +113,7 @@ impl Stream for Similar {
 impl Similar {
     fn open_set(&self, index: &Index) -> Result<Dataset> {
         let made = &index.description;
-        let folder = self.data.as_ref().unwrap_or(&made.data);
+        let folder = self.data.as_deref().unwrap_or(Path::new(&made.data));
         let data = Dataset::open(folder)?;
         ensure!(
             set_identity(&data) == made.set && data.len() == made.rows,

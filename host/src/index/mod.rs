@@ -17,7 +17,7 @@ mod search;
 mod write;
 
 use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use bytemuck::{Pod, Zeroable};
@@ -42,8 +42,8 @@ pub struct Description {
     pub checkpoint: String,
     /// XXH3 of that file.
     pub checkpoint_hash: String,
-    /// The set's folder.
-    pub data: PathBuf,
+    /// The set's folder; a name that is not UTF-8 is not kept faithfully.
+    pub data: String,
     /// What the set holds.
     pub set: String,
     /// The layer.

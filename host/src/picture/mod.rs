@@ -3,6 +3,7 @@
 mod canvas;
 pub mod curves;
 pub mod filters;
+pub mod maps;
 pub mod neighbours;
 pub mod predictions;
 
