@@ -34,6 +34,7 @@ const HOST: Layers = &[
     ("picture", &["atomic", "metrics"]),
     ("net", &["check", "device", "metrics", "schedule"]),
     ("data", &["net"]),
+    ("index", &[]),
     ("evaluate", &["data", "metrics", "net"]),
     ("formats", &["atomic", "data", "device", "net", "schedule"]),
     ("model", &["device", "formats", "net"]),
@@ -53,8 +54,8 @@ const HOST: Layers = &[
     (
         "commands",
         &[
-            "atomic", "check", "data", "device", "evaluate", "formats", "metrics", "model", "net",
-            "paths", "picture", "report", "train",
+            "atomic", "check", "data", "device", "evaluate", "formats", "index", "metrics",
+            "model", "net", "paths", "picture", "report", "train",
         ],
     ),
     ("cli", &["commands", "train"]),

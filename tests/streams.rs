@@ -107,6 +107,10 @@ const COMMANDS: [(&str, &str); 20] = [
         "host features --checkpoint @run --data @sets/val --layer fc3 --batch 32 --out OUT",
         ".",
     ),
+    (
+        "host index --checkpoint @run --data @sets/val --batch 32 --out OUT",
+        ".",
+    ),
     ("host export --checkpoint @run --out OUT", "."),
     ("host filters --checkpoint @run --out OUT", "."),
     ("host check-gradients --net NET --gpus cpu", ""),

@@ -5,8 +5,9 @@ use clap::{CommandFactory, Parser, Subcommand};
 use anyhow::Result;
 
 use crate::commands::{
-    Bench, CheckGradients, CheckKernels, Completions, Describe, Diagnose, Doctor, Export, Features,
-    Filters, ManPages, Nets, ReportPage, TestCrop, carry_out,
+    Activations, Bench, CheckGradients, CheckKernels, Completions, Describe, Diagnose, Doctor,
+    Export, Features, Filters, MakeIndex, ManPages, Nets, Predict, ReportPage, Similar, TestCrop,
+    carry_out, carry_out_each,
 };
 use crate::train::settings::Settings;
 
@@ -33,9 +34,13 @@ pub struct Cli {
 pub enum Command {
     Train(Box<Settings>),
     TestCrop(TestCrop),
+    Predict(Predict),
     Features(Features),
+    Index(MakeIndex),
+    Similar(Similar),
     Export(Export),
     Filters(Filters),
+    Activations(Activations),
     Report(ReportPage),
     CheckGradients(CheckGradients),
     CheckKernels(CheckKernels),
@@ -54,9 +59,13 @@ impl Cli {
         match &self.command {
             Command::Train(options) => carry_out(&**options, json),
             Command::TestCrop(options) => carry_out(options, json),
+            Command::Predict(options) => carry_out_each(options, json),
             Command::Features(options) => carry_out(options, json),
+            Command::Index(options) => carry_out(options, json),
+            Command::Similar(options) => carry_out_each(options, json),
             Command::Export(options) => carry_out(options, json),
             Command::Filters(options) => carry_out(options, json),
+            Command::Activations(options) => carry_out(options, json),
             Command::Report(options) => carry_out(options, json),
             Command::CheckGradients(options) => carry_out(options, json),
             Command::CheckKernels(options) => carry_out(options, json),

@@ -7,9 +7,9 @@ use crate::data::loader::Gatherer;
 use crate::data::sampler::{WholeBatch, whole_batches};
 use crate::data::views::{Crops, centre};
 use crate::metrics::{Score, Tally};
-use crate::net::Network;
 use crate::net::context::Mode;
 use crate::net::shapes::Net;
+use crate::net::{Batch, Network};
 
 /// That the data is what the network reads.
 pub fn check_data(net: &Net, data: &Dataset) -> Result<()> {
@@ -55,6 +55,72 @@ pub fn validate(
     Ok(Some(tally.score()))
 }
 
+/// Gives what a layer makes of the centre of every image, in parts: the number of the first image, and a row for each.
+/// Batches that end within the first `skip` images are left out.
+pub fn features(
+    network: &mut Network,
+    data: &Dataset,
+    layer: usize,
+    skip: usize,
+    mut each: impl FnMut(usize, Vec<f32>) -> Result<()>,
+) -> Result<()> {
+    let centre = centre(&network.net().input);
+    let mut gatherer = Gatherer::new(network.net().input.crop);
+    for batch in batches(network, data) {
+        if batch.images.end as usize > skip {
+            let images = gatherer.whole(data, &batch, centre)?;
+            each(batch.images.start as usize, seen(network, &images, layer)?)?;
+        }
+    }
+    Ok(())
+}
+
+/// What a layer makes of a batch, a row for each image that counts. Only the layers up to that one work.
+pub fn seen(network: &mut Network, images: &Batch, layer: usize) -> Result<Vec<f32>> {
+    network.load(images);
+    network.forward_to(layer, Mode::Test);
+    Ok(network.values(layer)?.0)
+}
+
+/// Adds to `sums`, `[image][class]`, what a network makes of whole images: the sum over as many crops as
+/// [`Crops::count`] says.
+fn add_views(
+    network: &mut Network,
+    images: &mut Batch,
+    crops: Crops,
+    sums: &mut [f32],
+) -> Result<()> {
+    let views = crops.views(&network.net().input);
+    // All networks count alike, also those that see an image in fewer ways.
+    let weight = crops.count() as f32 / views.len() as f32;
+    for view in views {
+        images.views.fill(view);
+        network.load(images);
+        network.forward(Mode::Test);
+        let probabilities = network.probabilities()?;
+        sums.iter_mut()
+            .zip(probabilities)
+            .for_each(|(sum, p)| *sum += weight * p);
+    }
+    Ok(())
+}
+
+/// The mean probabilities, `[image][class]`, of whole images: those that [`Predictions`] has of the same in a set.
+pub fn probabilities(network: &mut Network, images: &mut Batch, crops: Crops) -> Result<Vec<f32>> {
+    let mut sums = vec![0.0; images.valid * network.net().classes];
+    add_views(network, images, crops, &mut sums)?;
+    let terms = crops.count() as f32;
+    Ok(sums.into_iter().map(|sum| sum / terms).collect())
+}
+
+/// The largest of some numbers, `count` or all there are: their places, the largest first, of equals the first.
+pub fn largest(values: &[f32], count: usize) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..values.len()).collect();
+    places.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
+    places.truncate(count);
+    places
+}
+
 /// Class probabilities of every image of a set, `[image][class]`, averaged over crops and possibly networks.
 pub struct Predictions {
     classes: usize,
@@ -81,23 +147,13 @@ impl Predictions {
         mut done: impl FnMut(usize),
     ) -> Result<()> {
         check_data(network.net(), data)?;
-        let views = crops.views(&network.net().input);
-        // All networks count alike, also those that see an image in fewer ways.
-        let weight = crops.count() as f32 / views.len() as f32;
+        let centre = centre(&network.net().input);
         let mut gatherer = Gatherer::new(data.size());
         for batch in batches(network, data) {
-            let mut images = gatherer.whole(data, &batch, views[0])?;
-            for &view in &views {
-                images.views.fill(view);
-                network.load(&images);
-                network.forward(Mode::Test);
-                let probabilities = network.probabilities()?;
-                let begin = batch.images.start as usize * self.classes;
-                let sums = &mut self.sums[begin..begin + probabilities.len()];
-                sums.iter_mut()
-                    .zip(probabilities)
-                    .for_each(|(sum, p)| *sum += weight * p);
-            }
+            let mut images = gatherer.whole(data, &batch, centre)?;
+            let begin = batch.images.start as usize * self.classes;
+            let end = begin + batch.valid() * self.classes;
+            add_views(network, &mut images, crops, &mut self.sums[begin..end])?;
             done(batch.valid());
         }
         self.terms += crops.count();
@@ -143,10 +199,6 @@ impl Predictions {
 
     /// The likeliest classes of an image, `count` or all there are; the likeliest first, of those that tie the first.
     pub fn best(&self, image: usize, count: usize) -> Vec<usize> {
-        let p = Vec::from_iter(self.of(image));
-        let mut classes: Vec<usize> = (0..p.len()).collect();
-        classes.sort_by(|&a, &b| p[b].total_cmp(&p[a]));
-        classes.truncate(count);
-        classes
+        largest(&Vec::from_iter(self.of(image)), count)
     }
 }

@@ -9,9 +9,10 @@
 //! | [`schedule`] | how the learning rate falls |
 //! | [`device`] | GPUs and virtual GPUs |
 //! | [`check`] | a kernel on two devices, compared |
-//! | [`picture`] | curves and filters as PNG |
+//! | [`picture`] | curves, filters, predictions and neighbours as PNG |
 //! | [`net`] | the network: as it is written down, as it is built, and as it runs |
 //! | [`data`] | batches |
+//! | [`index`] | the features of a set in one file, and the nearest of them |
 //! | [`evaluate`] | how well it does on a set |
 //! | [`formats`] | its numbers in files: checkpoints, PyTorch's names and shapes |
 //! | [`model`] | a trained network on its devices |
@@ -27,6 +28,7 @@ pub mod data;
 pub mod device;
 pub mod evaluate;
 pub mod formats;
+pub mod index;
 pub mod metrics;
 pub mod model;
 pub mod net;

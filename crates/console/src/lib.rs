@@ -16,7 +16,7 @@ mod streams;
 pub use command_line::{fail, parse};
 pub use escape::{Escaped, escaped, json_name};
 pub use progress::Progress;
-pub use streams::{note, print, print_json};
+pub use streams::{note, print, print_json, reader_gone};
 
 /// Writes a line to standard error, formatted as by [`format!`]; see [`note()`].
 #[macro_export]

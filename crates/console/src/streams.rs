@@ -14,6 +14,14 @@ use crate::escape::{escaped, is_harmful};
 /// Whether whoever reads standard error was too far behind for the last line.
 static BEHIND: AtomicBool = AtomicBool::new(false);
 
+/// Whether whoever read standard output has gone.
+static GONE: AtomicBool = AtomicBool::new(false);
+
+/// Whether nobody is there any more to read results: who makes many of them can stop.
+pub fn reader_gone() -> bool {
+    GONE.load(Relaxed)
+}
+
 /// Writes a line to standard error, if that is possible, whole and [`escaped`]: a broken stream loses it, and so does one
 /// that is not read for a second, such as a stopped terminal's. Nothing waits for the next lines then until somebody
 /// reads again.
@@ -75,7 +83,11 @@ fn write_result(bytes: &[u8]) -> io::Result<()> {
             let told = format!("cannot write to standard output: {error}");
             Err(io::Error::new(error.kind(), told))
         }
-        _ => Ok(()),
+        Err(_) => {
+            GONE.store(true, Relaxed);
+            Ok(())
+        }
+        Ok(()) => Ok(()),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The commands, a file for each: its options, what it does, and its report.
 
+mod activations;
 mod bench;
 mod check_gradients;
 mod check_kernels;
@@ -9,9 +10,13 @@ mod doctor;
 mod export;
 mod features;
 mod filters;
+mod index;
+mod interrupt;
 mod man;
 mod nets;
+mod predict;
 mod report;
+mod similar;
 mod test_crop;
 mod train;
 
@@ -22,6 +27,7 @@ use console::escaped;
 use serde::Serialize;
 use simt_executor::InstructionSet;
 
+pub use activations::Activations;
 pub use bench::Bench;
 pub use check_gradients::CheckGradients;
 pub use check_kernels::CheckKernels;
@@ -31,9 +37,12 @@ pub use doctor::Doctor;
 pub use export::Export;
 pub use features::Features;
 pub use filters::Filters;
+pub use index::MakeIndex;
 pub use man::ManPages;
 pub use nets::Nets;
+pub use predict::Predict;
 pub use report::ReportPage;
+pub use similar::Similar;
 pub use test_crop::TestCrop;
 
 /// A command: its options, which can be carried out.
@@ -50,6 +59,24 @@ pub trait Run {
     }
 }
 
+/// What a command with many results does with each.
+pub type Emit<'a, T> = dyn FnMut(&T) -> Result<()> + 'a;
+
+/// A command with many results, each printed as soon as it is there.
+pub trait Stream {
+    /// One of them, for people and for programs.
+    type Item: Display + Serialize;
+
+    /// Makes them.
+    fn run(&self, emit: &mut Emit<Self::Item>) -> Result<()>;
+}
+
+/// Carries out a command with many results.
+pub fn carry_out_each<C: Stream>(command: &C, json: bool) -> Result<()> {
+    check_instruction_set()?;
+    command.run(&mut |item| print_one(item, json))
+}
+
 /// A command that is about the program itself, and so needs its definition, which stands above the commands.
 pub struct Describe<'a, C> {
     /// The command's options.
@@ -62,11 +89,16 @@ pub struct Describe<'a, C> {
 pub fn carry_out<C: Run>(command: &C, json: bool) -> Result<()> {
     check_instruction_set()?;
     let report = command.run()?;
+    print_one(&report, json)?;
+    C::verdict(&report)
+}
+
+fn print_one(report: &(impl Display + Serialize), json: bool) -> Result<()> {
     match json {
-        true => console::print_json(&serde_json::to_string(&report)?)?,
+        true => console::print_json(&serde_json::to_string(report)?)?,
         false => console::print(report.to_string().trim_end())?,
     }
-    C::verdict(&report)
+    Ok(())
 }
 
 /// A misspelt wish would go unnoticed: the kernels just take the best there is.

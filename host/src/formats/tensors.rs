@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -74,6 +75,18 @@ pub fn write<'a>(
     tensors: &[Info],
     mut fetch: impl FnMut(&Info) -> Result<Cow<'a, [u8]>>,
 ) -> Result<()> {
+    write_parts(path, text, tensors, |info, out| {
+        Ok(out.write_all(&fetch(info)?)?)
+    })
+}
+
+/// The same of tensors that are too large for memory: `fill` writes the bytes of each, in as many parts as it likes.
+pub fn write_parts(
+    path: &Path,
+    text: &Text,
+    tensors: &[Info],
+    mut fill: impl FnMut(&Info, &mut dyn Write) -> Result<()>,
+) -> Result<()> {
     let mut order: Vec<&Info> = tensors.iter().collect();
     // Wider numbers first keeps all of them aligned.
     order.sort_by_key(|info| (std::cmp::Reverse(info.dtype.bitsize()), &info.name));
@@ -82,18 +95,36 @@ pub fn write<'a>(
         out.write_all(&(header.len() as u64).to_le_bytes())?;
         out.write_all(header.as_bytes())?;
         for info in order {
-            let bytes = fetch(info).with_context(|| format!("tensor {}", info.name))?;
+            let mut counted = Counted { out, bytes: 0 };
+            fill(info, &mut counted).with_context(|| format!("tensor {}", info.name))?;
             ensure!(
-                bytes.len() == info.bytes(),
+                counted.bytes == info.bytes(),
                 "tensor {}: {} bytes, not {}",
                 info.name,
-                bytes.len(),
+                counted.bytes,
                 info.bytes()
             );
-            out.write_all(&bytes)?;
         }
         Ok(())
     })
+}
+
+/// Counts what is written.
+struct Counted<'a> {
+    out: &'a mut dyn Write,
+    bytes: usize,
+}
+
+impl Write for Counted<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes)?;
+        self.bytes += written;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
 }
 
 fn header(text: &Text, order: &[&Info]) -> Result<String> {

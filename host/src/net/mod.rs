@@ -154,6 +154,19 @@ impl Network {
         }
     }
 
+    /// Queues the pass from the image to a layer's output.
+    pub fn forward_to(&self, layer: usize, mode: Mode) {
+        for i in 0..=layer {
+            self.forward_layer(i, mode);
+        }
+    }
+
+    /// Numbers that a layer gives of an image, all towers together: a row of [`Network::values`].
+    pub fn width(&self, layer: usize) -> usize {
+        let towers = self.net.towers.iter();
+        towers.map(|tower| tower[layer].output.len()).sum()
+    }
+
     fn forward_layer(&self, i: usize, mode: Mode) {
         self.all_gather(i);
         for tower in &self.towers {

@@ -4,16 +4,14 @@
 //! neighbouring steps in full colour. Points mark the validations.
 
 use std::path::Path;
-use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow, ensure};
 use console::escaped;
 use image::RgbImage;
 use plotters::coord::Shift;
 use plotters::prelude::*;
-use plotters::style::{FontStyle, register_font};
 
-use super::write_png;
+use super::{load_fonts, write_png};
 use crate::metrics::log::Line;
 
 const SIZE: (u32, u32) = (1200, 900);
@@ -93,14 +91,6 @@ fn draw(title: &str, lines: &[Line]) -> Result<RgbImage> {
         draw_charts(&area, title, lines).map_err(|error| anyhow!("cannot draw: {error}"))?;
     }
     RgbImage::from_raw(SIZE.0, SIZE.1, pixels).context("cannot draw")
-}
-
-/// The program brings its font along: a machine without any draws the same picture.
-fn load_fonts() -> Result<()> {
-    static LOADED: OnceLock<bool> = OnceLock::new();
-    let load = || register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular()).is_ok();
-    ensure!(*LOADED.get_or_init(load), "the font cannot be read");
-    Ok(())
 }
 
 fn draw_charts(area: &Area, title: &str, lines: &[Line]) -> Drawn {

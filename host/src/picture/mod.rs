@@ -1,13 +1,19 @@
-//! Pictures of a run: the curves of its training and the filters it learned.
+//! Pictures: the curves of a training, the filters it learned, what a network makes of images.
 
+mod canvas;
 pub mod curves;
 pub mod filters;
+pub mod maps;
+pub mod neighbours;
+pub mod predictions;
 
 use std::path::Path;
+use std::sync::OnceLock;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use console::escaped;
 use image::{ImageFormat, RgbImage};
+use plotters::style::{FontStyle, register_font};
 
 use crate::atomic;
 
@@ -22,4 +28,12 @@ pub fn encode(picture: &RgbImage, format: ImageFormat) -> Result<Vec<u8>> {
 fn write_png(path: &Path, picture: &RgbImage) -> Result<()> {
     let bytes = encode(picture, ImageFormat::Png).with_context(|| escaped(path).to_string())?;
     atomic::write(path, |out| Ok(out.write_all(&bytes)?))
+}
+
+/// The program brings its font along: a machine without any draws the same picture.
+fn load_fonts() -> Result<()> {
+    static LOADED: OnceLock<bool> = OnceLock::new();
+    let load = || register_font("sans-serif", FontStyle::Normal, dejavu::sans::regular()).is_ok();
+    ensure!(*LOADED.get_or_init(load), "the font cannot be read");
+    Ok(())
 }

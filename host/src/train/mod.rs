@@ -11,4 +11,4 @@ pub mod report;
 pub mod run;
 pub mod settings;
 mod setup;
-mod stop;
+pub mod stop;

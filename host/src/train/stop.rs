@@ -47,7 +47,8 @@ impl Stop {
     }
 }
 
-fn is_ignored(signal: c_int) -> bool {
+/// Whether the program was started with a signal ignored.
+pub fn is_ignored(signal: c_int) -> bool {
     // SAFETY: zeros are a `sigaction`, and without a new one the call only writes the present one there.
     unsafe {
         let mut now: libc::sigaction = std::mem::zeroed();

@@ -1,0 +1,163 @@
+//! `host index`
+
+use std::fmt;
+use std::fs::File;
+use std::hash::Hasher;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+use console::{Progress, escaped};
+use dataset_pack::Dataset;
+use serde::Serialize;
+use twox_hash::XxHash3_64;
+
+use super::Run;
+use super::interrupt::Interrupt;
+use crate::evaluate;
+use crate::formats::checkpoint::Checkpoint;
+use crate::formats::training::set_identity;
+use crate::index::{Description, Writer};
+use crate::model::{self, Inference};
+use crate::net::shapes::Net;
+use crate::paths::ShownPath;
+
+/// Writes the features of a set's images, for `similar` to search.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Example: host index --checkpoint runs/a --data sets/train --out train.index\n\n\
+                  What is interrupted stays under FILE.partial, and the same command goes on with it. Beside the \
+                  features the file has a byte for each, by which most images are ruled out without their features."
+)]
+pub struct MakeIndex {
+    /// A checkpoint, or a run directory for its newest
+    #[arg(long, value_name = "FILE")]
+    pub checkpoint: PathBuf,
+    /// The set
+    #[arg(long, value_name = "DIR")]
+    pub data: PathBuf,
+    /// The layer [default: the last hidden one]
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
+    /// The index to write
+    #[arg(long, value_name = "FILE")]
+    pub out: PathBuf,
+    /// Writes the features as float16, half as large
+    #[arg(long)]
+    pub half: bool,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub inference: Inference,
+}
+
+/// What was written.
+#[derive(Clone, Debug, Serialize)]
+pub struct Written {
+    out: ShownPath,
+    layer: String,
+    images: usize,
+    width: usize,
+}
+
+impl Run for MakeIndex {
+    type Report = Written;
+
+    fn run(&self) -> Result<Written> {
+        let data = Dataset::open(&self.data)?;
+        let (mut network, checkpoint) = model::load(&self.checkpoint, &self.inference)?;
+        checkpoint.check_classes(&data, &self.data)?;
+        evaluate::check_data(network.net(), &data)?;
+        let layer = match &self.layer {
+            Some(name) => network.net().position(name)?,
+            None => last_hidden(network.net())?,
+        };
+        let name = network.net().towers[0][layer].name.clone();
+        let layer = network.net().last_in_place(layer);
+        let folder =
+            std::path::absolute(&self.data).with_context(|| escaped(&self.data).to_string())?;
+        let description = Description {
+            checkpoint: self.checkpoint.to_string_lossy().into_owned(),
+            checkpoint_hash: hash(checkpoint.tensors.path())?,
+            data: folder.to_string_lossy().into_owned(),
+            set: set_identity(&data),
+            layer: name.clone(),
+            rows: data.len(),
+            width: network.width(layer),
+            half: self.half,
+        };
+        let mut writer = Writer::open(&self.out, &description)?;
+        let interrupt = Interrupt::listen()?;
+        let bar = Progress::new("computed", "images", data.len() as u64);
+        let skip = writer.done();
+        bar.skip(skip as u64);
+        evaluate::features(&mut network, &data, layer, skip, |first, rows| {
+            let before = writer.done();
+            writer.write(first, &rows)?;
+            bar.advance((writer.done() - before) as u64);
+            interrupt
+                .check()
+                .or_else(|asked| writer.sync().and(Err(asked)))
+        })?;
+        writer.publish()?;
+        Ok(Written {
+            out: self.out.as_path().into(),
+            layer: name,
+            images: data.len(),
+            width: description.width,
+        })
+    }
+}
+
+/// The layer with weights before the last one that has some.
+fn last_hidden(net: &Net) -> Result<usize> {
+    let layers = net.towers[0].iter().enumerate();
+    let with_weights = layers.filter(|(_, layer)| layer.parameters().is_some());
+    let hidden = with_weights.rev().nth(1);
+    hidden
+        .map(|(i, _)| i)
+        .context("the network has no hidden layer; name one with --layer")
+}
+
+/// XXH3 of a checkpoint.
+pub(super) fn hash(path: &Path) -> Result<String> {
+    let read = || -> std::io::Result<String> {
+        let (mut file, mut buffer, mut hash) =
+            (File::open(path)?, vec![0; 1 << 20], XxHash3_64::new());
+        loop {
+            match file.read(&mut buffer)? {
+                0 => return Ok(format!("{:016x}", hash.finish())),
+                read => hash.write(&buffer[..read]),
+            }
+        }
+    };
+    read().with_context(|| escaped(path).to_string())
+}
+
+/// That an index was made by a checkpoint.
+pub(super) fn check_maker(made: &Description, checkpoint: &Checkpoint, index: &Path) -> Result<()> {
+    let path = checkpoint.tensors.path();
+    anyhow::ensure!(
+        hash(path)? == made.checkpoint_hash,
+        "{}: it was made by another checkpoint, {}, not by {}",
+        escaped(index),
+        escaped(&made.checkpoint),
+        escaped(path)
+    );
+    Ok(())
+}
+
+impl fmt::Display for Written {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Written {
+            out,
+            layer,
+            images,
+            width,
+        } = self;
+        write!(
+            f,
+            "{out}: {layer} of {images} images, {width} features each"
+        )
+    }
+}

@@ -1,0 +1,258 @@
+//! `host similar`
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use console::escaped;
+use dataset_pack::{Dataset, Resize};
+use image::RgbImage;
+use serde::Serialize;
+
+use super::index::check_maker;
+use super::predict::{names, readable};
+use super::{Emit, Stream};
+use crate::data::files::{Files, batch, slots};
+use crate::data::views::centre;
+use crate::evaluate;
+use crate::formats::training::set_identity;
+use crate::index::Index;
+use crate::model::{self, Inference};
+use crate::paths::ShownPath;
+use crate::picture::neighbours::{self, Cell};
+
+/// Rows on a sheet; it is held in memory.
+const ON_A_SHEET: usize = 16;
+
+/// Finds the images of a set that are most like others, by the Euclidean distance of what a layer makes of them.
+#[derive(Args, Clone, Debug)]
+#[command(
+    after_help = "Example: host similar --index train.index --checkpoint runs/a cat.jpg --png sheet.png\n\n\
+                  The neighbours are exact. They are searched for in the set the index was made of; --image asks about \
+                  an image of that set itself, which is then not among them. With --json each image is a line."
+)]
+pub struct Similar {
+    /// The index that `host index` made
+    #[arg(long, value_name = "FILE")]
+    pub index: PathBuf,
+    /// The checkpoint that made it, or the run directory whose newest did
+    #[arg(long, value_name = "FILE", required_unless_present = "image")]
+    pub checkpoint: Option<PathBuf>,
+    /// Image files; - reads their names, a line each, from standard input
+    #[arg(value_name = "IMAGE", required_unless_present = "image")]
+    pub images: Vec<PathBuf>,
+    /// An image of the set, by its number; may be given several times
+    #[arg(long, value_name = "I", conflicts_with = "images")]
+    pub image: Vec<usize>,
+    /// Where the set is [default: where it was when the index was made]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Neighbours that are given
+    #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
+    pub count: u32,
+    /// How images are brought to the network's size
+    #[arg(long, value_enum, default_value_t)]
+    pub resize: Resize,
+    /// Draws the first 16 images, each beside its neighbours
+    #[arg(long, value_name = "FILE")]
+    pub png: Option<PathBuf>,
+    #[command(flatten)]
+    #[allow(missing_docs)]
+    pub inference: Inference,
+}
+
+/// What an image is like.
+#[derive(Clone, Debug, Serialize)]
+pub struct Neighbours {
+    /// The image's file, or its path in the set's source.
+    path: ShownPath,
+    /// The nearest first.
+    neighbours: Vec<Neighbour>,
+}
+
+/// An image of the set.
+#[derive(Clone, Debug, Serialize)]
+struct Neighbour {
+    image: usize,
+    /// Its path in the set's source.
+    source: String,
+    class: String,
+    distance: f64,
+}
+
+impl Stream for Similar {
+    type Item = Neighbours;
+
+    fn run(&self, emit: &mut Emit<Neighbours>) -> Result<()> {
+        let index = Index::open(&self.index)?;
+        let data = self.open_set(&index)?;
+        let mut work = Work {
+            command: self,
+            index,
+            data,
+            rows: Vec::new(),
+        };
+        let (images, bad) = match self.image.is_empty() {
+            true => work.of_files(emit)?,
+            false => work.of_the_set(emit)?,
+        };
+        if let Some(path) = &self.png {
+            ensure!(
+                !work.rows.is_empty(),
+                "{}: there is no image to draw",
+                escaped(path)
+            );
+            neighbours::write(path, &work.rows)?;
+        }
+        ensure!(bad == 0, "{bad} of {images} images could not be read");
+        Ok(())
+    }
+}
+
+impl Similar {
+    fn open_set(&self, index: &Index) -> Result<Dataset> {
+        let made = &index.description;
+        let folder = self.data.as_deref().unwrap_or(Path::new(&made.data));
+        let data = Dataset::open(folder)?;
+        ensure!(
+            set_identity(&data) == made.set && data.len() == made.rows,
+            "{}: it was made of another set than {}",
+            escaped(&self.index),
+            escaped(folder)
+        );
+        Ok(data)
+    }
+}
+
+struct Work<'a> {
+    command: &'a Similar,
+    index: Index,
+    data: Dataset,
+    /// Of the sheet.
+    rows: Vec<Vec<Cell>>,
+}
+
+impl Work<'_> {
+    /// Images, and those of them that could not be read.
+    fn of_files(&mut self, emit: &mut Emit<Neighbours>) -> Result<(usize, usize)> {
+        let command = self.command;
+        let named = command.checkpoint.as_deref().context("no checkpoint")?;
+        let mut inference = command.inference.clone();
+        if !command.images.iter().any(|name| name.as_os_str() == "-") {
+            inference.batch = slots(command.images.len(), inference.batch);
+        }
+        let (mut network, checkpoint) = model::load(named, &inference)?;
+        check_maker(&self.index.description, &checkpoint, &command.index)?;
+        let layer = network.net().position(&self.index.description.layer)?;
+        let layer = network.net().last_in_place(layer);
+        ensure!(
+            network.width(layer) == self.index.description.width,
+            "{}: its rows are not as wide as the layer",
+            escaped(&command.index)
+        );
+        let (size, view) = (network.net().input.size, centre(&network.net().input));
+        let (mut images, mut bad) = (0, 0);
+        for group in Files::start(
+            names(&command.images),
+            network.batch(),
+            size,
+            command.resize,
+        )? {
+            let group = group?;
+            images += group.len();
+            bad += group.len();
+            let group = readable(group);
+            bad -= group.len();
+            if group.is_empty() {
+                continue;
+            }
+            let pixels: Vec<&[u8]> = group.iter().map(|(_, pixels)| pixels.as_slice()).collect();
+            let mut batch = batch(&pixels, size, network.batch());
+            batch.views.fill(view);
+            let features = evaluate::seen(&mut network, &batch, layer)?;
+            let width = self.index.description.width;
+            for ((path, pixels), row) in group.into_iter().zip(features.chunks_exact(width)) {
+                self.answer(path.as_path().into(), pixels, row, None, emit)?;
+            }
+            if console::reader_gone() {
+                break;
+            }
+        }
+        Ok((images, bad))
+    }
+
+    fn of_the_set(&mut self, emit: &mut Emit<Neighbours>) -> Result<(usize, usize)> {
+        for &image in &self.command.image {
+            let images = self.data.len();
+            ensure!(image < images, "image {image} of a set of {images}");
+            let path = PathBuf::from(self.data.source(image)?);
+            let (pixels, row) = (self.data.image(image)?, self.index.features(image));
+            self.answer(path.as_path().into(), pixels, &row, Some(image), emit)?;
+        }
+        Ok((self.command.image.len(), 0))
+    }
+
+    fn answer(
+        &mut self,
+        path: ShownPath,
+        pixels: Vec<u8>,
+        features: &[f32],
+        image: Option<usize>,
+        emit: &mut Emit<Neighbours>,
+    ) -> Result<()> {
+        let found = self
+            .index
+            .nearest(features, self.command.count as usize, image);
+        let neighbour = |found: crate::index::Found| -> Result<Neighbour> {
+            let class = &self.data.classes()[self.data.label(found.row) as usize];
+            Ok(Neighbour {
+                image: found.row,
+                source: self.data.source(found.row)?,
+                class: class.name.clone(),
+                distance: found.distance,
+            })
+        };
+        let neighbours = found.into_iter().map(neighbour).collect::<Result<_>>()?;
+        let answer = Neighbours { path, neighbours };
+        if self.command.png.is_some() && self.rows.len() < ON_A_SHEET {
+            self.rows.push(self.row(&answer, pixels)?);
+        }
+        emit(&answer)
+    }
+
+    /// Of the sheet.
+    fn row(&self, answer: &Neighbours, pixels: Vec<u8>) -> Result<Vec<Cell>> {
+        let side = self.data.size() as u32;
+        let picture = |pixels| RgbImage::from_raw(side, side, pixels).context("an image's bytes");
+        let mut row = vec![Cell {
+            picture: picture(pixels)?,
+            title: answer.path.to_string(),
+            note: String::new(),
+        }];
+        for neighbour in &answer.neighbours {
+            row.push(Cell {
+                picture: picture(self.data.image(neighbour.image)?)?,
+                title: neighbour.class.clone(),
+                note: format!("{:.4}", neighbour.distance),
+            });
+        }
+        Ok(row)
+    }
+}
+
+impl fmt::Display for Neighbours {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.path)?;
+        for Neighbour {
+            image,
+            source,
+            class,
+            distance,
+        } in &self.neighbours
+        {
+            write!(f, "\n  {distance:10.4}  {class}  {source} (image {image})")?;
+        }
+        Ok(())
+    }
+}
