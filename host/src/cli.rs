@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::commands::{
     Bench, CheckGradients, CheckKernels, Completions, Describe, Diagnose, Doctor, Export, Features,
-    Filters, ManPages, Nets, ReportPage, TestCrop, carry_out,
+    Filters, Import, ManPages, Nets, ReportPage, TestCrop, carry_out,
 };
 use crate::train::settings::Settings;
 
@@ -25,6 +25,9 @@ pub struct Cli {
     /// Prints the result as JSON
     #[arg(long, global = true)]
     pub json: bool,
+    /// Leaves out progress and warnings: standard error gets errors only
+    #[arg(long, global = true)]
+    pub quiet: bool,
 }
 
 /// The commands.
@@ -35,6 +38,7 @@ pub enum Command {
     TestCrop(TestCrop),
     Features(Features),
     Export(Export),
+    Import(Import),
     Filters(Filters),
     Report(ReportPage),
     CheckGradients(CheckGradients),
@@ -51,11 +55,13 @@ impl Cli {
     /// Carries the command out and prints its report.
     pub fn run(&self) -> Result<()> {
         let json = self.json;
+        console::hush(self.quiet);
         match &self.command {
             Command::Train(options) => carry_out(&**options, json),
             Command::TestCrop(options) => carry_out(options, json),
             Command::Features(options) => carry_out(options, json),
             Command::Export(options) => carry_out(options, json),
+            Command::Import(options) => carry_out(options, json),
             Command::Filters(options) => carry_out(options, json),
             Command::Report(options) => carry_out(options, json),
             Command::CheckGradients(options) => carry_out(options, json),

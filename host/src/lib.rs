@@ -13,7 +13,7 @@
 //! | [`net`] | the network: as it is written down, as it is built, and as it runs |
 //! | [`data`] | batches |
 //! | [`evaluate`] | how well it does on a set |
-//! | [`formats`] | its numbers in files: checkpoints, PyTorch's names and shapes |
+//! | [`formats`] | its numbers in files: checkpoints, and PyTorch's, Caffe's, NumPy's and ONNX's |
 //! | [`model`] | a trained network on its devices |
 //! | [`train`] | settings, the training loop, who is told of it |
 //! | [`report`] | runs as an HTML page |
