@@ -499,3 +499,52 @@ fn wrong_usage_exits_with_2() {
     assert_eq!(pack(["build", "--source", "s"]).code, Some(2));
     assert_eq!(host(["--help"]).code, Some(0));
 }
+
+#[test]
+fn quiet_leaves_errors_and_results() {
+    let result = |quiet: &[&str]| {
+        let train = ["--steps", "2", "--resume"];
+        let mut command = train_tiny(DATA.path(), "quiet", &[&train[..], quiet].concat());
+        run(&mut command).ok()
+    };
+    let loud = result(&[]);
+    assert!(!loud.err.is_empty());
+    let quiet = result(&["--quiet"]);
+    assert_eq!(quiet.err, "");
+    assert!(quiet.out.contains("checkpoints"), "{}", quiet.out);
+    host([
+        "test-crop",
+        "--quiet",
+        "--checkpoint",
+        "missing",
+        "--data",
+        "missing",
+    ])
+    .fails(&["missing"]);
+    let set = at("sets/train");
+    assert_eq!(pack(["--quiet", "verify", &set]).ok().err, "");
+}
+
+#[test]
+fn weights_of_another_kind_or_network() {
+    let from = at("weights.txt");
+    fs::write(&from, "no weights").expect("written");
+    let out = at("imported.safetensors");
+    let tiny = common::tiny();
+    let import = |from: &str| host(["import", "--from", from, "--net", &tiny, "--out", &out]);
+    import(&from).fails(&[&from, "not a whole safetensors file"]);
+    for ending in ["npz", "pth", "caffemodel"] {
+        let from = at(&format!("weights.{ending}"));
+        fs::write(&from, "no weights").expect("written");
+        import(&from).fails(&[&from, "not a"]);
+        import(&at(&format!("missing.{ending}"))).fails(&["missing", "No such file"]);
+    }
+    // A checkpoint is none: its towers are apart.
+    let latest = checkpoint(&DATA.path().join("run"), 1);
+    let latest = latest.to_str().expect("UTF-8");
+    import(latest).fails(&["tensor fc4.bias is missing"]);
+    let export = at("weights.npz2");
+    let done = host(["export", "--checkpoint", &at("run"), "--out", &export]);
+    assert_eq!(done.code, Some(2), "{}", done.err);
+    assert!(!Path::new(&out).exists() && !Path::new(&export).exists());
+}

@@ -49,6 +49,8 @@ static DATA: LazyLock<Folder> = LazyLock::new(|| {
         "0.00001",
         "--schedule",
         "step:4",
+        "--norms-every",
+        "10",
     ];
     run(&mut train_tiny(dir.path(), RUN, &options)).ok();
     run(&mut train_tiny(
@@ -93,6 +95,7 @@ fn a_page_has_all_that_is_known_and_nothing_becomes_markup() {
         "ILSVRC-2010 test, ten crops",
         "<dt>processor</dt>",
         "conv1.weight",
+        "Euclidean norms at step 30; measured from step 10 on.",
     ] {
         assert!(html.contains(part), "{part}");
     }

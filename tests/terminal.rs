@@ -100,3 +100,74 @@ fn a_terminal_that_is_stopped() {
     assert!(String::from_utf8_lossy(&told).contains("--resume"));
     drop(seen);
 }
+
+/// What has come to whoever looks at a terminal since the last time.
+fn seen_since(seen: &OwnedFd, all: &mut Vec<u8>) {
+    let mut ready = libc::pollfd {
+        fd: seen.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
+    let mut part = [0; 4096];
+    // SAFETY: one descriptor, which is open, and room for what is read.
+    unsafe {
+        while libc::poll(&mut ready, 1, 0) == 1 && ready.revents & libc::POLLIN != 0 {
+            let count = libc::read(seen.as_raw_fd(), part.as_mut_ptr().cast(), part.len());
+            let Ok(count @ 1..) = usize::try_from(count) else {
+                break;
+            };
+            all.extend_from_slice(&part[..count]);
+        }
+    }
+}
+
+#[test]
+fn the_whole_terminal_is_given_back_when_the_run_is_stopped() {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (seen, used) = terminal();
+    let size = libc::winsize {
+        ws_row: 40,
+        ws_col: 120,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: the descriptor is open, and the size is read only.
+    assert_eq!(
+        unsafe { libc::ioctl(used.as_raw_fd(), libc::TIOCSWINSZ, &size) },
+        0
+    );
+    let mut train = train_tiny(DATA.path(), "whole", &["--steps", "1000000", "--tui"]);
+    let copy = used.try_clone().expect("another handle");
+    train.stdin(Stdio::null()).stdout(used).stderr(copy);
+    let mut child = Running(train.spawn().expect("it starts"));
+    drop(train);
+    let mut all = Vec::new();
+    until("no steps", || {
+        seen_since(&seen, &mut all);
+        steps("whole") > 20
+    });
+    let pid = child.0.id().try_into().expect("a process");
+    // SAFETY: it only sends a signal, to a child that nobody has waited for.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGTERM) }, 0);
+    until("it does not end", || {
+        seen_since(&seen, &mut all);
+        child.0.try_wait().expect("its state").is_some()
+    });
+    seen_since(&seen, &mut all);
+    let text = String::from_utf8_lossy(&all);
+    let (before, after) = text.split_once("\x1b[?1049l").expect("the screen is left");
+    assert!(
+        before.contains("\x1b[?1049h") && before.contains("images/s"),
+        "{before}"
+    );
+    assert!(before.ends_with("\x1b[?25h"), "the cursor is shown again");
+    // What was said stays, and the report comes after it; no other bar was drawn into the picture.
+    assert!(
+        after.contains("saving and stopping") && after.contains("--resume"),
+        "{after}"
+    );
+    assert!(
+        !after.contains("\x1b[?1049h") && !before.contains("tested"),
+        "{before}"
+    );
+}

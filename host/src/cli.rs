@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use crate::commands::{
     Activations, Bench, CheckGradients, CheckKernels, Completions, Describe, Diagnose, Doctor,
-    Export, Features, Filters, MakeIndex, ManPages, Nets, Predict, ReportPage, Similar, TestCrop,
-    carry_out, carry_out_each,
+    Export, Features, Filters, Import, MakeIndex, ManPages, Nets, Predict, ReportPage, Similar,
+    TestCrop, carry_out, carry_out_each,
 };
 use crate::train::settings::Settings;
 
@@ -26,6 +26,9 @@ pub struct Cli {
     /// Prints the result as JSON
     #[arg(long, global = true)]
     pub json: bool,
+    /// Leaves out progress and warnings: standard error gets errors only
+    #[arg(long, global = true)]
+    pub quiet: bool,
 }
 
 /// The commands.
@@ -39,6 +42,7 @@ pub enum Command {
     Index(MakeIndex),
     Similar(Similar),
     Export(Export),
+    Import(Import),
     Filters(Filters),
     Activations(Activations),
     Report(ReportPage),
@@ -56,6 +60,7 @@ impl Cli {
     /// Carries the command out and prints its report.
     pub fn run(&self) -> Result<()> {
         let json = self.json;
+        console::hush(self.quiet);
         match &self.command {
             Command::Train(options) => carry_out(&**options, json),
             Command::TestCrop(options) => carry_out(options, json),
@@ -64,6 +69,7 @@ impl Cli {
             Command::Index(options) => carry_out(options, json),
             Command::Similar(options) => carry_out_each(options, json),
             Command::Export(options) => carry_out(options, json),
+            Command::Import(options) => carry_out(options, json),
             Command::Filters(options) => carry_out(options, json),
             Command::Activations(options) => carry_out(options, json),
             Command::Report(options) => carry_out(options, json),

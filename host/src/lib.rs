@@ -14,7 +14,7 @@
 //! | [`data`] | batches |
 //! | [`index`] | the features of a set in one file, and the nearest of them |
 //! | [`evaluate`] | how well it does on a set |
-//! | [`formats`] | its numbers in files: checkpoints, PyTorch's names and shapes |
+//! | [`formats`] | its numbers in files: checkpoints, and PyTorch's, Caffe's, NumPy's and ONNX's |
 //! | [`model`] | a trained network on its devices |
 //! | [`train`] | settings, the training loop, who is told of it |
 //! | [`report`] | runs as an HTML page |

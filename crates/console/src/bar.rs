@@ -5,14 +5,14 @@ use std::sync::Mutex;
 
 use indicatif::{ProgressDrawTarget, TermLike};
 
-use crate::streams::write_if_read;
+use crate::streams::{draw, is_hushed};
 
 /// Redraws a second.
 const RATE: u8 = 20;
 
 /// Standard error if it is a terminal, one that may hang up or be stopped; otherwise nowhere: `is_hidden` tells.
 pub(crate) fn draw_target() -> ProgressDrawTarget {
-    match io::stderr().is_terminal() {
+    match io::stderr().is_terminal() && !is_hushed() {
         true => ProgressDrawTarget::term_like_with_hz(Box::<Terminal>::default(), RATE),
         false => ProgressDrawTarget::hidden(),
     }
@@ -79,7 +79,7 @@ impl TermLike for Terminal {
 
     fn flush(&self) -> io::Result<()> {
         if let Ok(mut drawn) = self.drawn.lock() {
-            write_if_read(&std::mem::take(&mut *drawn));
+            draw(&std::mem::take(&mut *drawn));
         }
         Ok(())
     }

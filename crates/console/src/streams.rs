@@ -11,6 +11,9 @@ use rustix::io::Errno;
 
 use crate::escape::{escaped, is_harmful};
 
+/// Whether notes and progress are left out.
+static HUSHED: AtomicBool = AtomicBool::new(false);
+
 /// Whether whoever reads standard error was too far behind for the last line.
 static BEHIND: AtomicBool = AtomicBool::new(false);
 
@@ -26,11 +29,23 @@ pub fn reader_gone() -> bool {
 /// that is not read for a second, such as a stopped terminal's. Nothing waits for the next lines then until somebody
 /// reads again.
 pub fn note(line: &str) {
-    write_if_read(&format!("{}\n", escaped(line)));
+    if !is_hushed() {
+        draw(&format!("{}\n", escaped(line)));
+    }
 }
 
-/// Writes to standard error what [`note()`] says, as it is.
-pub(crate) fn write_if_read(text: &str) {
+/// From here on notes and progress are left out, or no longer.
+pub fn hush(hushed: bool) {
+    HUSHED.store(hushed, Relaxed);
+}
+
+/// Whether they are left out.
+pub fn is_hushed() -> bool {
+    HUSHED.load(Relaxed)
+}
+
+/// Writes to standard error as [`note()`] does, but as it is, and hushed or not: for what draws on a terminal.
+pub fn draw(text: &str) {
     let patience = if BEHIND.load(Relaxed) { 0 } else { 1 };
     let ready = can_be_written(io::stderr().as_fd(), Some(patience));
     BEHIND.store(!ready, Relaxed);

@@ -25,6 +25,9 @@ use dataset_pack::{
 pub(crate) struct Arguments {
     #[command(subcommand)]
     command: Command,
+    /// Leave out progress and warnings: standard error gets errors only
+    #[arg(long, global = true)]
+    quiet: bool,
 }
 
 #[derive(Subcommand)]
@@ -306,6 +309,7 @@ impl Synth {
 
 /// Runs a command. The exit code of success is the command's to choose.
 pub(crate) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    console::hush(arguments.quiet);
     match arguments.command {
         Command::Build(a) => commands::build(a.json, &a.options()),
         Command::Merge(a) => commands::merge(&a.parts, &a.out, a.json),

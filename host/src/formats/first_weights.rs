@@ -12,17 +12,16 @@ use anyhow::{Context, Result, bail, ensure};
 use console::escaped;
 
 use super::checkpoint::Checkpoint;
-use super::pytorch::{self, Joint, Tensors};
+use super::pytorch::{self, Joint};
 use super::tensors::{File, Info};
+use super::weights::{self, Tensors};
 use crate::net::Network;
+use crate::net::shapes::Net;
 
 /// Sets the weights from a checkpoint or an exported file; what they could not be set from it stays as it is. Tells, a
 /// line each, of layers of which only one of the two has something. Nothing is set unless all fits.
 pub fn set(network: &Network, path: &Path) -> Result<Vec<String>> {
-    let mut tensors = read(path)?;
-    if tensors.contains_key("features.0.weight") {
-        tensors = pytorch::from_torchvision(network.net(), tensors);
-    }
+    let tensors = read(network.net(), path)?;
     let (joints, mut told) = (pytorch::joints(network.net()), Vec::new());
     let mut found = Vec::new();
     for (at, joint) in joints.iter().enumerate() {
@@ -45,16 +44,17 @@ pub fn set(network: &Network, path: &Path) -> Result<Vec<String>> {
     Ok(told)
 }
 
-/// Of a checkpoint, the newest of a run directory, or an exported file.
-fn read(path: &Path) -> Result<Tensors> {
-    if path.is_dir() {
+/// Of a checkpoint, the newest of a run directory, or a file of weights.
+fn read(net: &Net, path: &Path) -> Result<Tensors> {
+    let is_checkpoint = path.is_dir()
+        || weights::is_safetensors(path) && File::open(path)?.optional_text("format").is_some();
+    if is_checkpoint {
         return of_checkpoint(path);
     }
-    let file = File::open(path)?;
-    match file.text("format") {
-        Ok(_) => of_checkpoint(path),
-        Err(_) => of_export(&file),
-    }
+    let mut tensors = weights::read(net, path)?;
+    // The set that is trained on has its own.
+    tensors.remove(weights::MEAN);
+    Ok(tensors)
 }
 
 fn of_checkpoint(path: &Path) -> Result<Tensors> {
@@ -62,17 +62,6 @@ fn of_checkpoint(path: &Path) -> Result<Tensors> {
     let net = checkpoint.network()?;
     let joint = pytorch::joint_tensors(&net, &checkpoint.tensors)?;
     Ok(by_name(joint))
-}
-
-fn of_export(file: &File) -> Result<Tensors> {
-    let read = |info: Info| {
-        // Numbers of another type are an error.
-        let info = Info::f32(info.name, info.shape);
-        let numbers = file.f32(&info)?;
-        Ok((info, numbers))
-    };
-    let all: Result<Vec<_>> = file.infos().into_iter().map(read).collect();
-    Ok(by_name(all?))
 }
 
 fn by_name(tensors: Vec<(Info, Vec<f32>)>) -> Tensors {

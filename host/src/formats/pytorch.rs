@@ -11,8 +11,6 @@
 //! that, and tower 0's maps first. A convolution that reads its own tower becomes PyTorch's with as many groups as
 //! there are towers. What a layer reads from both towers, or from a map's pixels, has the same order on both sides.
 
-use std::collections::BTreeMap;
-
 use anyhow::{Context, Result, ensure};
 
 use super::tensors::{File, Info};
@@ -31,48 +29,6 @@ pub struct Joint {
     pub bias: Info,
 }
 
-/// What torchvision's AlexNet calls the layers, and what the presets do.
-const TORCHVISION: [(&str, &str); 8] = [
-    ("features.0", "conv1"),
-    ("features.3", "conv2"),
-    ("features.6", "conv3"),
-    ("features.8", "conv4"),
-    ("features.10", "conv5"),
-    ("classifier.1", "fc6"),
-    ("classifier.4", "fc7"),
-    ("classifier.6", "fc8"),
-];
-
-/// Joint tensors by their names.
-pub type Tensors = BTreeMap<String, (Info, Vec<f32>)>;
-
-/// The tensors of torchvision's AlexNet as the preset has them: under its names, and the weights behind a dropout divided
-/// by 1 − p. That is what testing multiplies by here, while PyTorch divides by it in training; where p is ½ no bit is lost.
-pub fn from_torchvision(net: &Net, tensors: Tensors) -> Tensors {
-    let renamed = tensors.into_values().map(|(info, numbers)| {
-        let (layer, tensor) = info.name.rsplit_once('.').unwrap_or(("", &info.name));
-        let name = match TORCHVISION.iter().find(|(theirs, _)| *theirs == layer) {
-            Some((_, ours)) => format!("{ours}.{tensor}"),
-            None => info.name.clone(),
-        };
-        (name.clone(), (Info { name, ..info }, numbers))
-    });
-    let mut tensors: Tensors = renamed.collect();
-    let mut kept = 1.0;
-    for layer in &net.towers[0] {
-        if let Kind::Dropout(dropout) = &layer.kind {
-            kept *= 1.0 - dropout.p as f32;
-        }
-        if layer.parameters().is_some() {
-            let weights = tensors.get_mut(&format!("{}.weight", layer.name));
-            let numbers = weights.into_iter().flat_map(|(_, numbers)| numbers);
-            numbers.for_each(|w| *w /= kept);
-            kept = 1.0;
-        }
-    }
-    tensors
-}
-
 /// The joint tensors of every layer that has weights.
 pub fn joints(net: &Net) -> Vec<Joint> {
     let layers = net.towers[0].iter().enumerate();
@@ -86,7 +42,7 @@ pub fn joints(net: &Net) -> Vec<Joint> {
             }
             Kind::LocallyConnected(local) => {
                 let [maps, read] = [outputs / pixels(first), first.input.channels];
-                let (Dims { height, width, .. }, side) = (first.output, local.kernel());
+                let (Dims { height, width, .. }, side) = (first.output, local.convolution().kernel);
                 vec![maps, height, width, read, side, side]
             }
             _ => vec![outputs, parameters.inputs],

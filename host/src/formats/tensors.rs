@@ -149,6 +149,15 @@ fn header(text: &Text, order: &[&Info]) -> Result<String> {
     Ok(header)
 }
 
+/// Maps a file.
+pub(super) fn map(path: &Path) -> Result<Mmap> {
+    let file = fs::File::open(path)?;
+    ensure!(file.metadata()?.is_file(), "not a file");
+    // SAFETY: these files are replaced by renaming and never changed in place; who cuts one short while it is
+    // being read stops the program, as with any mapped file.
+    Ok(unsafe { Mmap::map(&file) }?)
+}
+
 /// A file open for reading.
 pub struct File {
     path: PathBuf,
@@ -164,11 +173,7 @@ impl File {
     }
 
     fn map(path: &Path) -> Result<Self> {
-        let file = fs::File::open(path)?;
-        ensure!(file.metadata()?.is_file(), "not a file");
-        // SAFETY: these files are replaced by renaming and never changed in place; who cuts one short while it is
-        // being read stops the program, as with any mapped file.
-        let map = unsafe { Mmap::map(&file) }?;
+        let map = map(path)?;
         let whole = SafeTensors::read_metadata(&map);
         let (header, metadata) =
             whole.map_err(|error| anyhow!("not a whole safetensors file: {error}"))?;

@@ -9,6 +9,7 @@ use super::html::Cell::{Number, Text};
 use super::html::{self, Row, data_url, escape, table};
 use super::predictions::{Confusion, Example, Predicted};
 use super::trained::Trained;
+use crate::metrics::Norms;
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -183,7 +184,8 @@ fn run(run: &Facts) -> String {
     };
     let name = escape(&run.name);
     format!(
-        "<section>\n<h2>{name}</h2>\n{trained}{predictions}{}</section>\n",
+        "<section>\n<h2>{name}</h2>\n{trained}{}{predictions}{}</section>\n",
+        norms(run),
         configuration(run)
     )
 }
@@ -225,6 +227,39 @@ fn tensors(trained: &Trained) -> String {
     ];
     let caption = format!("After step {}, both towers joined.", trained.step);
     format!("<h3>Weights</h3>\n{}", table(&caption, &heads, &rows))
+}
+
+/// The layers' norms when they were first measured and last, if they were.
+fn norms(run: &Facts) -> String {
+    let mut measured = run.training().filter(|line| !line.layers.is_empty());
+    let Some(first) = measured.next() else {
+        return String::new();
+    };
+    let last = measured.next_back().unwrap_or(first);
+    let row = |(layer, now): (&String, &Norms)| {
+        let number = |value: f64| Number(format!("{value:.3e}"));
+        let before = first.layers.get(layer).map(Norms::update_ratio);
+        Row::from(vec![
+            Text(layer.clone()),
+            number(now.weight),
+            number(now.gradient),
+            number(now.update),
+            number(now.update_ratio()),
+            before.map_or(Number("–".into()), number),
+        ])
+    };
+    let rows: Vec<Row> = last.layers.iter().map(row).collect();
+    let heads = [
+        "layer",
+        "weights",
+        "gradient",
+        "step",
+        "step by weights",
+        "the same at first",
+    ];
+    let (first, last) = (first.step, last.step);
+    let caption = format!("Euclidean norms at step {last}; measured from step {first} on.");
+    format!("<h3>Norms</h3>\n{}", table(&caption, &heads, &rows))
 }
 
 fn predictions(predicted: &Predicted) -> String {

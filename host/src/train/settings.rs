@@ -81,12 +81,16 @@ pub struct Settings {
     /// [default: none]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub norms_every: Option<u64>,
+    /// Shows the run on the whole terminal: curves, rate, images a second, time left
+    #[arg(long)]
+    #[serde(skip)]
+    pub tui: bool,
     /// Writes event files for TensorBoard into the run's folder `tensorboard`
     #[arg(long, value_name = "DETAIL", value_enum, num_args = 0..=1, default_missing_value = "scalars")]
     pub tensorboard: Option<Detail>,
-    /// Begins with these weights: a checkpoint, a run directory for its newest, or an exported file. Layers go by their
-    /// names; one that is not in it, or the last if it has other classes, starts fresh
-    #[arg(long, value_name = "FILE.safetensors")]
+    /// Begins with these weights: a checkpoint, a run directory for its newest, or a file of weights (safetensors, pth,
+    /// caffemodel, npz). Layers go by their names; one that is not in it, or the last if it has other classes, starts fresh
+    #[arg(long, value_name = "FILE")]
     #[serde(serialize_with = "paths::optional_path")]
     pub init_from: Option<PathBuf>,
     /// Goes on from the run's newest checkpoint; begins the run if there is none yet

@@ -15,6 +15,7 @@ use super::lock::RunLock;
 use super::machine::Machine;
 use super::observers::display::Display;
 use super::observers::pictures::Pictures;
+use super::observers::screen::Screen;
 use super::observers::tensorboard::{Detail, TensorBoard};
 use super::settings::Settings;
 use crate::data::sampler::Cursor;
@@ -275,11 +276,22 @@ pub fn open_log(options: &Settings, resumed: Option<&Checkpoint>) -> Result<(Log
     Ok((log, Validations::of(&log::read(&path)?)))
 }
 
+/// The whole terminal where that is wanted and there is one.
+fn shown(options: &Settings) -> Box<dyn Observer> {
+    let before = || log::read(&options.out.join("metrics.jsonl")).unwrap_or_default();
+    let screen = options.tui && !console::is_hushed();
+    let screen = screen.then(|| Screen::take(&escaped(&options.out).to_string(), &before()));
+    match screen.flatten() {
+        Some(screen) => Box::new(screen),
+        None => Box::<Display>::default(),
+    }
+}
+
 /// Who is told of the run's events.
 pub fn observers(options: &Settings, log: Log) -> Observers {
     let out = options.out.clone();
     // What is written down can be shown to have happened; the pictures are of what has been written down.
-    let mut all: Vec<Box<dyn Observer>> = vec![Box::new(log), Box::<Display>::default()];
+    let mut all: Vec<Box<dyn Observer>> = vec![Box::new(log), shown(options)];
     // A run that has begun to write for TensorBoard goes on with it.
     let begun = || out.join("tensorboard").is_dir().then_some(Detail::Scalars);
     if let Some(detail) = options.tensorboard.or_else(begun) {

@@ -8,6 +8,8 @@ use anyhow::{Context, Result};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU};
 use signal_hook::iterator::Signals;
 
+use super::observers::screen;
+
 /// Those of people (Ctrl-C, a terminal that hangs up) and those of schedulers before their time is over.
 const HEARD: [c_int; 6] = [SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2, SIGXCPU];
 
@@ -28,11 +30,12 @@ impl Stop {
             let mut interrupted = false;
             for signal in signals.forever() {
                 if signal == SIGINT && interrupted {
+                    screen::leave();
                     std::process::exit(128 + signal);
                 }
                 interrupted |= signal == SIGINT;
                 if !flag.swap(true, Ordering::Relaxed) {
-                    console::note("saving and stopping; a second Ctrl-C stops at once");
+                    screen::say("saving and stopping; a second Ctrl-C stops at once");
                 }
             }
         };

@@ -40,6 +40,8 @@ pub struct Block {
     /// Threads that wait for others.
     pub waiting: u32,
     pub barriers: [Barrier; 16],
+    /// How many were completed: one for some of the warps counts for all, so that nothing is called a race that is none.
+    pub completed: u32,
     pub exchanges: Vec<Exchange>,
     pub copies: Vec<Copy>,
     /// Groups committed by each thread.
@@ -52,7 +54,7 @@ pub struct Block {
 
 impl Barrier {
     /// Lets those that wait go on; how many there are.
-    pub fn complete(&mut self) -> u32 {
+    fn complete(&mut self) -> u32 {
         (self.arrived, self.last_count) = (0, self.count);
         self.generation += 1;
         std::mem::take(&mut self.waiters)
@@ -60,9 +62,16 @@ impl Barrier {
 }
 
 impl Block {
+    /// Completes a barrier.
+    pub fn complete(&mut self, index: usize) {
+        self.waiting -= self.barriers[index].complete();
+        self.completed += 1;
+    }
+
     pub fn begin(&mut self, threads: u32, shared: u32, options: &Options) {
         (self.threads, self.ended, self.waiting) = (threads, 0, 0);
         self.barriers = [Barrier::default(); 16];
+        self.completed = 0;
         self.exchanges.clear();
         self.copies.clear();
         self.groups.clear();

@@ -109,7 +109,7 @@ fn shared(thread: &Thread, offset: usize, bytes: usize, kind: u32, line: u32) ->
     }
     let mark = Mark {
         thread: thread.number,
-        barriers: block.barriers[0].generation,
+        barriers: block.completed,
         meetings: block.meetings[thread.warp as usize],
         line,
         atomic: kind == Access::Atomic as u32,

@@ -32,14 +32,14 @@ pub fn end(thread: &Thread) -> u32 {
     if block.waiting == 0 || block.waiting + block.ended < block.threads {
         return ENDED;
     }
-    let barrier = block.barriers.iter_mut().find(|one| one.waiters > 0);
-    let line = barrier.as_ref().map_or(0, |barrier| barrier.line);
+    let index = block.barriers.iter().position(|one| one.waiters > 0);
+    let line = index.map_or(0, |index| block.barriers[index].line);
     if !thread.launch().options.shared
-        && let Some(barrier) = barrier
-        && barrier.for_all
-        && barrier.arrived + block.ended == block.threads
+        && let Some(index) = index
+        && block.barriers[index].for_all
+        && block.barriers[index].arrived + block.ended == block.threads
     {
-        block.waiting -= barrier.complete();
+        block.complete(index);
         return ENDED;
     }
     let cause = format!(
@@ -89,7 +89,7 @@ pub extern "C" fn barrier(
     barrier.count += predicate;
     let generation = barrier.generation;
     if barrier.arrived == expected {
-        block.waiting -= barrier.complete();
+        block.complete(index as usize);
         return ENDED;
     }
     if role == Role::Arrive as u32 {

@@ -35,7 +35,7 @@ impl<'a> Translator<'a, '_> {
         };
         let rounding = match opcode.one_of(&["rna", "rn", "rz", "rm", "rp"]) {
             None => None,
-            Some("rna") => return self.to_tf32(opcode, operands),
+            Some("rna") => return self.tf32(opcode, operands),
             Some("rn") => Some(Rounding::Nearest),
             Some("rz") => Some(Rounding::To(Mode::Zero)),
             Some("rm") => Some(Rounding::To(Mode::Down)),
@@ -47,7 +47,7 @@ impl<'a> Translator<'a, '_> {
             |ty: Type| matches!(ty, Type::Signed(_) | Type::Unsigned(_) | Type::Bits(_));
         match (to, operands) {
             (Type::F16x2 | Type::Bf16x2, [d, a, b]) if from == Type::F32 => {
-                self.to_pair(opcode, d, [a, b], to, rounding)?;
+                self.pair_of(opcode, d, [a, b], to, rounding)?;
             }
             (_, [d, a]) if is_integer(to) && is_integer(from) => {
                 let value = self.get(a, from)?;
@@ -56,7 +56,7 @@ impl<'a> Translator<'a, '_> {
             }
             (_, [d, a]) if is_integer(from) && (to.is_float() || to.is_half()) => {
                 let value = self.get(a, from)?;
-                let value = self.from_integer(opcode, value, from, to, rounding)?;
+                let value = self.integer_to_float(opcode, value, from, to, rounding)?;
                 let value = if saturates && to.is_float() {
                     self.saturate(value)
                 } else {
@@ -68,7 +68,7 @@ impl<'a> Translator<'a, '_> {
                 let value = self.get_float(a, from)?;
                 let value = if flushes { self.flush(value) } else { value };
                 let whole = whole.ok_or_else(|| opcode.error("lacks a rounding mode"))?;
-                let value = self.to_integer(value, from, to, whole);
+                let value = self.float_to_integer(value, from, to, whole);
                 self.put(d, value, to)?;
             }
             (_, [d, a]) if !is_integer(to) && !is_integer(from) => {
@@ -140,7 +140,7 @@ impl<'a> Translator<'a, '_> {
         self.b.ins().ireduce(narrow, value)
     }
 
-    fn from_integer(
+    fn integer_to_float(
         &mut self,
         opcode: &Opcode,
         value: Value,
@@ -197,7 +197,13 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Held within the range; a NaN is 0, or the highest bit where either side has 64 bits.
-    fn to_integer(&mut self, value: Value, from: Type, to: Type, rounding: Rounding) -> Value {
+    fn float_to_integer(
+        &mut self,
+        value: Value,
+        from: Type,
+        to: Type,
+        rounding: Rounding,
+    ) -> Value {
         let is_nan = self.b.ins().fcmp(FloatCC::Unordered, value, value);
         let value = self.round(value, rounding);
         let wide = if to.bits() == 64 { I64 } else { I32 };
@@ -287,7 +293,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Two numbers to a pair of 16 bits each: the first is the upper one.
-    fn to_pair(
+    fn pair_of(
         &mut self,
         opcode: &Opcode,
         to: &Operand<'a>,
@@ -309,11 +315,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// `cvt.rna.tf32.f32`: 13 bits less, halves away from zero.
-    fn to_tf32(
-        &mut self,
-        opcode: &mut Opcode<'a>,
-        operands: &[Operand<'a>],
-    ) -> Result<bool, Error> {
+    fn tf32(&mut self, opcode: &mut Opcode<'a>, operands: &[Operand<'a>]) -> Result<bool, Error> {
         let (to, from) = (opcode.ty()?, opcode.ty()?);
         let ([d, a], Type::Tf32, Type::F32) = (operands, to, from) else {
             return Ok(false);

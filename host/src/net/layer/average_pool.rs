@@ -17,7 +17,7 @@ use crate::net::shapes::{Dims, ParameterSpec, Shaping};
 /// Average-pooling as written. A window that hangs over the edge averages over what lies in the image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct AveragePool(Windows);
+pub struct AveragePool(pub Windows);
 
 impl Keys for AveragePool {
     fn check(&self) -> Result<()> {

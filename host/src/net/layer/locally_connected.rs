@@ -24,9 +24,9 @@ use crate::net::spec::Reads;
 pub struct LocallyConnected(Convolution);
 
 impl LocallyConnected {
-    /// Side of a filter.
-    pub fn kernel(&self) -> usize {
-        self.0.kernel
+    /// Its windows and maps.
+    pub fn convolution(&self) -> &Convolution {
+        &self.0
     }
 
     fn shape(&self, site: &Site) -> Result<(Shape, ParameterSpec)> {

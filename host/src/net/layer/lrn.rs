@@ -31,7 +31,7 @@ pub struct Lrn {
 
 impl Lrn {
     /// α as the kernels have it: divided by the sum's so many terms if that is wanted.
-    pub(super) fn alpha_over(&self, terms: usize) -> f64 {
+    pub fn alpha_over(&self, terms: usize) -> f64 {
         if self.alpha_over_n {
             self.alpha / terms as f64
         } else {

@@ -21,6 +21,11 @@ use crate::net::context::Context;
 pub struct LrnWithinMap(Lrn);
 
 impl LrnWithinMap {
+    /// Its numbers.
+    pub fn formula(&self) -> &Lrn {
+        &self.0
+    }
+
     fn shape(&self, site: &Site) -> Shape {
         let (Lrn { n, .. }, input) = (self.0, site.layer().input);
         Shape {

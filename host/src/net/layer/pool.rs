@@ -94,7 +94,7 @@ impl Windows {
 /// Max-pooling as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub struct MaxPool(Windows);
+pub struct MaxPool(pub Windows);
 
 impl Keys for MaxPool {
     fn check(&self) -> Result<()> {

@@ -3,4 +3,5 @@
 pub mod display;
 pub mod log;
 pub mod pictures;
+pub mod screen;
 pub mod tensorboard;
