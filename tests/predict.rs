@@ -338,7 +338,9 @@ fn neighbours_are_those_of_a_plain_search() {
     host(fixed.iter().chain(&["--batch", "32", "--out", &array])).ok();
     let (_, floats) = numbers::<4>(&array);
     let rows: Vec<Vec<f64>> = floats
-        .chunks_exact(64)
+        .as_chunks::<64>()
+        .0
+        .iter()
         .map(|row| row.iter().map(|&x| f32::from_le_bytes(x).into()).collect())
         .collect();
     let far = |a: usize, b: usize| {

@@ -80,7 +80,7 @@ impl Stream for Predict {
     fn run(&self, emit: &mut Emit<Predicted>) -> Result<()> {
         let (network, classes) = self.load()?;
         let (size, group) = (network.net().input.size, network.batch());
-        let files = Files::start(names(&self.images), group, size, self.resize)?;
+        let files = Files::start(names(self.images.clone()), group, size, self.resize)?;
         let mut work = Work {
             options: self,
             network,
@@ -198,14 +198,14 @@ fn is_input(name: &Path) -> bool {
 }
 
 /// The names given, with those on standard input where `-` stands.
-pub(super) fn names(given: &[PathBuf]) -> impl Iterator<Item = Result<PathBuf>> + Send + use<> {
+pub(super) fn names(given: Vec<PathBuf>) -> impl Iterator<Item = Result<PathBuf>> + Send {
     let each = |name: PathBuf| -> Box<dyn Iterator<Item = Result<PathBuf>> + Send> {
         match is_input(&name) {
             true => Box::new(Input),
             false => Box::new(std::iter::once(Ok(name))),
         }
     };
-    given.to_vec().into_iter().flat_map(each)
+    given.into_iter().flat_map(each)
 }
 
 /// Names on standard input.

@@ -154,7 +154,7 @@ impl Work<'_> {
         let (size, view) = (network.net().input.size, centre(&network.net().input));
         let (mut images, mut bad) = (0, 0);
         for group in Files::start(
-            names(&command.images),
+            names(command.images.clone()),
             network.batch(),
             size,
             command.resize,

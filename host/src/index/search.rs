@@ -124,9 +124,13 @@ unsafe fn dot_avx2(a: &[i8], b: &[i16]) -> i64 {
 #[inline(always)]
 fn dot_anywhere(a: &[i8], b: &[i16]) -> i64 {
     let blocks = a.chunks(BLOCK).zip(b.chunks(BLOCK));
+    // They cannot overflow; said here, so that the loop has vectors where overflow is checked, too.
     let sums = blocks.map(|(a, b)| {
-        let products = a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b));
-        i64::from(products.sum::<i32>())
+        let products = a
+            .iter()
+            .zip(b)
+            .map(|(&a, &b)| i32::from(a).wrapping_mul(i32::from(b)));
+        i64::from(products.fold(0, i32::wrapping_add))
     });
     sums.sum()
 }
