@@ -1,5 +1,6 @@
 //! What the cases reach of the kernels' PTX, and which mistakes in it they find. Where a build has no PTX there is
 //! nothing to see.
+#![allow(clippy::print_stdout, reason = "lists of what the tests found")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -97,8 +97,8 @@ fn words_of(a: u32, b: u32) -> [u32; 32] {
         a.count_ones(),
         if a == 0 { 0 } else { a.trailing_zeros() + 1 },
         a.wrapping_mul(b),
-        (u64::from(a) * u64::from(b) >> 32) as u32,
-        (i64::from(sa) * i64::from(sb) >> 32) as u32,
+        ((u64::from(a) * u64::from(b)) >> 32) as u32,
+        ((i64::from(sa) * i64::from(sb)) >> 32) as u32,
         (low24(a) * low24(b)) as u32,
         (signed24(a) * signed24(b)) as u32,
         (i64::from(sa).abs_diff(i64::from(sb)) as u32).wrapping_add(7),
@@ -147,8 +147,8 @@ fn longs_of(a: u64, b: u64) -> [u64; 22] {
     let beyond = low & 127;
     [
         a.wrapping_mul(b),
-        (u128::from(a) * u128::from(b) >> 64) as u64,
-        (i128::from(sa) * i128::from(sb) >> 64) as u64,
+        ((u128::from(a) * u128::from(b)) >> 64) as u64,
+        ((i128::from(sa) * i128::from(sb)) >> 64) as u64,
         a.reverse_bits(),
         a.leading_zeros().into(),
         a.count_ones().into(),
@@ -199,7 +199,7 @@ fn carries_and_counts_beyond_the_width() {
             number(&x[t..], 4).wrapping_add(number(&y[t..], 4)),
             "thread {t}"
         );
-        let difference = number(&x[t..], 3).wrapping_sub(number(&y[t..], 3)) & (1 << 96) - 1;
+        let difference = number(&x[t..], 3).wrapping_sub(number(&y[t..], 3)) & ((1 << 96) - 1);
         assert_eq!(number(&found[4..], 3), difference, "thread {t}");
         let dot =
             |i: usize| i32::from(a.to_le_bytes()[i] as i8) * i32::from(b.to_le_bytes()[i] as i8);

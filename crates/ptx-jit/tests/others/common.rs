@@ -43,7 +43,7 @@ pub struct Loaded {
 
 pub fn load(compiler: &str, file: &str) -> Loaded {
     let name = format!("{compiler}/{file}.ptx");
-    let program = Program::load(&text(compiler, file), &Options::default())
+    let program = Program::load(&text(compiler, file), &options())
         .unwrap_or_else(|error| panic!("{name}: {error}"));
     Loaded {
         instance: program.instance(),

@@ -296,7 +296,7 @@ fn comparisons() {
                 unordered,
                 a.is_normal(),
                 a.is_subnormal(),
-                b < a && !(*a > 0.0),
+                b < a && *a <= 0.0,
                 less,
             ];
             let expected = bits

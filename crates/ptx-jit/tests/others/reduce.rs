@@ -23,8 +23,8 @@ fn sums_of_blocks_in_their_order() {
                     .fold(0.0, |sum, i| sum + x[i])
             };
             let mut of_warps = [0.0; 32];
-            for warp in 0..block / 32 {
-                of_warps[warp] = warp_sum(std::array::from_fn(|lane| thread(warp * 32 + lane)));
+            for (warp, sum) in of_warps.iter_mut().enumerate().take(block / 32) {
+                *sum = warp_sum(std::array::from_fn(|lane| thread(warp * 32 + lane)));
             }
             warp_sum(of_warps)
         })
@@ -97,7 +97,7 @@ fn every_shuffle_over_every_width() {
             },
             // Lanes of a segment before may be read, of one behind not.
             &|lane| {
-                if lane ^ 6 <= lane / width * width + width - 1 {
+                if lane ^ 6 < lane / width * width + width {
                     lane ^ 6
                 } else {
                     lane

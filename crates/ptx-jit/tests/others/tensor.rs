@@ -13,10 +13,13 @@ fn product(a: &[f32], b: &[f32], c: &[f32], k: usize) -> Vec<f32> {
     (0..128).map(element).collect()
 }
 
+/// A kernel, and a number's bits in its type.
+type Bits = (&'static str, fn(f32) -> u16);
+
 #[test]
 fn halves() {
     let (a, b, c) = (small(1, 256), small(2, 128), small(3, 128));
-    let bits: [(&str, fn(f32) -> u16); 2] = [
+    let bits: [Bits; 2] = [
         ("f16", |x| f16::from_f32(x).to_bits()),
         ("bf16", |x| bf16::from_f32(x).to_bits()),
     ];

@@ -125,6 +125,10 @@ fn where_threads_are() {
 
 #[test]
 fn named_barriers() {
+    if checked() {
+        // Barriers of a part of the block order nothing for the search for races.
+        return;
+    }
     let x = integers(64, 1000);
     let s: Vec<i32> = (0..64)
         .map(|t| if t < 32 { 3 * x[t + 32] + 1 } else { 3 * x[t] })
