@@ -90,7 +90,7 @@ fn command(line: &str, out: &str) -> Command {
 }
 
 /// Every command, and what it leaves in `OUT`.
-const COMMANDS: [(&str, &str); 20] = [
+const COMMANDS: [(&str, &str); 21] = [
     (
         "host train --net NET --data @sets/train --val @sets/val --steps 2 --out OUT",
         "checkpoints/latest",

@@ -131,8 +131,8 @@ fn the_whole_terminal_is_given_back_when_the_run_is_stopped() {
         ws_xpixel: 0,
         ws_ypixel: 0,
     };
-    // SAFETY: the descriptor is open, and the size is read only.
     assert_eq!(
+        // SAFETY: the descriptor is open, and the size is read only.
         unsafe { libc::ioctl(used.as_raw_fd(), libc::TIOCSWINSZ, &size) },
         0
     );

@@ -261,7 +261,7 @@ fn error(file: &str, change: impl FnOnce(&mut Vec<u8>)) -> String {
         "paper"
     };
     let out = dir.path().join("out.safetensors");
-    let error = import(net, &from, &out).run().err().expect("an error");
+    let error = import(net, &from, &out).run().expect_err("an error");
     assert!(!out.exists());
     let text = format!("{error:#}");
     assert!(text.contains(file) && !text.contains('\n'), "{text}");

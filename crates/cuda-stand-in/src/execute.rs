@@ -9,9 +9,10 @@ use crate::queue::Task;
 use crate::settings::SETTINGS;
 use crate::state::Code;
 
-/// Allocated ranges: where one begins, where it ends, and whose it is.
-static ALLOCATED: LazyLock<RwLock<BTreeMap<usize, (usize, Option<usize>)>>> =
-    LazyLock::new(RwLock::default);
+/// Allocated ranges by where they begin: where they end, and whose they are; nobody's is the host's.
+type Ranges = BTreeMap<usize, (usize, Option<usize>)>;
+
+static ALLOCATED: LazyLock<RwLock<Ranges>> = LazyLock::new(RwLock::default);
 
 /// The cores of each device.
 static POOLS: LazyLock<Mutex<BTreeMap<usize, Arc<Pool>>>> = LazyLock::new(Mutex::default);

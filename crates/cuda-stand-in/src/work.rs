@@ -294,7 +294,7 @@ unsafe extern "C" fn cuFuncGetAttribute(
             MAX_THREADS => found.entry.most_threads(),
             SHARED => found.static_shared,
             // Of registers only the GPU's compiler knows.
-            SHARED..MAX_DYNAMIC_SHARED => 0,
+            2..MAX_DYNAMIC_SHARED => 0,
             MAX_DYNAMIC_SHARED => found.shared,
             _ => return Err(INVALID_VALUE),
         };

@@ -224,6 +224,35 @@ fn windows_are_counted_as_documented() {
 }
 
 #[test]
+fn keys_that_a_kind_cannot_have_are_told() {
+    for (name, key, cause) in [
+        (
+            "paper",
+            "pool1.pad=3",
+            "layer pool1: pad 3 must be smaller than kernel 3",
+        ),
+        (
+            "cifar-relu",
+            "pool2.pad=3",
+            "layer pool2: pad 3 must be smaller than kernel 3",
+        ),
+        (
+            "cifar-lrn",
+            "local3.groups=2",
+            "layer local3: groups are for convolutions",
+        ),
+        (
+            "krizhevsky-145",
+            "lrn2-within-map.n=0",
+            "layer lrn2-within-map: n must be at least 1",
+        ),
+    ] {
+        let error = format!("{:#}", net(name, &[key], 1.0, 10).unwrap_err());
+        assert_eq!(error, format!("--set {key}: {cause}"));
+    }
+}
+
+#[test]
 fn what_cannot_be_built_is_said_in_one_line() {
     for (sets, width, classes, cause) in [
         (
