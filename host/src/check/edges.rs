@@ -396,7 +396,43 @@ fn convolutions(all: &mut Cases) {
                 at.target(),
             )
         });
+        local(all, shape, &text);
     }
+    // More images than a tile has columns.
+    let shape = convolution::Shape::new(Sizes {
+        images: 160,
+        channels: 80,
+        input: [2, 2],
+        filters: 144,
+        kernel: 2,
+        stride: 1,
+        pad: 0,
+        output: [1, 1],
+    });
+    local(all, shape, "80x2x2 to 144x1x1, window 2, 160 images");
+}
+
+/// The same with filters of their own at every pixel.
+fn local(all: &mut Cases, shape: convolution::Shape, text: &str) {
+    let (x, y, w) = (
+        shape.input_len(),
+        shape.output_len(),
+        shape.local_weights_len(),
+    );
+    let bias = random(3, shape.local_bias_len(), 1.0);
+    let tensors = [random(1, x, 1.0), random(2, w, 0.1), bias, unwritten(y)];
+    all.add("local_forward", text, tensors, move |at| {
+        let (x, w, bias) = (at.read(0), at.read(1), at.read(2));
+        launch::local_forward(shape, x, w, bias, at.write(3), at.target())
+    });
+    let tensors = [random(1, w, 0.1), random(2, y, 1.0), unwritten(x)];
+    all.add("local_input_gradient", text, tensors, move |at| {
+        launch::local_input_gradient(shape, at.read(0), at.read(1), at.write(2), at.target())
+    });
+    let tensors = [random(1, x, 1.0), random(2, y, 1.0), unwritten(w)];
+    all.add("local_weight_gradient", text, tensors, move |at| {
+        launch::local_weight_gradient(shape, at.read(0), at.read(1), at.write(2), at.target())
+    });
 }
 
 fn products(all: &mut Cases) {

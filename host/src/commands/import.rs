@@ -11,7 +11,6 @@ use dataset_pack::Dataset;
 use serde::Serialize;
 
 use super::Run;
-use crate::data::sampler::Cursor;
 use crate::formats::tensors::{self, Info};
 use crate::formats::training::{Kept, TrainingState};
 use crate::formats::weights::{self, Tensors};
@@ -19,7 +18,6 @@ use crate::formats::{caffe, state};
 use crate::net::choice::NetworkChoice;
 use crate::net::shapes::Net;
 use crate::paths::ShownPath;
-use crate::schedule;
 
 /// Makes a checkpoint of another program's weights.
 #[derive(Args, Clone, Debug)]
@@ -83,21 +81,12 @@ impl Run for Import {
         let mut all = weights::towers(&net, &given)?;
         let info = state::mean_info(&net);
         all.insert(info.name.clone(), (info, mean));
-        let training = TrainingState {
-            net: spec.to_toml(),
-            kept: Kept {
-                width,
-                ..Kept::default()
-            },
-            classes: self.classes(count, set.as_ref())?,
-            step: 0,
-            cursor: Cursor::default(),
-            schedule: schedule::State::START,
-            data: None,
-            val: None,
-            owed: None,
-            changes: Vec::new(),
+        let kept = Kept {
+            width,
+            ..Kept::default()
         };
+        let classes = self.classes(count, set.as_ref())?;
+        let training = TrainingState::untrained(spec.to_toml(), kept, classes);
         self.write(&training, &all)?;
         Ok(Imported {
             out: self.out.as_path().into(),

@@ -116,6 +116,22 @@ impl Default for Kept {
 }
 
 impl TrainingState {
+    /// Of a network that has not been trained here: no step, no set.
+    pub fn untrained(net: String, kept: Kept, classes: Vec<String>) -> Self {
+        Self {
+            net,
+            kept,
+            classes,
+            step: 0,
+            cursor: Cursor::default(),
+            schedule: schedule::State::START,
+            data: None,
+            val: None,
+            owed: None,
+            changes: Vec::new(),
+        }
+    }
+
     /// The network this is about, with its shapes.
     pub fn network(&self) -> Result<Net> {
         Spec::parse(&self.net)?.resolve(self.kept.width, self.classes.len())

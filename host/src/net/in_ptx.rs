@@ -30,6 +30,7 @@ fn text() -> Option<&'static str> {
 const MAY_BE_MISSED: &[(&str, usize, &str)] = &[
     ("convolution_", 1, "a product of no terms"),
     ("fully_connected_", 1, "a product of no terms"),
+    ("local_", 1, "a product of no terms"),
     (
         "softmax",
         ALL,
