@@ -1,10 +1,12 @@
 //! `host export`
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::Serialize;
 
 use super::Run;
@@ -26,15 +28,15 @@ pub struct Export {
     #[arg(long, value_name = "FILE")]
     pub checkpoint: PathBuf,
     /// The file to write; its ending says what it is: safetensors, as without one, npz (NumPy) or onnx
-    #[arg(long, value_name = "FILE", value_parser = out)]
+    #[arg(long, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(out))]
     pub out: PathBuf,
     /// Also the mean image; in an ONNX graph it is taken off inside, and the centre cropped
     #[arg(long)]
     pub with_mean: bool,
 }
 
-fn out(text: &str) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
+fn out(name: OsString) -> Result<PathBuf, String> {
+    let path = PathBuf::from(name);
     match ending(&path) {
         "" | "safetensors" | "npz" | "onnx" => Ok(path),
         _ => Err("its name must end in .safetensors, .npz or .onnx".into()),

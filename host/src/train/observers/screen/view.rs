@@ -167,7 +167,7 @@ impl View {
     fn facts(&self) -> Vec<Text<'static>> {
         let line = &self.last;
         let now = format!(
-            "epoch {:.2}   loss {:.4}   top-1 error {:.1} %   learning rate {}   {:.1} images/s",
+            "epoch {:.2}  loss {:.4}  top-1 error {:.1} %  learning rate {}  {:.1} images/s",
             line.epoch,
             line.loss,
             100.0 * line.top1_error,
