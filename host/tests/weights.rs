@@ -19,7 +19,7 @@ const SIZE: usize = 72;
 const CROP: usize = 68;
 
 /// The batch is as small as the kernels have it.
-const BATCH: usize = 16;
+const BATCH: usize = 32;
 
 fn reference(name: &str) -> PathBuf {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/reference/weights");
@@ -31,7 +31,7 @@ fn import(net: &str, from: &Path, out: &Path) -> Import {
     let maps = if net == "paper" { 32 } else { 16 };
     let sizes = (1..=5).map(|layer| format!("conv{layer}.maps={maps}"));
     let units = [6, 7].map(|layer| format!("fc{layer}.units={units}"));
-    let input = [format!("input.size={SIZE}"), format!("input.crop={CROP}")];
+    let input = [format!("input.crop={CROP}"), format!("input.size={SIZE}")];
     Import {
         from: from.into(),
         network: NetworkChoice {
@@ -297,12 +297,7 @@ fn damaged_and_foreign_files_get_one_line() {
     });
     assert!(text.contains("tensor conv2.weight is missing"), "{text}");
     let text = error("torchvision.pth", |bytes| {
-        // What a pickle calls is looked at before its checksum could be; the zip's own holds no longer.
-        replace(
-            bytes,
-            b"ctorch._utils\n_rebuild_tensor_v2\n",
-            b"cposix\nsystem_of_another_kindxxxx\n",
-        );
+        replace(bytes, b"_rebuild_tensor_v2", b"_rebuild_tensor_v9");
     });
     assert!(text.contains("data.pkl"), "{text}");
 }
