@@ -110,6 +110,18 @@ fn every_kernel_has_the_cpus_bits_for_every_gpu() {
     }
 }
 
+/// Where tiles are whole, sums are long and indices large.
+#[test]
+fn the_papers_products_have_the_cpus_bits_at_full_width() {
+    let mut command = program("host");
+    let command = command.args(["check-kernels", "--batch", "32", "--gpus", "0", "--kernel"]);
+    for product in ["convolution", "fully_connected"] {
+        let passes = ["forward", "input_gradient", "weight_gradient"];
+        command.args(passes.map(|pass| format!("{product}_{pass}")));
+    }
+    run(with_gpus(command, EXECUTE)).ok();
+}
+
 #[test]
 fn no_kernel_strays_or_races_in_any_of_its_cases() {
     check(&tiny(), "check=memory,shared", &[]);

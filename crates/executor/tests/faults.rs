@@ -37,7 +37,7 @@ fn touch(offset: isize, count: usize, align: usize) -> Result<(), Fault> {
 fn named(result: Result<(), Fault>, cause: &str) {
     let fault = result.expect_err(cause);
     assert_eq!(
-        (fault.kernel, fault.block, fault.thread),
+        (fault.kernel.as_str(), fault.block, fault.thread),
         ("touches", [1, 0, 0], [1, 2, 0])
     );
     assert!(fault.cause.contains(cause), "{fault}");
