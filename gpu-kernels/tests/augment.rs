@@ -1,7 +1,7 @@
 //! The input kernel against its formula.
 mod common;
 
-use common::{Buffer, bits, random, random_below, run};
+use common::{Buffer, bits, here, random, random_below, run};
 use gpu_kernels::augment::{View, augment, augment_launch};
 use gpu_kernels::target::Target;
 use proptest::prelude::*;
@@ -92,7 +92,7 @@ proptest! {
         let batch = Batch::new(crop + more, crop, 32 * images, seed);
         let want = bits(&batch.reference());
         for whole in [true, false] {
-            prop_assert_eq!(bits(&batch.run(Target::Cpu, whole)), &want[..]);
+            prop_assert_eq!(bits(&batch.run(here(), whole)), &want[..]);
             prop_assert_eq!(bits(&batch.run(Target::Gpu, whole)), &want[..]);
         }
     }
@@ -102,9 +102,9 @@ proptest! {
 fn a_mirrored_crop_is_the_crop_mirrored() {
     let mut batch = Batch::new(12, 10, 32, 1);
     batch.views.iter_mut().for_each(|view| view.mirror = 0);
-    let straight = batch.run(Target::Cpu, true);
+    let straight = batch.run(here(), true);
     batch.views.iter_mut().for_each(|view| view.mirror = 1);
-    let mirrored = batch.run(Target::Cpu, true);
+    let mirrored = batch.run(here(), true);
     for (row, turned) in straight.chunks(10 * 32).zip(mirrored.chunks(10 * 32)) {
         let back: Vec<f32> = turned.chunks(32).rev().flatten().copied().collect();
         assert_eq!(row, back);

@@ -1,13 +1,12 @@
 //! Convolution and its gradients against the formulas, term by term.
 mod common;
 
-use common::{Buffer, assert_close, random, run};
+use common::{Buffer, assert_close, here, random, run};
 use gpu_kernels::convolution::{
     SPLIT_K, Shape, Sizes, convolution_forward, convolution_input_gradient,
     convolution_weight_gradient,
 };
 use gpu_kernels::sum::{sum_parts, sum_parts_launch};
-use gpu_kernels::target::Target::Cpu;
 use proptest::prelude::*;
 
 /// A sum's terms in the order in which the kernels add them.
@@ -79,7 +78,7 @@ fn check(s: Sizes, seed: u32) {
     let mut y = Buffer::unwritten(outputs);
     let arguments = (shape, x.ptr(), w.ptr(), b.ptr(), y.mut_ptr());
     // SAFETY: the buffers have the lengths that the shape asks for.
-    unsafe { run(&convolution_forward, shape.forward(Cpu), arguments) };
+    unsafe { run(&convolution_forward, shape.forward(here()), arguments) };
     let terms: Vec<Terms> = readings
         .iter()
         .map(|r| {
@@ -110,7 +109,7 @@ fn check(s: Sizes, seed: u32) {
     unsafe {
         run(
             &convolution_input_gradient,
-            shape.input_gradient(Cpu),
+            shape.input_gradient(here()),
             arguments,
         )
     };
@@ -145,12 +144,12 @@ fn check(s: Sizes, seed: u32) {
     unsafe {
         run(
             &convolution_weight_gradient,
-            shape.weight_gradient(Cpu),
+            shape.weight_gradient(here()),
             arguments,
         )
     };
     let (len, parts) = (weights as u32, dw.mut_ptr());
-    let launch = sum_parts_launch(len, Cpu);
+    let launch = sum_parts_launch(len, here());
     // SAFETY: so many parts were just written; the first may be the sum.
     unsafe {
         run(

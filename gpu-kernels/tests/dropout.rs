@@ -1,7 +1,7 @@
 //! Dropout: who is dropped, how many, and that both passes agree.
 mod common;
 
-use common::{Buffer, bits, random, run};
+use common::{Buffer, bits, here, random, run};
 use gpu_kernels::dropout::{
     dropout_backward, dropout_forward, dropout_launch, scale, scale_launch,
 };
@@ -29,14 +29,14 @@ proptest! {
         };
         let want: Vec<f32> =
             x.iter().enumerate().map(|(i, &x)| if dropped(i) { 0.0 } else { x }).collect();
-        prop_assert_eq!(bits(&forward(&x, p, stream, step, Target::Cpu)), bits(&want));
+        prop_assert_eq!(bits(&forward(&x, p, stream, step, here())), bits(&want));
         prop_assert_eq!(bits(&forward(&x, p, stream, step, Target::Gpu)), bits(&want));
 
         let mut dx = Buffer::new(&x);
         let len = x.len() as u32;
         let arguments = (len, p, SEED, stream, step, dx.ptr(), dx.mut_ptr());
         // SAFETY: all buffers have `len` elements.
-        unsafe { run(&dropout_backward, dropout_launch(len, Target::Cpu), arguments) };
+        unsafe { run(&dropout_backward, dropout_launch(len, here()), arguments) };
         prop_assert_eq!(bits(&dx), bits(&want));
     }
 
@@ -46,7 +46,7 @@ proptest! {
         let want: Vec<f32> = x.iter().map(|x| factor * x).collect();
         let arguments = (x.len() as u32, factor, x.ptr(), x.mut_ptr());
         // SAFETY: all buffers have `len` elements.
-        unsafe { run(&scale, scale_launch(x.len() as u32, Target::Cpu), arguments) };
+        unsafe { run(&scale, scale_launch(x.len() as u32, here()), arguments) };
         prop_assert_eq!(bits(&x), bits(&want));
     }
 }
@@ -55,7 +55,7 @@ proptest! {
 fn the_dropped_fraction_is_p() {
     const LEN: usize = 1 << 18;
     for p in [0.0, 0.1, 0.5, 0.9, 1.0] {
-        let y = forward(&vec![1.0; LEN], p, 3, 4, Target::Cpu);
+        let y = forward(&vec![1.0; LEN], p, 3, 4, here());
         let fraction = y.iter().filter(|&&y| y == 0.0).count() as f64 / LEN as f64;
         // Five standard deviations.
         let deviation = (p as f64 * (1.0 - p as f64) / LEN as f64).sqrt();
@@ -69,7 +69,7 @@ fn the_dropped_fraction_is_p() {
 #[test]
 fn masks_of_other_tensors_and_steps_are_independent() {
     const LEN: usize = 1 << 16;
-    let mask = |stream, step| forward(&vec![1.0; LEN], 0.5, stream, step, Target::Cpu);
+    let mask = |stream, step| forward(&vec![1.0; LEN], 0.5, stream, step, here());
     let first = mask(1, 1);
     for other in [mask(2, 1), mask(1, 2)] {
         let equal = first.iter().zip(&other).filter(|(a, b)| a == b).count();
@@ -83,7 +83,7 @@ fn masks_of_other_tensors_and_steps_are_independent() {
 
 #[test]
 fn nan_goes_through_where_it_is_kept() {
-    let y = forward(&[f32::NAN; 1024], 0.5, 1, 1, Target::Cpu);
+    let y = forward(&[f32::NAN; 1024], 0.5, 1, 1, here());
     let kept = y.iter().filter(|y| y.is_nan()).count();
     assert!((400..600).contains(&kept) && y.iter().all(|&y| y.is_nan() || y == 0.0));
 }

@@ -1,7 +1,7 @@
 //! Initial values: their distribution, and that padding changes nothing.
 mod common;
 
-use common::{Buffer, bits, run};
+use common::{Buffer, bits, here, run};
 use gpu_kernels::fill::{constant_fill, constant_fill_launch, gaussian_fill, gaussian_fill_launch};
 use gpu_kernels::target::Target;
 use proptest::prelude::*;
@@ -38,10 +38,10 @@ proptest! {
         stream: u32,
     ) {
         let stride = valid.next_multiple_of(16);
-        let tight = gaussian(rows, stride, valid, 0.01, stream, Target::Cpu);
+        let tight = gaussian(rows, stride, valid, 0.01, stream, here());
         let loose = gaussian(rows, stride + 16 * padding, valid, 0.01, stream, Target::Gpu);
         prop_assert_eq!(bits(&tight), bits(&loose));
-        let higher = gaussian(rows + more, stride, valid, 0.01, stream, Target::Cpu);
+        let higher = gaussian(rows + more, stride, valid, 0.01, stream, here());
         prop_assert_eq!(bits(&tight), bits(&higher[..tight.len()]));
     }
 
@@ -50,7 +50,7 @@ proptest! {
         let len = 16 * len;
         let valid = len - beyond;
         let mut out = Buffer::unwritten(len as usize);
-        let launch = constant_fill_launch(len, Target::Cpu);
+        let launch = constant_fill_launch(len, here());
         // SAFETY: the buffer has `len` elements.
         unsafe { run(&constant_fill, launch, (len, valid, value, out.mut_ptr())) };
         let want = |i: u32| if i < valid { value.to_bits() } else { 0 };
@@ -61,7 +61,7 @@ proptest! {
 /// Moments and tails against the normal distribution's, five deviations wide.
 #[test]
 fn numbers_are_normal() {
-    let x = gaussian(500, 400, 399, 0.5, 9, Target::Cpu);
+    let x = gaussian(500, 400, 399, 0.5, 9, here());
     let (n, unit) = (x.len() as f64, |x: f32| x as f64 / 0.5);
     let mean = |f: &dyn Fn(f64) -> f64| x.iter().map(|&x| f(unit(x))).sum::<f64>() / n;
     for (power, want, variance) in [(1, 0.0, 1.0), (2, 1.0, 2.0), (3, 0.0, 15.0), (4, 3.0, 96.0)] {
@@ -83,8 +83,8 @@ fn numbers_are_normal() {
 
 #[test]
 fn neighbours_and_streams_are_independent() {
-    let x = gaussian(300, 304, 300, 1.0, 1, Target::Cpu);
-    let other = gaussian(300, 304, 300, 1.0, 2, Target::Cpu);
+    let x = gaussian(300, 304, 300, 1.0, 1, here());
+    let other = gaussian(300, 304, 300, 1.0, 2, here());
     let correlation = |a: &[f32], b: &[f32]| {
         let sum: f64 = a.iter().zip(b).map(|(&a, &b)| a as f64 * b as f64).sum();
         sum / (a.len().min(b.len()) as f64).sqrt()

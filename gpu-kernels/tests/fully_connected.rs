@@ -1,14 +1,13 @@
 //! Fully connected layers against the formulas.
 mod common;
 
-use common::{Buffer, assert_close, dot, random, run, wide};
+use common::{Buffer, assert_close, dot, here, random, run, wide};
 use gpu_kernels::divisor::Divisor;
 use gpu_kernels::fully_connected::{
     Shape, fully_connected_forward, fully_connected_input_gradient,
     fully_connected_weight_gradient, splits,
 };
 use gpu_kernels::sum::{sum_parts, sum_parts_launch, sum_parts_with_bias};
-use gpu_kernels::target::Target::Cpu;
 use proptest::prelude::*;
 
 /// `c[i][j] = Σ a[i][k] · b[k][j]` in double precision.
@@ -47,7 +46,7 @@ fn check(s: Shape, seed: u32) {
     unsafe {
         run(
             &fully_connected_forward,
-            s.forward(Cpu),
+            s.forward(here()),
             (s, x.ptr(), w.ptr(), y.mut_ptr()),
         );
         let (len, y_parts) = ((outputs * n) as u32, y.mut_ptr());
@@ -59,7 +58,11 @@ fn check(s: Shape, seed: u32) {
             bias.ptr(),
             y_parts,
         );
-        run(&sum_parts_with_bias, sum_parts_launch(len, Cpu), arguments);
+        run(
+            &sum_parts_with_bias,
+            sum_parts_launch(len, here()),
+            arguments,
+        );
     }
     let mut want = product(
         outputs,
@@ -78,13 +81,13 @@ fn check(s: Shape, seed: u32) {
     unsafe {
         run(
             &fully_connected_input_gradient,
-            s.input_gradient(Cpu),
+            s.input_gradient(here()),
             (s, w.ptr(), dy.ptr(), dx.mut_ptr()),
         );
         let (len, dx_parts) = ((inputs * n) as u32, dx.mut_ptr());
         run(
             &sum_parts,
-            sum_parts_launch(len, Cpu),
+            sum_parts_launch(len, here()),
             (len, count, dx_parts.cast_const(), dx_parts),
         );
     }
@@ -96,7 +99,7 @@ fn check(s: Shape, seed: u32) {
     unsafe {
         run(
             &fully_connected_weight_gradient,
-            s.weight_gradient(Cpu),
+            s.weight_gradient(here()),
             (s, x.ptr(), dy.ptr(), dw.mut_ptr()),
         )
     };

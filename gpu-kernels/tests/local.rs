@@ -1,10 +1,9 @@
 //! The locally connected layer and its gradients against the formulas, term by term in f64.
 mod common;
 
-use common::{Buffer, assert_close, random, run};
+use common::{Buffer, assert_close, here, random, run};
 use gpu_kernels::convolution::local::{local_forward, local_input_gradient, local_weight_gradient};
 use gpu_kernels::convolution::{Shape, Sizes};
-use gpu_kernels::target::Target::Cpu;
 use proptest::prelude::*;
 
 /// One term of an output: which y, and which weight meets which x.
@@ -67,12 +66,12 @@ fn check(s: Sizes, seed: u32) {
     let mut y = Buffer::unwritten(outputs);
     let arguments = (shape, x.ptr(), w.ptr(), b.ptr(), y.mut_ptr());
     // SAFETY: the buffers have the lengths that the shape asks for.
-    unsafe { run(&local_forward, shape.local_forward(Cpu), arguments) };
+    unsafe { run(&local_forward, shape.local_forward(here()), arguments) };
     assert_close("y", &y, &want_y);
 
     let mut dx = Buffer::unwritten(inputs);
     let (launch, arguments) = (
-        shape.local_input_gradient(Cpu),
+        shape.local_input_gradient(here()),
         (shape, w.ptr(), dy.ptr(), dx.mut_ptr()),
     );
     // SAFETY: as above.
@@ -81,7 +80,7 @@ fn check(s: Sizes, seed: u32) {
 
     let mut dw = Buffer::unwritten(weights);
     let (launch, arguments) = (
-        shape.local_weight_gradient(Cpu),
+        shape.local_weight_gradient(here()),
         (shape, x.ptr(), dy.ptr(), dw.mut_ptr()),
     );
     // SAFETY: as above.

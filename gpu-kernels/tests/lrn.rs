@@ -2,7 +2,7 @@
 //! central differences.
 mod common;
 
-use common::{Buffer, assert_close, bits, differences, dot, random, run, wide};
+use common::{Buffer, assert_close, bits, differences, dot, here, random, run, wide};
 use cuda_std::simt::vector::{Lanes, Vector};
 use gpu_kernels::lrn::{
     Shape, backward_any, backward5, forward_any, forward5, lrn_backward, lrn_backward_launch,
@@ -71,10 +71,10 @@ proptest! {
     #[test]
     fn as_the_formula(s in shapes(), seed: u32) {
         let (x, dy) = inputs(&s, seed);
-        let y = forward(s, &x, Target::Cpu);
+        let y = forward(s, &x, here());
         assert_close("y", &y, &reference(&s, &wide(&x)));
         prop_assert_eq!(bits(&y), bits(&forward(s, &x, Target::Gpu)));
-        let dx = backward(s, &x, &dy, Target::Cpu);
+        let dx = backward(s, &x, &dy, here());
         prop_assert_eq!(bits(&dx), bits(&backward(s, &x, &dy, Target::Gpu)));
     }
 
@@ -84,7 +84,7 @@ proptest! {
         let (x, dy) = inputs(&s, seed);
         let (wide_dy, wide_x) = (wide(&dy), wide(&x));
         let want = differences(&wide_x, |x| dot(&reference(&s, x), &wide_dy));
-        assert_close("dx", &backward(s, &x, &dy, Target::Cpu), &want);
+        assert_close("dx", &backward(s, &x, &dy, here()), &want);
     }
 
     /// The bits depend neither on the path for n = 5, nor on the lanes, nor on how
@@ -94,7 +94,7 @@ proptest! {
         let s = Shape { size: 5, ..s };
         let (x, dy) = inputs(&s, seed);
         let cut = cut.min(s.channels);
-        let (y, dx) = (forward(s, &x, Target::Cpu), backward(s, &x, &dy, Target::Cpu));
+        let (y, dx) = (forward(s, &x, here()), backward(s, &x, &dy, here()));
         let narrow = by_hand::<Lanes<4>>(s, &x, &dy, cut, true);
         let general = by_hand::<Lanes<16>>(s, &x, &dy, cut, false);
         for (other_y, other_dx) in [narrow, general] {
@@ -144,7 +144,7 @@ fn nan_reaches_its_window_and_no_further() {
     };
     let mut x = vec![1.0; 12 * 16];
     x[6 * 16 + 3] = f32::NAN;
-    let y = forward(s, &x, Target::Cpu);
+    let y = forward(s, &x, here());
     for (i, y) in y.iter().enumerate() {
         assert_eq!(
             y.is_nan(),

@@ -1,7 +1,7 @@
 //! Response normalisation within maps against its formula in f64, and its gradient against central differences.
 mod common;
 
-use common::{Buffer, assert_close, bits, differences, dot, random, run, wide};
+use common::{Buffer, assert_close, bits, differences, dot, here, random, run, wide};
 use gpu_kernels::lrn::within::{
     Shape, lrn_within_backward, lrn_within_forward, lrn_within_launch, lrn_within_terms,
 };
@@ -77,10 +77,10 @@ proptest! {
     #[test]
     fn as_the_formula(s in shapes(), seed: u32) {
         let (x, dy) = inputs(&s, seed);
-        let y = forward(s, &x, Target::Cpu);
+        let y = forward(s, &x, here());
         assert_close("y", &y, &reference(&s, &wide(&x)));
         prop_assert_eq!(bits(&y), bits(&forward(s, &x, Target::Gpu)));
-        let dx = backward(s, &x, &dy, Target::Cpu);
+        let dx = backward(s, &x, &dy, here());
         prop_assert_eq!(bits(&dx), bits(&backward(s, &x, &dy, Target::Gpu)));
     }
 }
@@ -93,6 +93,6 @@ proptest! {
         let (x, dy) = inputs(&s, seed);
         let (wide_dy, wide_x) = (wide(&dy), wide(&x));
         let want = differences(&wide_x, |x| dot(&reference(&s, x), &wide_dy));
-        assert_close("dx", &backward(s, &x, &dy, Target::Cpu), &want);
+        assert_close("dx", &backward(s, &x, &dy, here()), &want);
     }
 }

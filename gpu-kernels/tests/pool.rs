@@ -1,7 +1,7 @@
 //! Max- and average-pooling against their definitions.
 mod common;
 
-use common::{Buffer, assert_close, bits, random, random_below, run};
+use common::{Buffer, assert_close, bits, here, random, random_below, run};
 use gpu_kernels::average_pool::{
     average_pool_backward, average_pool_backward_launch, average_pool_forward,
     average_pool_forward_launch,
@@ -190,12 +190,12 @@ proptest! {
             want_winner.push(place as f32);
             want_dx[at] += *dy as f64;
         }
-        for target in [Target::Cpu, Target::Gpu] {
+        for target in [here(), Target::Gpu] {
             let (y, winner) = forward(&s, &x, target);
             prop_assert_eq!(bits(&y), bits(&want_y));
             prop_assert_eq!(&winner, &want_winner);
         }
-        let dx = backward(&s, &want_winner, &dy, Target::Cpu);
+        let dx = backward(&s, &want_winner, &dy, here());
         assert_close("dx", &dx, &want_dx);
         prop_assert_eq!(bits(&dx), bits(&backward(&s, &want_winner, &dy, Target::Gpu)));
     }
@@ -213,7 +213,7 @@ proptest! {
             want_y.push(window.iter().map(|&(at, _)| x[at] as f64).sum::<f64>() / pixels);
             window.iter().for_each(|&(at, _)| want_dx[at] += *dy as f64 / pixels);
         }
-        let (y, dx) = (average(&s, &x, Target::Cpu), average_gradient(&s, &dy, Target::Cpu));
+        let (y, dx) = (average(&s, &x, here()), average_gradient(&s, &dy, here()));
         assert_close("y", &y, &want_y);
         assert_close("dx", &dx, &want_dx);
         prop_assert_eq!(bits(&y), bits(&average(&s, &x, Target::Gpu)));
@@ -236,12 +236,12 @@ fn nan_wins_its_windows_and_takes_their_gradient() {
     let mut x = random(1, s.inputs());
     let at = |y: usize, x: usize, n: usize| (y * 7 + x) * 32 + n;
     x[at(2, 2, 5)] = f32::NAN;
-    let (y, winner) = forward(&s, &x, Target::Cpu);
+    let (y, winner) = forward(&s, &x, here());
     for (o, y) in y.iter().enumerate() {
         let (pixel, n) = (o / 32, o % 32);
         let reached = n == 5 && pixel / 3 < 2 && pixel % 3 < 2;
         assert_eq!(y.is_nan(), reached, "{o}");
     }
-    let dx = backward(&s, &winner, &vec![1.0; s.outputs()], Target::Cpu);
+    let dx = backward(&s, &winner, &vec![1.0; s.outputs()], here());
     assert_eq!(dx[at(2, 2, 5)], 4.0);
 }

@@ -1,7 +1,7 @@
 //! SGD against the paper's two lines in f64.
 mod common;
 
-use common::{Buffer, assert_close, bits, random, run, wide};
+use common::{Buffer, assert_close, bits, here, random, run, wide};
 use gpu_kernels::sgd::{sgd_launch, sgd_update};
 use gpu_kernels::target::Target;
 use proptest::prelude::*;
@@ -37,7 +37,7 @@ proptest! {
         let len = 16 * len;
         let g = random(seed, len);
         let state = (random(seed ^ 1, len), random(seed ^ 2, len));
-        let (v, w) = update([rate, momentum, decay], &g, &state, Target::Cpu);
+        let (v, w) = update([rate, momentum, decay], &g, &state, here());
 
         let (rate, momentum, decay) = (rate as f64, momentum as f64, decay as f64);
         let (g, mut want_v, mut want_w) = (wide(&g), wide(&state.0), wide(&state.1));
@@ -60,7 +60,7 @@ fn the_order_of_rounding_is_the_documented_one() {
         v[i] = (-rate).mul_add(g[i], v[i]);
         w[i] += v[i];
     }
-    for target in [Target::Cpu, Target::Gpu] {
+    for target in [here(), Target::Gpu] {
         let got = update([rate, momentum, decay], &g, &state, target);
         assert_eq!((bits(&got.0), bits(&got.1)), (bits(&v), bits(&w)));
     }
@@ -69,6 +69,6 @@ fn the_order_of_rounding_is_the_documented_one() {
 #[test]
 fn padding_stays_zero() {
     let zeros = (vec![0.0; 32], vec![0.0; 32]);
-    let (v, w) = update([0.01, 0.9, 0.0005], &[0.0; 32], &zeros, Target::Cpu);
+    let (v, w) = update([0.01, 0.9, 0.0005], &[0.0; 32], &zeros, here());
     assert!(v.iter().chain(&w).all(|&x| x == 0.0));
 }

@@ -1,7 +1,7 @@
 //! Softmax, loss, error counts and gradient against their formulas in f64.
 mod common;
 
-use common::{Buffer, assert_close, bits, differences, random, random_below, run, wide};
+use common::{Buffer, assert_close, bits, differences, here, random, random_below, run, wide};
 use gpu_kernels::softmax::{
     cross_entropy, cross_entropy_launch, softmax, softmax_gradient, softmax_gradient_launch,
     softmax_launch,
@@ -12,7 +12,7 @@ use proptest::prelude::*;
 fn probabilities(logits: &[f32], images: u32) -> Vec<f32> {
     let classes = logits.len() as u32 / images;
     let (z, mut p) = (Buffer::new(logits), Buffer::unwritten(logits.len()));
-    let launch = softmax_launch(images, Target::Cpu);
+    let launch = softmax_launch(images, here());
     // SAFETY: the buffers have `classes` · `images` elements.
     unsafe { run(&softmax, launch, (classes, images, z.ptr(), p.mut_ptr())) };
     p.to_vec()
@@ -24,7 +24,7 @@ fn loss_and_rank(logits: &[f32], labels: &[u32]) -> (Vec<f32>, Vec<f32>) {
     let (z, labels) = (Buffer::new(logits), Buffer::new(labels));
     let mut loss = Buffer::unwritten(images as usize);
     let mut rank = Buffer::unwritten(images as usize);
-    let launch = cross_entropy_launch(images, Target::Cpu);
+    let launch = cross_entropy_launch(images, here());
     let arguments = (
         classes,
         images,
@@ -110,7 +110,7 @@ proptest! {
         let p = Buffer::new(&probabilities(z, images));
         let labels = Buffer::new(&labels);
         let mut outs = Vec::new();
-        for target in [Target::Cpu, Target::Gpu] {
+        for target in [here(), Target::Gpu] {
             let mut out = Buffer::unwritten(want.len());
             let launch = softmax_gradient_launch(padded, images, target);
             let arguments = (

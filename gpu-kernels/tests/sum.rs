@@ -1,7 +1,7 @@
 //! Sums in a set order, to the bit; and division without dividing.
 mod common;
 
-use common::{Buffer, bits, random, run, wide};
+use common::{Buffer, bits, here, random, run, wide};
 use gpu_kernels::divisor::Divisor;
 use gpu_kernels::sum::{
     sum_maps, sum_maps_launch, sum_parts, sum_parts_launch, sum_parts_with_bias,
@@ -22,7 +22,7 @@ proptest! {
         let with_bias: Vec<f32> =
             sums.iter().enumerate().map(|(i, sum)| sum + bias[i / images as usize]).collect();
         let (parts, bias) = (Buffer::new(&parts), Buffer::new(&bias));
-        for target in [Target::Cpu, Target::Gpu] {
+        for target in [here(), Target::Gpu] {
             let launch = sum_parts_launch(len, target);
             let mut y = Buffer::unwritten(len as usize);
             // SAFETY: there are `count` parts as long as the sum.
@@ -54,7 +54,7 @@ proptest! {
         let truths: Vec<Vec<f64>> = x.chunks(columns as usize).map(wide).collect();
         let x = Buffer::new(&x);
         let mut y = Buffer::unwritten(channels as usize);
-        let launch = sum_maps_launch(channels, Target::Cpu);
+        let launch = sum_maps_launch(channels, here());
         // SAFETY: there are so many channels of `columns` elements.
         unsafe { run(&sum_maps, launch, (columns, x.ptr(), y.mut_ptr())) };
         prop_assert_eq!(bits(&y), bits(&want));

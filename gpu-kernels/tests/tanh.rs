@@ -1,7 +1,7 @@
 //! tanh against the standard library's in f64.
 mod common;
 
-use common::{Buffer, TOLERANCE, assert_close, differences, dot, random, run, wide};
+use common::{Buffer, TOLERANCE, assert_close, differences, dot, here, random, run, wide};
 use gpu_kernels::math;
 use gpu_kernels::tanh::{tanh_backward, tanh_forward, tanh_launch};
 use gpu_kernels::target::Target;
@@ -10,7 +10,7 @@ use proptest::prelude::*;
 fn forward(x: &[f32]) -> Vec<f32> {
     let len = x.len() as u32;
     let mut y = Buffer::new(x);
-    let launch = tanh_launch(len, Target::Cpu);
+    let launch = tanh_launch(len, here());
     // SAFETY: all buffers have `len` elements. The output may be the input.
     unsafe { run(&tanh_forward, launch, (len, y.ptr(), y.mut_ptr())) };
     y.to_vec()

@@ -1,7 +1,7 @@
 //! Transposition of matrices of any size.
 mod common;
 
-use common::{Buffer, bits, random, run};
+use common::{Buffer, bits, here, random, run};
 use gpu_kernels::target::Target;
 use gpu_kernels::transpose::{transpose, transpose_launch};
 use proptest::prelude::*;
@@ -14,7 +14,7 @@ proptest! {
         let x = Buffer::new(&random(seed, (rows * cols) as usize));
         let from = |i: u32| x[(i % rows * cols + i / rows) as usize];
         let want: Vec<f32> = (0..rows * cols).map(from).collect();
-        for target in [Target::Cpu, Target::Gpu] {
+        for target in [here(), Target::Gpu] {
             let mut y = Buffer::unwritten(x.len());
             let launch = transpose_launch(rows, cols, target);
             // SAFETY: both buffers have `rows` · `cols` elements.

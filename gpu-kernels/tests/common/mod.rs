@@ -4,9 +4,10 @@
 
 use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
-use std::sync::OnceLock;
+use std::sync::{LazyLock, OnceLock};
 
 use gpu_kernels::random::{philox, uniform};
+use gpu_kernels::target::Target;
 use simt_executor::{Arguments, Fault, Kernel, Launch, Pool, memory};
 
 /// The largest relative error of a kernel against a reference in f64.
@@ -85,7 +86,27 @@ impl<T> Drop for Buffer<T> {
     }
 }
 
-/// Runs a kernel on two cores.
+/// The PTX text that `KERNELS_PTX` names: what is run in place of the code that the tests are compiled with.
+static PTX: LazyLock<Option<ptx_jit::Module>> = LazyLock::new(|| {
+    let path = std::env::var_os("KERNELS_PTX")?;
+    let text = std::fs::read_to_string(path).expect("the text that KERNELS_PTX names");
+    let options = ptx_jit::Options {
+        refuse_fusable: true,
+        ..ptx_jit::Options::default()
+    };
+    let program = ptx_jit::Program::load(&text, &options).unwrap_or_else(|error| panic!("{error}"));
+    Some(program.instance())
+});
+
+/// What launches are for: the executor, or a GPU where PTX is run.
+pub fn here() -> Target {
+    match *PTX {
+        Some(_) => Target::Gpu,
+        None => Target::Cpu,
+    }
+}
+
+/// Runs a kernel on two cores, from the PTX text if there is one that has it.
 ///
 /// # Safety
 /// The kernel's own contract.
@@ -96,8 +117,23 @@ pub unsafe fn try_run<A: Arguments + 'static>(
 ) -> Result<(), Fault> {
     static POOL: OnceLock<Pool> = OnceLock::new();
     let pool = POOL.get_or_init(|| Pool::new(2).expect("two threads"));
+    let Some(ptx) = PTX.as_ref().and_then(|ptx| ptx.kernel(kernel.name())) else {
+        // SAFETY: the caller's.
+        return unsafe { pool.run(kernel, launch, arguments) };
+    };
+    let places = arguments.pointers().into_iter().zip(A::SIZES);
+    let bytes: Vec<&[u8]> = places
+        // SAFETY: the arguments lie there, with these sizes, and are plain values.
+        .map(|(at, size)| unsafe { std::slice::from_raw_parts(at.cast(), *size) })
+        .collect();
     // SAFETY: the caller's.
-    unsafe { pool.run(kernel, launch, arguments) }
+    let done = unsafe { ptx.run(pool, launch, &bytes) };
+    done.map_err(|fault| Fault {
+        kernel: fault.kernel,
+        block: fault.block,
+        thread: fault.thread,
+        cause: fault.cause,
+    })
 }
 
 /// Runs a kernel on two cores; a fault fails the test.
