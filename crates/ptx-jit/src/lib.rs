@@ -19,8 +19,6 @@ pub const INVALID_VALUE: i32 = 1;
 pub const ILLEGAL_ADDRESS: i32 = 700;
 /// `CUDA_ERROR_LAUNCH_TIMEOUT`: more steps than were allowed.
 pub const LAUNCH_TIMEOUT: i32 = 702;
-/// `CUDA_ERROR_ILLEGAL_INSTRUCTION`.
-pub const ILLEGAL_INSTRUCTION: i32 = 715;
 /// `CUDA_ERROR_MISALIGNED_ADDRESS`.
 pub const MISALIGNED_ADDRESS: i32 = 716;
 /// `CUDA_ERROR_LAUNCH_FAILED`: races, barriers that never complete, traps.

@@ -38,7 +38,7 @@ use crate::Options;
 use crate::layout::Layout;
 use crate::opcode::Opcode;
 use crate::runtime::HELPERS;
-use crate::runtime::thread::{ENDED, FAULT, Thread};
+use crate::runtime::thread::{ENDED, Thread};
 use registers::{Declared, Names, Scopes};
 
 /// What the translation of every function needs.
@@ -118,7 +118,7 @@ pub fn translate(
         b: builder,
     };
     translator.parameters();
-    translator.begin_block()?;
+    translator.begin_block();
     for statement in &statements {
         translator.statement(statement)?;
     }
@@ -202,12 +202,12 @@ impl<'a> Translator<'a, '_> {
                 }
                 self.b.switch_to_block(block);
                 self.is_open = true;
-                self.begin_block()?;
+                self.begin_block();
             }
             Statement::Instruction(instruction) => {
                 self.line = instruction.line as u32;
                 if !self.is_open {
-                    self.open_block()?;
+                    self.open_block();
                 }
                 self.guarded(instruction)?;
             }
@@ -224,7 +224,7 @@ impl<'a> Translator<'a, '_> {
                 let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, shift);
                 let slot = self.b.create_sized_stack_slot(slot);
                 if !self.is_open {
-                    self.open_block()?;
+                    self.open_block();
                 }
                 let address = self.b.ins().stack_addr(I64, slot, 0);
                 if self.context.options.memory.is_some() {
@@ -265,7 +265,7 @@ impl<'a> Translator<'a, '_> {
         let (then, after) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(holds, then, &[], after, &[]);
         self.b.switch_to_block(then);
-        self.begin_block()?;
+        self.begin_block();
         self.instruction(&mut opcode, instruction)?;
         if self.is_open {
             self.b.ins().jump(after, &[]);
@@ -301,15 +301,15 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// A block for what nothing jumps to.
-    fn open_block(&mut self) -> Result<(), Error> {
+    fn open_block(&mut self) {
         let block = self.b.create_block();
         self.b.switch_to_block(block);
         self.is_open = true;
-        self.begin_block()
+        self.begin_block();
     }
 
     /// Notes that a basic block runs, and that there is one less to go.
-    fn begin_block(&mut self) -> Result<(), Error> {
+    fn begin_block(&mut self) {
         if !self.counters.is_null() {
             let at = self.counters.addr() + self.lines.len();
             let at = self.b.ins().iconst(I64, at as i64);
@@ -335,7 +335,6 @@ impl<'a> Translator<'a, '_> {
             self.b.ins().jump(self.stop, &[status.into()]);
             self.b.switch_to_block(on);
         }
-        Ok(())
     }
 
     /// The end of the text is a return.
@@ -420,5 +419,3 @@ pub fn declare_helpers(jit: &mut JITModule) -> HashMap<String, FuncId> {
     }
     ids
 }
-
-const _: () = assert!(ENDED == 0 && FAULT != 0);

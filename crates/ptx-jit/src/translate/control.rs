@@ -1,7 +1,7 @@
 //! Branches, calls and returns.
 
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{FuncRef, InstBuilder, JumpTableData, Value};
+use cranelift_codegen::ir::{Block, FuncRef, InstBuilder, JumpTableData, Value};
 use cranelift_module::Module as _;
 use ptx_reader::{Error, Instruction, Operand};
 
@@ -39,9 +39,6 @@ impl<'a> Translator<'a, '_> {
                 opcode.ignore(&["uni"]);
                 self.call_function(opcode, operands)?;
             }
-            ("brkpt" | "pmevent" | "griddepcontrol" | "setmaxnreg", _) => {
-                return Ok(false);
-            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -53,7 +50,7 @@ impl<'a> Translator<'a, '_> {
         self.is_open = false;
     }
 
-    fn label(&self, name: &'a str) -> Result<cranelift_codegen::ir::Block, Error> {
+    fn label(&self, name: &'a str) -> Result<Block, Error> {
         let block = self.labels.find(&self.scopes, name).copied();
         block.ok_or_else(|| self.error(format!("there is no label `{name}`")))
     }
@@ -73,7 +70,8 @@ impl<'a> Translator<'a, '_> {
         let (there, on) = (self.label(label)?, self.b.create_block());
         self.b.ins().brif(holds, there, &[], on, &[]);
         self.b.switch_to_block(on);
-        self.begin_block()
+        self.begin_block();
+        Ok(())
     }
 
     fn branch_by_index(&mut self, index: &Operand<'a>, targets: &'a str) -> Result<(), Error> {

@@ -1,6 +1,6 @@
 //! `cvt`.
 
-use cranelift_codegen::ir::condcodes::FloatCC;
+use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
 use cranelift_codegen::ir::types::{F32, F64, I32, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use ptx_reader::{Error, Operand};
@@ -132,7 +132,6 @@ impl<'a> Translator<'a, '_> {
             true => self.b.ins().sextend(all, high),
             false => self.b.ins().uextend(all, high),
         };
-        use cranelift_codegen::ir::condcodes::IntCC;
         let is_low = self.b.ins().icmp(IntCC::SignedLessThan, value, low);
         let value = self.b.ins().select(is_low, low, value);
         let is_high = self.b.ins().icmp(IntCC::SignedGreaterThan, value, high);

@@ -1,11 +1,15 @@
 //! Barriers, and what the lanes of a warp do together.
 
+use std::mem::offset_of;
+
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, I32, I64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
 use ptx_reader::{Error, Operand};
 
 use super::Translator;
 use crate::opcode::{Opcode, Type};
+use crate::runtime::thread::Thread;
 use crate::runtime::wait::Role;
 use crate::runtime::warp::Factor;
 
@@ -96,9 +100,7 @@ impl<'a> Translator<'a, '_> {
             Some("or") => self.as_predicate(count),
             Some(_) => {
                 let all = self.threads_at(expected);
-                self.b
-                    .ins()
-                    .icmp(cranelift_codegen::ir::condcodes::IntCC::Equal, count, all)
+                self.b.ins().icmp(IntCC::Equal, count, all)
             }
             None => return Err(opcode.error("is not known here")),
         };
@@ -107,8 +109,7 @@ impl<'a> Translator<'a, '_> {
 
     /// The threads that a barrier waits for: so many, or all of the block.
     fn threads_at(&mut self, expected: Value) -> Value {
-        use crate::runtime::thread::Thread;
-        let at = std::mem::offset_of!(Thread, block_dim);
+        let at = offset_of!(Thread, block_dim);
         let [x, y, z] = [0, 4, 8].map(|i| self.field(I32, at + i));
         let plane = self.b.ins().imul(x, y);
         let all = self.b.ins().imul(plane, z);
