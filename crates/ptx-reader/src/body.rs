@@ -137,11 +137,17 @@ impl<'a> Reader<'a> {
 
     /// What follows `name:`.
     fn label(&mut self, name: &'a str) -> Result<Statement<'a>, Error> {
-        let next = self.peek()?;
-        if next.is_none_or(|token| !token.is_directive("branchtargets")) {
-            return Ok(Statement::Label(name));
-        }
-        self.next()?;
+        match self.peek()? {
+            Some(token) if token.is_directive("branchtargets") => self.next()?,
+            // What a call by address gives and takes: the call says it itself.
+            Some(token)
+                if token.is_directive("callprototype") || token.is_directive("calltargets") =>
+            {
+                self.skip_to(';')?;
+                return Ok(Statement::Label(name));
+            }
+            _ => return Ok(Statement::Label(name)),
+        };
         let mut targets = vec![self.of_kind(Kind::Name, "a label")?];
         while self.take(',')? {
             targets.push(self.of_kind(Kind::Name, "a label")?);

@@ -92,3 +92,14 @@ fn one_function_for_all_state_spaces() {
         assert_eq!(out[t * 4..][..4], expected, "thread {t}");
     }
 }
+
+#[test]
+fn functions_chosen_by_their_address() {
+    let which: Vec<i32> = (0..64).map(|t| t * 7 % 3).collect();
+    let mut out = vec![0; 64];
+    load("nvcc", "indirect").run("chosen", blocks(1, 64), &[&&which, &&mut out]);
+    for (t, (found, which)) in out.into_iter().zip(which).enumerate() {
+        let x = t as i32 + 5;
+        assert_eq!(found, [2 * x, x * x, -x][which as usize], "thread {t}");
+    }
+}
