@@ -105,7 +105,12 @@ fn every_kernel_has_the_cpus_bits_for_every_gpu() {
         );
         assert_eq!(found["unchecked"], serde_json::json!([]), "{capability}");
     }
-    for net in ["krizhevsky-145", "cifar-no-lrn", "cifar-tanh", "torchvision"] {
+    for net in [
+        "krizhevsky-145",
+        "cifar-no-lrn",
+        "cifar-tanh",
+        "torchvision",
+    ] {
         check(net, "", &["--classes", "10"]);
     }
 }
