@@ -153,7 +153,7 @@ impl View {
         frame.render_widget(gauge, area);
     }
 
-    /// From how long the steps of this session took.
+    /// From how long the steps so far took.
     fn time_left(&self) -> String {
         let done = self.last.step.saturating_sub(self.first_step);
         if done == 0 {
