@@ -105,6 +105,12 @@ impl<'a> Opcode<'a> {
         modifiers.iter().copied().find(|one| self.take(one))
     }
 
+    /// Takes the first of these that is there; its place among them.
+    pub fn place_in(&mut self, modifiers: &[&'static str]) -> Option<u32> {
+        let found = modifiers.iter().position(|one| self.take(one));
+        found.map(|at| at as u32)
+    }
+
     /// Takes whatever of these is there: what makes no difference here.
     pub fn ignore(&mut self, modifiers: &[&str]) {
         self.modifiers.retain(|one| !modifiers.contains(one));

@@ -5,18 +5,24 @@
 //! | `registers` | what is declared, and in which kind of the processor's registers it lives |
 //! | `operand` | how operands are read and written |
 //! | `control` | branches, calls, returns |
-//! | `memory` | loads, stores, addresses, atomics, asynchronous copies |
-//! | `integer` | integers and predicates |
+//! | `memory` | loads, stores, addresses |
+//! | `atomic` | atomics, asynchronous copies |
+//! | `integer` | arithmetic on integers |
+//! | `bits` | their bits |
+//! | `predicate` | comparisons, and what predicates choose |
 //! | `float` | floating point |
 //! | `convert` | `cvt` |
 //! | `warp` | barriers, and what the lanes of a warp do together |
 
+mod atomic;
+mod bits;
 mod control;
 mod convert;
 mod float;
 mod integer;
 mod memory;
 mod operand;
+mod predicate;
 mod registers;
 mod warp;
 
@@ -286,6 +292,8 @@ impl<'a> Translator<'a, '_> {
             || self.convert(opcode, operands)?
             || self.warp(opcode, operands)?
             || self.float(opcode, operands)?
+            || self.predicates(opcode, operands)?
+            || self.bits(opcode, operands)?
             || self.integer(opcode, operands)?;
         match known {
             true => opcode.finish(),

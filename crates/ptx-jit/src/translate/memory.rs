@@ -1,4 +1,4 @@
-//! Loads, stores, addresses, atomics, asynchronous copies.
+//! Loads, stores, addresses.
 
 use std::mem::offset_of;
 
@@ -10,7 +10,6 @@ use ptx_reader::{Error, Operand};
 use super::Translator;
 use super::operand::{integer, native};
 use crate::opcode::{Opcode, Type};
-use crate::runtime::atomic::Operation;
 use crate::runtime::checks::Access;
 use crate::runtime::thread::Thread;
 
@@ -21,7 +20,7 @@ const HINTS: &[&str] = &[
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Space {
+pub enum Space {
     Generic,
     Global,
     Shared,
@@ -31,7 +30,7 @@ enum Space {
 }
 
 impl Space {
-    fn take(opcode: &mut Opcode) -> Self {
+    pub fn take(opcode: &mut Opcode) -> Self {
         let spaces = [
             ("global", Space::Global),
             ("shared", Space::Shared),
@@ -47,7 +46,7 @@ impl Space {
     }
 }
 
-fn ignore_hints(opcode: &mut Opcode) {
+pub fn ignore_hints(opcode: &mut Opcode) {
     opcode.ignore(HINTS);
     while opcode.after("L1::").is_some() || opcode.after("L2::").is_some() {}
 }
@@ -82,7 +81,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Where an access goes, as an address of the host, or of shared memory also as its offset.
-    fn address(&mut self, space: Space, operand: &Operand<'a>) -> Result<Place, Error> {
+    pub fn address(&mut self, space: Space, operand: &Operand<'a>) -> Result<Place, Error> {
         let Operand::Address(base, offset) = operand else {
             return Err(self.error("an address without brackets"));
         };
@@ -140,7 +139,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// The checks before an access, if they are wanted.
-    fn check(&mut self, space: Space, place: Place, bytes: u32, access: Access) {
+    pub fn check(&mut self, space: Space, place: Place, bytes: u32, access: Access) {
         let options = self.context.options;
         let is_own = matches!(space, Space::Local | Space::Param);
         if is_own || (options.memory.is_none() && !options.shared) {
@@ -172,19 +171,42 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
+    /// What a load and a store have in common: registers on one side, a checked place on the other.
+    fn transfer<'s>(
+        &mut self,
+        opcode: &mut Opcode<'a>,
+        registers: &'s Operand<'a>,
+        address: &Operand<'a>,
+        access: Access,
+    ) -> Result<Transfer<'s, 'a>, Error> {
+        let space = Space::take(opcode);
+        let is_ordered = opcode.take("volatile");
+        ignore_hints(opcode);
+        let lanes = self.lanes(opcode, registers)?;
+        let ty = opcode.ty()?;
+        let place = self.address(space, address)?;
+        self.check(space, place, ty.bytes() * lanes.len() as u32, access);
+        Ok(Transfer {
+            lanes,
+            ty,
+            place,
+            is_ordered,
+        })
+    }
+
     fn load(
         &mut self,
         opcode: &mut Opcode<'a>,
         to: &Operand<'a>,
         from: &Operand<'a>,
     ) -> Result<(), Error> {
-        let space = Space::take(opcode);
-        let is_ordered = opcode.take("volatile");
-        ignore_hints(opcode);
-        let lanes = self.lanes(opcode, to)?;
-        let ty = opcode.ty()?;
-        let place = self.address(space, from)?;
-        self.check(space, place, ty.bytes() * lanes.len() as u32, Access::Read);
+        let transfer = self.transfer(opcode, to, from, Access::Read)?;
+        let Transfer {
+            lanes,
+            ty,
+            place,
+            is_ordered,
+        } = transfer;
         let flags = MemFlagsData::new().with_notrap();
         for (i, lane) in lanes.iter().enumerate() {
             let native = self.load_type(lane, ty);
@@ -223,13 +245,13 @@ impl<'a> Translator<'a, '_> {
         to: &Operand<'a>,
         from: &Operand<'a>,
     ) -> Result<(), Error> {
-        let space = Space::take(opcode);
-        let is_ordered = opcode.take("volatile");
-        ignore_hints(opcode);
-        let lanes = self.lanes(opcode, from)?;
-        let ty = opcode.ty()?;
-        let place = self.address(space, to)?;
-        self.check(space, place, ty.bytes() * lanes.len() as u32, Access::Write);
+        let transfer = self.transfer(opcode, from, to, Access::Write)?;
+        let Transfer {
+            lanes,
+            ty,
+            place,
+            is_ordered,
+        } = transfer;
         let flags = MemFlagsData::new().with_notrap();
         for (i, lane) in lanes.iter().enumerate() {
             let value = self.get_to_store(lane, ty)?;
@@ -392,132 +414,20 @@ impl<'a> Translator<'a, '_> {
         };
         self.put(to, result, Type::Pred)
     }
+}
 
-    fn atomic(
-        &mut self,
-        opcode: &mut Opcode<'a>,
-        to: Option<&Operand<'a>>,
-        at: &Operand<'a>,
-        rest: &[Operand<'a>],
-    ) -> Result<(), Error> {
-        let space = Space::take(opcode);
-        ignore_hints(opcode);
-        let name = opcode.one_of(&[
-            "add", "and", "or", "xor", "exch", "cas", "min", "max", "inc", "dec",
-        ]);
-        let ty = opcode.ty()?;
-        let operation = operation(name.unwrap_or_default(), ty)
-            .ok_or_else(|| opcode.error("is not known here"))?;
-        let wanted = if operation == Operation::CompareAndSwap {
-            2
-        } else {
-            1
-        };
-        if rest.len() != wanted || ty.bits() > 64 {
-            return Err(opcode.error("is not known here with these operands"));
-        }
-        let place = self.address(space, at)?;
-        self.check(space, place, ty.bytes(), Access::Atomic);
-        let mut values = [self.b.ins().iconst(I64, 0); 2];
-        for (value, operand) in values.iter_mut().zip(rest) {
-            let bits = self.get_bits(operand, ty.bits())?;
-            *value = match ty.bits() {
-                64 => bits,
-                _ => self.b.ins().uextend(I64, bits),
-            };
-        }
-        let (code, bits) = (self.int(operation as u32), self.int(ty.bits()));
-        let arguments = [self.thread, place.host, code, bits, values[0], values[1]];
-        let old = self.call("update", &arguments);
-        let Some(to) = to else {
-            return Ok(());
-        };
-        let old = match ty.bits() {
-            64 => old,
-            bits => self.b.ins().ireduce(integer(bits), old),
-        };
-        self.put_raw(to, old, ty)
-    }
-
-    /// `cp.async` and its groups.
-    fn copy(&mut self, opcode: &mut Opcode<'a>, operands: &[Operand<'a>]) -> Result<(), Error> {
-        if opcode.take("commit_group") {
-            self.call("commit", &[self.thread]);
-            return Ok(());
-        }
-        if opcode.take("wait_all") {
-            let (none, all) = (self.int(0), self.int(1));
-            self.call_or_stop("wait", &[self.thread, none, all]);
-            return Ok(());
-        }
-        if opcode.take("wait_group")
-            && let [left] = operands
-        {
-            let left = self.get(left, Type::Unsigned(32))?;
-            let all = self.int(0);
-            self.call_or_stop("wait", &[self.thread, left, all]);
-            return Ok(());
-        }
-        let (Some(_), [to, from, bytes, rest @ ..]) = (opcode.one_of(&["ca", "cg"]), operands)
-        else {
-            return Err(opcode.error("is not known here"));
-        };
-        if !(opcode.take("shared") || opcode.take("shared::cta")) || !opcode.take("global") {
-            return Err(opcode.error("is not known here"));
-        }
-        ignore_hints(opcode);
-        let Operand::Constant(ptx_reader::Constant::Integer(size @ (4 | 8 | 16))) = bytes else {
-            return Err(opcode.error("copies 4, 8 or 16 bytes"));
-        };
-        let size = *size as u32;
-        let to = self.address(Space::Shared, to)?;
-        let from = self.address(Space::Global, from)?;
-        self.check(Space::Shared, to, size, Access::Write);
-        self.check(Space::Global, from, size, Access::Read);
-        let bytes = self.int(size);
-        let from_bytes = match rest {
-            [] => bytes,
-            [from_bytes] => self.get(from_bytes, Type::Unsigned(32))?,
-            _ => return Err(opcode.error("is not known here with these operands")),
-        };
-        self.call(
-            "copy",
-            &[self.thread, to.host, from.host, bytes, from_bytes],
-        );
-        Ok(())
-    }
+/// A load or store: its registers, their type, where it goes, and whether it is volatile.
+struct Transfer<'s, 'a> {
+    lanes: &'s [Operand<'a>],
+    ty: Type,
+    place: Place,
+    is_ordered: bool,
 }
 
 /// Where an access goes.
 #[derive(Clone, Copy)]
-struct Place {
-    host: Value,
+pub struct Place {
+    pub host: Value,
     /// The offset, if it is in shared memory.
-    shared: Option<Value>,
-}
-
-fn operation(name: &str, ty: Type) -> Option<Operation> {
-    let is_signed = ty.is_signed();
-    Some(match (name, ty) {
-        ("add", Type::F32) => Operation::AddF32,
-        ("add", Type::F64) => Operation::AddF64,
-        ("add", Type::F16x2) => Operation::AddF16x2,
-        ("add", Type::Bf16x2) => Operation::AddBf16x2,
-        ("add", Type::F16) => Operation::AddF16,
-        ("add", Type::Bf16) => Operation::AddBf16,
-        ("exch", _) => Operation::Exchange,
-        ("cas", _) => Operation::CompareAndSwap,
-        (_, _) if ty.is_float() || ty.is_half() => return None,
-        ("add", _) => Operation::Add,
-        ("and", _) => Operation::And,
-        ("or", _) => Operation::Or,
-        ("xor", _) => Operation::Xor,
-        ("min", _) if is_signed => Operation::MinSigned,
-        ("min", _) => Operation::MinUnsigned,
-        ("max", _) if is_signed => Operation::MaxSigned,
-        ("max", _) => Operation::MaxUnsigned,
-        ("inc", _) => Operation::Increment,
-        ("dec", _) => Operation::Decrement,
-        _ => return None,
-    })
+    pub shared: Option<Value>,
 }

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{F32, I32, I64};
+use cranelift_codegen::ir::types::{F32, I32};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value};
 use ptx_reader::{Error, Operand};
 
@@ -124,8 +124,7 @@ impl<'a> Translator<'a, '_> {
         [value, lane, clamp, mask]: [&Operand<'a>; 4],
     ) -> Result<(), Error> {
         let modes = ["up", "down", "bfly", "idx"];
-        let mode = opcode.one_of(&modes);
-        let mode = modes.iter().position(|one| Some(*one) == mode);
+        let mode = opcode.place_in(&modes);
         let mode = mode.ok_or_else(|| opcode.error("is not known here"))?;
         let ty = opcode.ty()?;
         let value = self.get_bits(value, 32)?;
@@ -135,7 +134,7 @@ impl<'a> Translator<'a, '_> {
             *given = self.get(operand, Type::Bits(32))?;
         }
         let room = self.room(2);
-        let (mode, line) = (self.int(mode as u32), self.line_value());
+        let (mode, line) = (self.int(mode), self.line_value());
         let [lane, clamp, mask] = given;
         let arguments = [self.thread, room, value, mode, lane, clamp, mask, line];
         self.call_or_stop("shuffle", &arguments);
@@ -157,14 +156,13 @@ impl<'a> Translator<'a, '_> {
         mask: &Operand<'a>,
     ) -> Result<(), Error> {
         let modes = ["all", "any", "uni", "ballot"];
-        let mode = opcode.one_of(&modes);
-        let mode = modes.iter().position(|one| Some(*one) == mode);
+        let mode = opcode.place_in(&modes);
         let mode = mode.ok_or_else(|| opcode.error("is not known here"))?;
         let ty = opcode.ty()?;
         let predicate = self.flag(predicate)?;
         let mask = self.get(mask, Type::Bits(32))?;
         let room = self.room(1);
-        let (mode, line) = (self.int(mode as u32), self.line_value());
+        let (mode, line) = (self.int(mode), self.line_value());
         self.call_or_stop("vote", &[self.thread, room, mode, predicate, mask, line]);
         let value = self.word_at(room, 0);
         match ty {
@@ -190,10 +188,7 @@ impl<'a> Translator<'a, '_> {
         opcode.ignore(&["sync"]);
         let ty = opcode.ty()?;
         let value = self.get_bits(value, ty.bits())?;
-        let value = match ty.bits() {
-            64 => value,
-            _ => self.b.ins().uextend(I64, value),
-        };
+        let value = self.in_64_bits(value);
         let mask = self.get(mask, Type::Bits(32))?;
         let room = self.room(2);
         let (all, line) = (self.int(u32::from(all)), self.line_value());
@@ -217,8 +212,7 @@ impl<'a> Translator<'a, '_> {
     ) -> Result<(), Error> {
         opcode.ignore(&["sync"]);
         let modes = ["add", "min", "max", "and", "or", "xor"];
-        let mode = opcode.one_of(&modes);
-        let mode = modes.iter().position(|one| Some(*one) == mode);
+        let mode = opcode.place_in(&modes);
         let mode = mode.ok_or_else(|| opcode.error("is not known here"))?;
         let ty = opcode.ty()?;
         if ty.is_float() || ty.bits() != 32 {
@@ -226,7 +220,7 @@ impl<'a> Translator<'a, '_> {
         }
         let (value, mask) = (self.get(value, ty)?, self.get(mask, Type::Bits(32))?);
         let room = self.room(1);
-        let (mode, signed) = (self.int(mode as u32), self.int(u32::from(ty.is_signed())));
+        let (mode, signed) = (self.int(mode), self.int(u32::from(ty.is_signed())));
         let line = self.line_value();
         self.call_or_stop(
             "reduce",
