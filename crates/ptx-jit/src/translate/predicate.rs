@@ -72,6 +72,9 @@ impl<'a> Translator<'a, '_> {
         let combine = opcode.one_of(&["and", "or", "xor"]);
         let flushes = opcode.take("ftz");
         let ty = opcode.ty()?;
+        if flushes && ty != Type::F32 {
+            return Err(opcode.error("flushes what has no subnormal numbers to flush"));
+        }
         let holds = self.compare(opcode, how, ty, flushes, a, b)?;
         let opposite = self.b.ins().bxor_imm_u(holds, 1);
         let mut results = [holds, opposite];
