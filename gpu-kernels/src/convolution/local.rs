@@ -138,15 +138,15 @@ unsafe impl<V: Vector> Source<V> for Leading {
         let s = &self.shape;
         let (place, filter) = s.filters.div_rem(k);
         let (r, q) = s.kernel.div_rem(place);
-        let reached = s.reached(self.y.wrapping_sub(r), self.x.wrapping_sub(q));
-        let offset = match reached {
-            Some([i, j]) if place < s.window.get() => {
-                let pixel = i * s.out_width.get() + j;
-                Some((pixel * s.depth() + place) * s.filters.get() + filter)
-            }
-            _ => None,
-        };
-        Lead { k, offset }
+        let ([i, j], inside) = s.reached(self.y.wrapping_sub(r), self.x.wrapping_sub(q));
+        let pixel = i.wrapping_mul(s.out_width.get()).wrapping_add(j);
+        let offset = pixel.wrapping_mul(s.depth()).wrapping_add(place);
+        let offset = offset.wrapping_mul(s.filters.get()).wrapping_add(filter);
+        let leads = inside && place < s.window.get();
+        Lead {
+            k,
+            offset: leads.then_some(offset),
+        }
     }
 
     #[inline(always)]

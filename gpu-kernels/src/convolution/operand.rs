@@ -144,7 +144,7 @@ impl Shape {
     /// The output pixel whose window begins `down` and `across` pixels into the padded image, if there is one. Both wrap
     /// above and left of the image, to beyond any output.
     #[inline(always)]
-    pub(super) fn reached(&self, down: u32, across: u32) -> Option<[u32; 2]> {
+    pub(super) fn reached(&self, down: u32, across: u32) -> ([u32; 2], bool) {
         // A divisor takes 31 bits.
         const WRAPPED: u32 = u32::MAX >> 1;
         let (mut y, mut x, mut whole) = (down, across, true);
@@ -153,7 +153,7 @@ impl Shape {
             let (quotient_x, rest_x) = self.stride.div_rem(across & WRAPPED);
             (y, x, whole) = (quotient_y, quotient_x, rest_y == 0 && rest_x == 0);
         }
-        (whole && y < self.out_height && x < self.out_width.get()).then_some([y, x])
+        ([y, x], whole && y < self.out_height && x < self.out_width.get())
     }
 }
 
@@ -222,9 +222,10 @@ unsafe impl<V: Vector> Source<V> for Reach {
     #[inline(always)]
     unsafe fn address(&self, k: Position, i: Position) -> Option<*const f32> {
         let s = &self.shape;
-        let [y, x] = s.reached(i.y.wrapping_sub(k.y), i.x.wrapping_sub(k.x))?;
-        let pixel = y * s.out_width.get() + x;
-        let at = (pixel * s.images.get() + k.offset + i.offset) as usize;
-        Some(self.dy.add(at))
+        let ([y, x], inside) = s.reached(i.y.wrapping_sub(k.y), i.x.wrapping_sub(k.x));
+        let pixel = y.wrapping_mul(s.out_width.get()).wrapping_add(x);
+        let offset = pixel.wrapping_mul(s.images.get());
+        let at = offset.wrapping_add(k.offset).wrapping_add(i.offset) as usize;
+        inside.then(|| self.dy.add(at))
     }
 }
