@@ -141,8 +141,8 @@ unsafe impl<V: Vector> Source<V> for WindowAcross {
 }
 
 impl Shape {
-    /// The output pixel whose window begins `down` and `across` pixels into the padded image, if there is one. Both wrap
-    /// above and left of the image, to beyond any output.
+    /// The output pixel whose window begins `down` and `across` pixels into the padded image, and whether there is one.
+    /// Both wrap above and left of the image, to beyond any output. No `Option`: without its branch all fits the registers.
     #[inline(always)]
     pub(super) fn reached(&self, down: u32, across: u32) -> ([u32; 2], bool) {
         // A divisor takes 31 bits.
@@ -153,7 +153,8 @@ impl Shape {
             let (quotient_x, rest_x) = self.stride.div_rem(across & WRAPPED);
             (y, x, whole) = (quotient_y, quotient_x, rest_y == 0 && rest_x == 0);
         }
-        ([y, x], whole && y < self.out_height && x < self.out_width.get())
+        let inside = whole && y < self.out_height && x < self.out_width.get();
+        ([y, x], inside)
     }
 }
 
