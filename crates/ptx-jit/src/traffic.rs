@@ -172,12 +172,13 @@ impl BlockTraffic {
         let request = &mut open.requests[at];
         request.lanes |= 1 << lane;
         request.addresses[lane] = address;
-        let is_whole = |request: &Request| request.lanes.count_ones() == lanes;
-        while open.requests.front().is_some_and(is_whole) {
-            let whole = open.requests.pop_front();
-            open.closed += 1;
+        while let Some(request) = open.requests.front()
+            && request.lanes.count_ones() == lanes
+        {
             let counted = self.counted.entry(instruction).or_default();
-            whole.map(|request| counted.add(request.count(instruction.place)));
+            counted.add(request.count(instruction.place));
+            open.requests.pop_front();
+            open.closed += 1;
         }
     }
 
