@@ -66,6 +66,30 @@ fn the_cpu_computes_every_kernel_alike_on_one_thread_and_several() {
     assert!(cases.iter().any(|case| case["flops"].as_f64() > Some(1e6)));
 }
 
+/// A list has all of them and what they would work on, and nothing of a result.
+#[test]
+fn kernels_can_be_listed() {
+    let listed = check(&["--list", "--json"]).ok();
+    let ran = check(&["--gpus", "cpu", "--json"]).ok();
+    let [listed, ran] = [listed.json(), ran.json()].map(|found| {
+        let kernels = found["kernels"].as_array().expect("kernels");
+        let sized = kernels.iter().map(|one| {
+            (
+                ["kernel", "shape", "flops", "bytes"].map(|key| one[key].clone()),
+                one["different"].clone(),
+            )
+        });
+        sized.collect::<Vec<_>>()
+    });
+    assert!(listed.iter().all(|(_, different)| different.is_null()));
+    assert!(
+        listed
+            .iter()
+            .map(|(sizes, _)| sizes)
+            .eq(ran.iter().map(|(sizes, _)| sizes))
+    );
+}
+
 /// Every kernel must be found out: its results stay what they were before.
 #[test]
 fn kernels_that_do_nothing_are_found_out() {

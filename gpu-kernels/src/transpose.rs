@@ -26,8 +26,17 @@ use {crate::target::Target, cuda_std::simt::Launch};
 /// Rows and columns of a block's tile.
 pub const TILE: u32 = 32;
 
-/// From row to row of the tile in shared memory: not a multiple of all its banks.
-const STRIDE: usize = TILE as usize + 4;
+/// Floats of the tile in shared memory.
+const FLOATS: usize = TILE as usize * TILE as usize;
+
+/// Where y's element (`j`, `i`) of the tile lies in shared memory: row by row, and the vectors of a row in an order that
+/// changes from one row of squares to the next, so that a column of vectors lies in different banks.
+#[inline(always)]
+fn place<V: Vector>(j: usize, i: usize) -> usize {
+    let across = TILE as usize / V::LANES;
+    let vector = (i / V::LANES) ^ (j / V::LANES % across);
+    j * TILE as usize + vector * V::LANES + i % V::LANES
+}
 
 /// The launch of [`transpose`].
 #[cfg(not(target_arch = "nvptx64"))]
@@ -39,7 +48,7 @@ pub fn transpose_launch(rows: u32, cols: u32, target: Target) -> Launch {
     Launch {
         grid: [cols.div_ceil(TILE).max(1), rows.div_ceil(TILE).max(1), 1],
         block: [threads, 1, 1],
-        shared: TILE * STRIDE as u32 * size_of::<f32>() as u32,
+        shared: (FLOATS * size_of::<f32>()) as u32,
     }
 }
 
@@ -57,7 +66,7 @@ pub unsafe fn transpose(rows: u32, cols: u32, x: *const f32, y: *mut f32) {
     if whole && rows.is_multiple_of(4) && cols.is_multiple_of(4) {
         whole_tile::<V>(rows as usize, cols as usize, x, y);
     } else {
-        ragged_tile([rows, cols], [i0, j0], x, y);
+        ragged_tile::<V>([rows, cols], [i0, j0], x, y);
     }
 }
 
@@ -81,7 +90,7 @@ unsafe fn whole_tile<V: Vector>(rows: usize, cols: usize, x: *const f32, y: *mut
         let transposed = transposed.as_ref();
         let mut row = 0;
         while row < V::LANES {
-            tile.store_vector((j + row) * STRIDE + i, *transposed.as_ptr().add(row));
+            tile.store_vector(place::<V>(j + row, i), *transposed.as_ptr().add(row));
             row += 1;
         }
         unit += threads;
@@ -90,7 +99,7 @@ unsafe fn whole_tile<V: Vector>(rows: usize, cols: usize, x: *const f32, y: *mut
     let mut unit = first;
     while unit < TILE as usize * across {
         let (j, i) = (unit / across, unit % across * V::LANES);
-        y.store_vector(j * rows + i, tile.load_vector::<V>(j * STRIDE + i));
+        y.store_vector(j * rows + i, tile.load_vector::<V>(place::<V>(j, i)));
         unit += threads;
     }
 }
@@ -101,7 +110,12 @@ unsafe fn whole_tile<V: Vector>(rows: usize, cols: usize, x: *const f32, y: *mut
 /// x and y are valid for what there is of it; launched as [`transpose_launch`]
 /// says.
 #[inline(always)]
-unsafe fn ragged_tile([rows, cols]: [u32; 2], [i0, j0]: [u32; 2], x: *const f32, y: *mut f32) {
+unsafe fn ragged_tile<V: Vector>(
+    [rows, cols]: [u32; 2],
+    [i0, j0]: [u32; 2],
+    x: *const f32,
+    y: *mut f32,
+) {
     let tile = Shared::dynamic();
     let (first, threads) = (thread::thread_idx_x(), thread::block_dim_x());
     let mut unit = first;
@@ -109,7 +123,7 @@ unsafe fn ragged_tile([rows, cols]: [u32; 2], [i0, j0]: [u32; 2], x: *const f32,
         let (i, j) = (unit / TILE, unit % TILE);
         if i0 + i < rows && j0 + j < cols {
             let value = x.load(i as usize * cols as usize + j as usize);
-            tile.store(j as usize * STRIDE + i as usize, value);
+            tile.store(place::<V>(j as usize, i as usize), value);
         }
         unit += threads;
     }
@@ -120,7 +134,7 @@ unsafe fn ragged_tile([rows, cols]: [u32; 2], [i0, j0]: [u32; 2], x: *const f32,
         if i0 + i < rows && j0 + j < cols {
             y.store(
                 j as usize * rows as usize + i as usize,
-                tile.load(j as usize * STRIDE + i as usize),
+                tile.load(place::<V>(j as usize, i as usize)),
             );
         }
         unit += threads;

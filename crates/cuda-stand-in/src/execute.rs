@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock, Mutex, RwLock};
 
-use ptx_jit::{Fault, Kernel, Launch, Module, Options, Pool, Program};
+use ptx_jit::traffic::Place;
+use ptx_jit::{Fault, Kernel, Launch, Module, Options, Pool, Program, Traffic};
 
 use crate::queue::Task;
 use crate::settings::SETTINGS;
@@ -58,6 +59,7 @@ pub fn load(text: &str, device: usize) -> Result<Module, ptx_jit::Error> {
         shared: SETTINGS.check_shared,
         steps: SETTINGS.steps,
         coverage: false,
+        traffic: SETTINGS.traffic.map(Traffic::of_one_block_in),
     };
     Ok(Program::load(text, &options)?.instance())
 }
@@ -85,8 +87,36 @@ pub fn task(kernel: Kernel, device: usize, launch: Launch, arguments: Vec<Vec<u8
         unsafe { kernel.run(&pool, launch, &arguments) }.map_err(|fault| {
             note(&fault.to_string(), Some(&fault));
             fault.code as Code
-        })
+        })?;
+        log_requests(&kernel);
+        Ok(())
     })
+}
+
+/// Writes down what a launch asked of memory, if that is counted.
+fn log_requests(kernel: &Kernel) {
+    let requests = kernel.requests();
+    if requests.is_empty() {
+        return;
+    }
+    let each: Vec<String> = requests
+        .iter()
+        .map(|(at, requests)| {
+            let (place, unit) = match at.place {
+                Place::Shared => ("shared", "wavefronts"),
+                Place::Global => ("global", "sectors"),
+            };
+            format!(
+                "{{\"line\":{},\"place\":\"{place}\",\"requests\":{},\"{unit}\":{},\"least\":{}}}",
+                at.line, requests.count, requests.units, requests.least
+            )
+        })
+        .collect();
+    SETTINGS.log(&format!(
+        "{{\"call\":\"traffic\",\"kernel\":{:?},\"instructions\":[{}]}}",
+        kernel.function().name,
+        each.join(",")
+    ));
 }
 
 /// Writes a fault to the log and to standard error.

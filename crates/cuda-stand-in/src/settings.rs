@@ -55,6 +55,8 @@ pub struct Settings {
     pub check_memory: bool,
     pub check_shared: bool,
     pub steps: Option<u64>,
+    /// One block in how many is followed to count what it asks of memory.
+    pub traffic: Option<u32>,
     log: Option<File>,
 }
 
@@ -76,6 +78,7 @@ impl Default for Settings {
             check_memory: false,
             check_shared: false,
             steps: None,
+            traffic: None,
             log: None,
         }
     }
@@ -102,6 +105,7 @@ impl Settings {
             "execute" => self.execute = yes(value, key),
             "approximate" => self.approximate = yes(value, key),
             "fusable" => self.refuse_fusable = !yes(value, key),
+            "traffic" => self.traffic = Some(number(value, key)),
             "steps" => self.steps = Some(number(value, key)),
             "check" => {
                 for check in value.split(',') {

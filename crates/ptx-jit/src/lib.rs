@@ -4,6 +4,7 @@ mod layout;
 mod opcode;
 mod program;
 mod runtime;
+pub mod traffic;
 mod translate;
 
 use std::fmt;
@@ -12,6 +13,7 @@ use std::sync::Arc;
 pub use program::{Kernel, Module, Program};
 pub use ptx_reader::Error;
 pub use simt_executor::{Dim3, Launch, Pool};
+pub use traffic::Traffic;
 
 /// `CUDA_ERROR_INVALID_VALUE`: arguments that are not the kernel's.
 pub const INVALID_VALUE: i32 = 1;
@@ -51,6 +53,8 @@ pub struct Options {
     pub steps: Option<u64>,
     /// Notes which basic blocks run.
     pub coverage: bool,
+    /// Counts bank conflicts in shared memory and sectors of global memory.
+    pub traffic: Option<Traffic>,
 }
 
 /// Why a kernel did not run to its end.

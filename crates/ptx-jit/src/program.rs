@@ -14,6 +14,7 @@ use simt_executor::Pool;
 use crate::layout::{Layout, parameters};
 use crate::runtime::HELPERS;
 use crate::runtime::thread::{self, Code};
+use crate::traffic::{Instruction, Requests};
 use crate::translate::{Context, declare_helpers, pointers, signature, translate};
 use crate::{Fault, INVALID_VALUE, LAUNCH_FAILED, Launch, Options};
 
@@ -380,6 +381,12 @@ impl Kernel {
         };
         let noted = own.fault.into_inner().unwrap_or_else(|e| e.into_inner());
         Err(noted.unwrap_or_else(|| fault(LAUNCH_FAILED, failed.cause)))
+    }
+
+    /// What its instructions have asked of memory since this was last called. Nothing without [`Options::traffic`].
+    pub fn requests(&self) -> Vec<(Instruction, Requests)> {
+        let traffic = self.module.program.0.options.traffic.as_ref();
+        traffic.map_or(Vec::new(), |traffic| traffic.take(&self.function().name))
     }
 
     /// Lines of the PTX text on which basic blocks begin, and whether these have run in any launch so far. Known only

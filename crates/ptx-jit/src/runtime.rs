@@ -5,6 +5,7 @@ pub mod bits;
 pub mod block;
 pub mod checks;
 pub mod half;
+pub mod requests;
 pub mod rounding;
 pub mod thread;
 pub mod wait;
@@ -51,6 +52,7 @@ helpers! {
     multiply = warp::multiply, (I64, I64, I64, I32, I32, I32) -> I32;
     load_matrix = warp::load_matrix, (I64, I64, I32, I32, I32, I32) -> I32;
     access = checks::access, (I64, I64, I32, I32, I32, I32) -> I32;
+    request = requests::request, (I64, I64, I32, I32, I32);
     local = checks::local, (I64, I64, I32);
     update = atomic::update, (I64, I64, I32, I32, I64, I64) -> I64;
     copy = atomic::copy, (I64, I64, I64, I32, I32);

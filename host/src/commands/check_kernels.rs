@@ -40,12 +40,16 @@ pub struct CheckKernels {
     /// Also measures each, over so many launches
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub repeat: u32,
+    /// Lists what would be compared, with operations and bytes, and runs nothing
+    #[arg(long, conflicts_with = "repeat")]
+    pub list: bool,
 }
 
 /// What was compared.
 #[derive(Clone, Debug, Serialize)]
 pub struct Compared {
-    device: String,
+    /// None where nothing ran.
+    device: Option<String>,
     kernels: Vec<Outcome>,
     /// Kernels of this build's PTX that no case ran.
     unchecked: BTreeSet<String>,
@@ -56,8 +60,8 @@ pub struct Compared {
 struct Outcome {
     kernel: &'static str,
     shape: String,
-    /// Numbers whose bits are not the CPU's.
-    different: usize,
+    /// Numbers whose bits are not the CPU's, if it ran.
+    different: Option<usize>,
     /// The buffer and the element of the first, and both values' bits.
     first_difference: Option<(usize, usize, [u32; 2])>,
     /// Of a launch.
@@ -71,6 +75,13 @@ impl Run for CheckKernels {
 
     fn run(&self) -> Result<Compared> {
         let chosen = self.cases()?;
+        if self.list {
+            return Ok(Compared {
+                device: None,
+                kernels: chosen.iter().map(Outcome::listed).collect(),
+                unchecked: BTreeSet::new(),
+            });
+        }
         let device = self.places.open(1)?.remove(0);
         let reference = reference(&device)?;
         console::note!("{} against {}", device.describe(), reference.describe());
@@ -79,14 +90,14 @@ impl Run for CheckKernels {
         for case in &chosen {
             bar.set_message(case.kernel);
             let outcome = Outcome::of(case, case.run([&device, &reference], self.repeat)?);
-            if outcome.different > 0 {
+            if outcome.is_wrong() {
                 bar.note(&outcome.to_string());
             }
             kernels.push(outcome);
             bar.advance(1);
         }
         Ok(Compared {
-            device: device.describe(),
+            device: Some(device.describe()),
             kernels,
             unchecked: match self.kernel.is_empty() {
                 true => unchecked(&chosen)?,
@@ -96,7 +107,7 @@ impl Run for CheckKernels {
     }
 
     fn verdict(report: &Compared) -> Result<()> {
-        let wrong = report.kernels.iter().filter(|one| one.different > 0);
+        let wrong = report.kernels.iter().filter(|one| one.is_wrong());
         let wrong: BTreeSet<_> = wrong.map(|one| one.kernel).collect();
         if !wrong.is_empty() {
             bail!("not the CPU's bits: {}", joined(wrong));
@@ -159,16 +170,30 @@ fn joined<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 impl Outcome {
-    fn of(case: &Case, found: Comparison) -> Self {
+    /// Of a case that did not run.
+    fn listed(case: &Case) -> Self {
         Self {
             kernel: case.kernel,
             shape: case.shape.clone(),
-            different: found.different,
-            first_difference: found.first,
-            seconds: found.seconds,
+            different: None,
+            first_difference: None,
+            seconds: None,
             flops: case.flops,
             bytes: case.bytes(),
         }
+    }
+
+    fn of(case: &Case, found: Comparison) -> Self {
+        Self {
+            different: Some(found.different),
+            first_difference: found.first,
+            seconds: found.seconds,
+            ..Self::listed(case)
+        }
+    }
+
+    fn is_wrong(&self) -> bool {
+        self.different.is_some_and(|count| count > 0)
     }
 
     fn speed(&self) -> String {
@@ -186,11 +211,11 @@ impl Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let verdict = match self.first_difference {
-            None => "identical".to_owned(),
-            Some((tensor, element, [a, b])) => format!(
-                "{} DIFFERENT, first buffer {tensor}[{element}]: {:e} ({a:08x}) and {:e} ({b:08x})",
-                self.different,
+        let verdict = match (self.different, self.first_difference) {
+            (None, _) => format!("{:.3e} FLOP, {:.3e} bytes", self.flops, self.bytes as f64),
+            (Some(_), None) => "identical".to_owned(),
+            (Some(different), Some((tensor, element, [a, b]))) => format!(
+                "{different} DIFFERENT, first buffer {tensor}[{element}]: {:e} ({a:08x}) and {:e} ({b:08x})",
                 f32::from_bits(a),
                 f32::from_bits(b)
             ),

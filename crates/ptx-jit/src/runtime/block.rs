@@ -3,6 +3,7 @@
 use super::checks::Shadow;
 use super::warp::Exchange;
 use crate::Options;
+use crate::traffic::BlockTraffic;
 
 /// A barrier of a block.
 #[derive(Clone, Copy, Default)]
@@ -50,6 +51,8 @@ pub struct Block {
     pub shadow: Vec<Shadow>,
     /// How often each warp has met.
     pub meetings: Vec<u32>,
+    /// What it asks of memory, if that is counted.
+    pub traffic: Option<BlockTraffic>,
 }
 
 impl Barrier {
@@ -68,7 +71,8 @@ impl Block {
         self.completed += 1;
     }
 
-    pub fn begin(&mut self, threads: u32, shared: u32, options: &Options) {
+    /// Begins block `number` of its grid.
+    pub fn begin(&mut self, number: u64, threads: u32, shared: u32, options: &Options) {
         (self.threads, self.ended, self.waiting) = (threads, 0, 0);
         self.barriers = [Barrier::default(); 16];
         self.completed = 0;
@@ -82,5 +86,8 @@ impl Block {
         if options.shared {
             self.shadow.resize(shared as usize, Shadow::default());
         }
+        let traffic = options.traffic.as_ref();
+        let followed = traffic.filter(|traffic| traffic.follows(number));
+        self.traffic = followed.map(|_| BlockTraffic::default());
     }
 }

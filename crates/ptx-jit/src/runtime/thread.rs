@@ -77,6 +77,13 @@ impl Thread {
         unsafe { &mut *(*self.state).get() }
     }
 
+    /// The block's number in its grid.
+    fn block_number(&self) -> u64 {
+        let ([x, y, z], [wide, high, _]) =
+            (self.block.map(u64::from), self.grid_dim.map(u64::from));
+        x + wide * (y + high * z)
+    }
+
     pub fn threads(&self) -> u32 {
         self.block_dim.iter().product()
     }
@@ -135,7 +142,13 @@ pub unsafe fn run(launch: *const ()) {
     };
     if number == 0 {
         // SAFETY: the first thread begins before all others, and holds the reference no longer than this.
-        unsafe { own.block_state() }.begin(own.threads(), total_shared, &launch.options);
+        let block = unsafe { own.block_state() };
+        block.begin(
+            own.block_number(),
+            own.threads(),
+            total_shared,
+            &launch.options,
+        );
     }
     // SAFETY: the caller's promise.
     let status = unsafe { (launch.code)(&raw mut own) };

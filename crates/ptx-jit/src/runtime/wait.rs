@@ -29,6 +29,10 @@ pub fn end(thread: &Thread) -> u32 {
     // SAFETY: the reference ends with the function.
     let block = unsafe { thread.block_state() };
     block.ended += 1;
+    if block.ended == block.threads {
+        super::requests::end(thread);
+        return ENDED;
+    }
     if block.waiting == 0 || block.waiting + block.ended < block.threads {
         return ENDED;
     }

@@ -138,19 +138,25 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The checks before an access, if they are wanted.
+    /// The checks before an access and its count, if they are wanted.
     pub fn check(&mut self, space: Space, place: Place, bytes: u32, access: Access) {
         let options = self.context.options;
         let is_own = matches!(space, Space::Local | Space::Param);
-        if is_own || (options.memory.is_none() && !options.shared) {
+        let is_checked = options.memory.is_some() || options.shared;
+        if is_own || !(is_checked || options.traffic.is_some()) {
             return;
         }
         let in_shared = self.int(u32::from(place.shared.is_some()));
         let address = place.shared.unwrap_or(place.host);
         let (bytes, access) = (self.int(bytes), self.int(access as u32));
         let line = self.line_value();
-        let arguments = [self.thread, address, bytes, access, in_shared, line];
-        self.call_or_stop("access", &arguments);
+        if is_checked {
+            let arguments = [self.thread, address, bytes, access, in_shared, line];
+            self.call_or_stop("access", &arguments);
+        }
+        if options.traffic.is_some() {
+            self.call("request", &[self.thread, address, bytes, in_shared, line]);
+        }
     }
 
     /// Elements of `.v2` and `.v4`.
