@@ -68,6 +68,7 @@ use crate::gemm::{Matrix, NativeTile};
 pub mod local;
 mod operand;
 mod shape;
+pub mod winograd;
 
 use operand::{Reach, Window, WindowAcross, WindowDown};
 pub use shape::{Shape, Sizes};

@@ -40,6 +40,7 @@
 //! | `cpu`, `gpu` | the main loops |
 //! | `multiply` | the innermost loop |
 //! | `slab` | a slab's layout in shared memory, and how it is loaded |
+//! | `packed` | the product of operands that need no slabs |
 //! | `lookahead` | a CPU's loads and prefetches of B |
 //! | `source` | operands in memory |
 
@@ -49,9 +50,11 @@ mod cpu;
 mod gpu;
 mod lookahead;
 mod multiply;
+mod packed;
 mod slab;
 mod source;
 
+pub use packed::{PANEL, Panels, Rows};
 use slab::Layout;
 pub use source::{Matrix, Source};
 

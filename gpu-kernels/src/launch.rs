@@ -69,6 +69,7 @@ pub use crate::augment::launch::*;
 pub use crate::average_pool::launch::*;
 pub use crate::convolution::launch::*;
 pub use crate::convolution::local::launch::*;
+pub use crate::convolution::winograd::launch::*;
 pub use crate::dropout::launch::*;
 pub use crate::fill::launch::*;
 pub use crate::fully_connected::launch::*;

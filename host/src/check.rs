@@ -2,6 +2,7 @@
 
 pub(crate) mod data;
 pub(crate) mod edges;
+pub(crate) mod winograd;
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -90,6 +91,11 @@ impl<'a> At<'a, '_> {
         self.on.write(&self.buffers[i].cast())
     }
 
+    /// The first `len` floats of a tensor to work in, of [`data::scratch`].
+    pub fn scratch(&self, i: usize, len: usize) -> Out<'a, f32> {
+        self.on.write(&self.buffers[i].cast::<f32>().slice(0..len))
+    }
+
     /// Which launch configuration the device wants.
     pub fn target(&self) -> Target {
         self.on.target()
@@ -132,7 +138,7 @@ impl Case {
 
     /// Bytes that must be read or written at least.
     pub fn bytes(&self) -> usize {
-        let times = |tensor: &Tensor| if tensor.result && tensor.given { 2 } else { 1 };
+        let times = |tensor: &Tensor| usize::from(tensor.result) + usize::from(tensor.given);
         self.tensors
             .iter()
             .map(|tensor| times(tensor) * tensor.bytes.len())

@@ -1,6 +1,7 @@
 //! A checked call of every kernel.
 
 use gpu_kernels::augment::View;
+use gpu_kernels::convolution::winograd::{Direction, Winograd};
 use gpu_kernels::convolution::{Shape, Sizes};
 use gpu_kernels::dropout::Mask;
 use gpu_kernels::fully_connected as fc;
@@ -134,6 +135,21 @@ pub const LOSS: LossGradient = LossGradient {
     rows_padded: 16,
     valid: 30,
 };
+
+/// A convolution that Winograd's algorithm is for.
+pub fn winograd() -> Winograd {
+    let sizes = Sizes {
+        stride: 1,
+        output: [9, 10],
+        ..CONVOLUTION
+    };
+    Winograd::try_new(Shape::new(sizes)).unwrap()
+}
+
+/// Its y, transformed weights and parts of the gradient.
+const WY: usize = 48 * 9 * 10 * 32;
+const U: usize = 36 * (3 * 64 + 16);
+const PARTS: usize = 36 * 3 * 64;
 
 /// Every kernel: its name, its pointers in the order of its parameters, and a call.
 pub const CASES: &[Case] = &[
@@ -312,5 +328,40 @@ pub const CASES: &[Case] = &[
     }),
     ("transpose", &["x", "y"], |m| {
         launch::transpose([4, 12], m.read(0, 48), m.write(1, 48), m.target)
+    }),
+    (
+        "winograd_forward",
+        &["x", "transformed", "bias", "y", "scratch"],
+        |m| {
+            let (x, u, b) = (m.read(0, X), m.read(1, U), m.read(2, 48));
+            let scratch = m.write(4, winograd().forward_scratch(m.target));
+            launch::winograd_forward(winograd(), x, u, b, m.write(3, WY), scratch, m.target)
+        },
+    ),
+    (
+        "winograd_input_gradient",
+        &["dy", "transformed", "dx", "scratch"],
+        |m| {
+            let (dy, u) = (m.read(0, WY), m.read(1, U));
+            let scratch = m.write(3, winograd().input_gradient_scratch(m.target));
+            launch::winograd_input_gradient(winograd(), dy, u, m.write(2, X), scratch, m.target)
+        },
+    ),
+    (
+        "winograd_weight_gradient",
+        &["x", "dy", "parts", "scratch"],
+        |m| {
+            let (x, dy, parts) = (m.read(0, X), m.read(1, WY), m.write(2, PARTS));
+            let scratch = m.write(3, winograd().weight_gradient_scratch(m.target));
+            launch::winograd_weight_gradient(winograd(), x, dy, parts, scratch, m.target)
+        },
+    ),
+    ("winograd_weight_sums", &["parts", "dw"], |m| {
+        let (parts, dw) = (m.read(0, PARTS), m.write(1, W));
+        launch::winograd_weight_sums(winograd(), parts, dw, m.target)
+    }),
+    ("winograd_weights", &["weights", "transformed"], |m| {
+        let (w, u) = (m.read(0, W), m.write(1, U));
+        launch::winograd_weights(winograd(), Direction::Forward, w, u, m.target)
     }),
 ];

@@ -140,6 +140,14 @@ pub fn unwritten(len: usize) -> Tensor {
     }
 }
 
+/// Floats that the kernel works in, which are no result.
+pub fn scratch(len: usize) -> Tensor {
+    Tensor {
+        result: false,
+        ..unwritten(len)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

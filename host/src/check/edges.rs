@@ -1,5 +1,6 @@
 //! Small cases that no network's layers make: ragged sizes, sums of several parts, every magnitude, bad labels.
 
+use gpu_kernels::convolution::winograd::Winograd;
 use gpu_kernels::convolution::{self, Sizes};
 use gpu_kernels::dropout::Mask;
 use gpu_kernels::fully_connected::{self, splits};
@@ -7,7 +8,7 @@ use gpu_kernels::launch::{self, Gaussian, LossGradient};
 use gpu_kernels::{lrn, pool};
 
 use super::data::{below, bytes, changed, magnitudes, random, unwritten, views, whole};
-use super::{Case, Cases};
+use super::{Case, Cases, winograd};
 
 /// A block's elements and some more, so that the last block has a part of them and its threads go unequal ways.
 const RAGGED: usize = 4096 + 1040;
@@ -50,6 +51,7 @@ pub(crate) fn cases() -> Vec<Case> {
     }
     pools(&mut all);
     convolutions(&mut all);
+    winograds(&mut all);
     products(&mut all);
     let mut cases = all.into_vec();
     let special = cases
@@ -410,6 +412,34 @@ fn convolutions(all: &mut Cases) {
         output: [1, 1],
     });
     local(all, shape, "80x2x2 to 144x1x1, window 2, 160 images");
+}
+
+/// Tiles that hang over every edge, several blocks of channels, filters and columns, parts of a sum.
+fn winograds(all: &mut Cases) {
+    for (channels, input, filters, kernel, pad, output) in [
+        (3, [6, 7], 16, 3, 1, [6, 7]),
+        (2, [5, 3], 48, 5, 2, [5, 3]),
+        (5, [2, 2], 144, 3, 0, [1, 2]),
+        (133, [1, 2], 16, 3, 1, [1, 2]),
+        (20, [1, 1], 16, 5, 4, [3, 2]),
+        (1, [13, 13], 16, 5, 2, [13, 13]),
+    ] {
+        let sizes = Sizes {
+            images: IMAGES as u32,
+            channels,
+            input,
+            filters,
+            kernel,
+            stride: 1,
+            pad,
+            output,
+        };
+        let text =
+            format!("{channels}x{input:?} to {filters}x{output:?}, window {kernel}, pad {pad}");
+        if let Ok(winograd) = Winograd::try_new(convolution::Shape::new(sizes)) {
+            winograd::cases(winograd, true, &text, all);
+        }
+    }
 }
 
 /// The same with filters of their own at every pixel.

@@ -9,6 +9,8 @@ use serde::Serialize;
 
 use super::Run;
 use crate::net::choice::NetworkChoice;
+use crate::net::layer::Kind;
+use crate::net::layer::convolution::Algorithm;
 use crate::net::shapes::{LayerCount, Net};
 use crate::net::spec::{PRESETS, Spec};
 
@@ -71,7 +73,11 @@ struct Row {
     /// Channels, rows and columns.
     output: [usize; 3],
     parameters: usize,
+    /// By the formula, whatever the algorithm.
     multiply_adds: usize,
+    /// Of a convolution that is not computed by the formula.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    algorithm: Option<&'static str>,
 }
 
 impl Run for Nets {
@@ -121,6 +127,7 @@ impl Resolved {
             ],
             parameters: count.parameters,
             multiply_adds: multiply_adds(i),
+            algorithm: algorithm(&net.towers[0][i].kind),
         };
         let layers: Vec<Row> = net.counts().into_iter().enumerate().map(row).collect();
         let own = net
@@ -173,13 +180,15 @@ impl fmt::Display for Resolved {
         )?;
         for row in &self.layers {
             let [channels, height, width] = row.output;
+            let algorithm = row.algorithm.map(|word| format!("  {word}"));
             writeln!(
                 f,
-                "{:18} {:>14} {:>12} {:>16}",
+                "{:18} {:>14} {:>12} {:>16}{}",
                 row.layer,
                 format!("{channels}×{height}×{width}"),
                 grouped(row.parameters),
-                grouped(row.multiply_adds)
+                grouped(row.multiply_adds),
+                algorithm.unwrap_or_default()
             )?;
         }
         writeln!(
@@ -196,6 +205,14 @@ impl fmt::Display for Resolved {
             self.parameter_bytes as f64 / 1e6,
             self.image_bytes as f64 / 1e6
         )
+    }
+}
+
+/// How a convolution is computed, if not by the formula.
+fn algorithm(kind: &Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Convolution(keys) if keys.algorithm == Algorithm::Winograd => Some("winograd"),
+        _ => None,
     }
 }
 

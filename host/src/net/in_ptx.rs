@@ -31,6 +31,7 @@ const MAY_BE_MISSED: &[(&str, usize, &str)] = &[
     ("convolution_", 1, "a product of no terms"),
     ("fully_connected_", 1, "a product of no terms"),
     ("local_", 1, "a product of no terms"),
+    ("winograd_", 1, "a product of no terms"),
     (
         "softmax",
         ALL,

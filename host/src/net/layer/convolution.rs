@@ -3,18 +3,22 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use gpu_kernels::convolution::winograd::Winograd;
 use gpu_kernels::convolution::{Shape, Sizes};
 use gpu_kernels::launch;
 use serde::Deserialize;
 
 use super::{Backward, Keys, Layer, Site, sums};
-use crate::check::Cases;
 use crate::check::data::{random, unwritten};
+use crate::check::{self, Cases};
 use crate::device::{Buffer, Device};
 use crate::net::context::Context;
 use crate::net::parameters::Parameters;
 use crate::net::shapes::{Banks, Dims, ParameterSpec, Shaping, positions};
 use crate::net::spec::{Reads, Rounding};
+use winograd::Transformed;
+
+mod winograd;
 
 /// A convolution as written.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -39,6 +43,20 @@ pub struct Convolution {
     /// Whose maps it sees.
     #[serde(default)]
     pub reads: Reads,
+    /// How it is computed, which its bits depend on.
+    #[serde(default)]
+    pub algorithm: Algorithm,
+}
+
+/// How a convolution is computed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Algorithm {
+    /// By the formula: one product after the other.
+    #[default]
+    Direct,
+    /// By Winograd's algorithm: fewer products, larger errors.
+    Winograd,
 }
 
 fn one() -> usize {
@@ -109,6 +127,12 @@ impl Keys for Convolution {
             self.pad,
             self.kernel
         );
+        ensure!(
+            self.algorithm == Algorithm::Direct || self.stride == 1 && matches!(self.kernel, 3 | 5),
+            "algorithm winograd needs kernel 3 or 5 and stride 1, found kernel {} and stride {}",
+            self.kernel,
+            self.stride
+        );
         Ok(())
     }
 
@@ -140,8 +164,14 @@ impl Keys for Convolution {
     fn build(&self, site: &Site, device: &Arc<dyn Device>) -> Result<Box<dyn Layer>> {
         let (sizes, parameters) = self.sizes(site)?;
         let name = &site.layer().name;
+        let shape = Shape::new(sizes);
+        let transformed = match self.algorithm {
+            Algorithm::Direct => None,
+            Algorithm::Winograd => Some(Transformed::new(shape, device.target())?),
+        };
         Ok(Box::new(Convolves {
-            shape: Shape::new(sizes),
+            shape,
+            transformed,
             groups: self.groups,
             parameters: Parameters::new(name, parameters, device, site.id)?,
         }))
@@ -156,6 +186,14 @@ impl Keys for Convolution {
         let filters = sizes.filters as usize;
         let flops = 2.0 * f64::from(shape.depth()) * y as f64;
         let text = Self::text(&sizes);
+        sums::channels(all, filters * self.groups, shape.out_columns());
+        sums::parameters(all, &parameters);
+        if self.algorithm == Algorithm::Winograd {
+            if let Ok(winograd) = Winograd::try_new(shape) {
+                check::winograd::cases(winograd, site.index > 0, &text, all);
+            }
+            return;
+        }
         let tensors = [
             random(1, x, 1.0),
             random(2, w, 0.1),
@@ -184,14 +222,13 @@ impl Keys for Convolution {
         });
         case.flops = flops;
         sums::parts(all, w, shape.splits());
-        sums::channels(all, filters * self.groups, shape.out_columns());
-        sums::parameters(all, &parameters);
     }
 }
 
 struct Convolves {
     /// Of a group.
     shape: Shape,
+    transformed: Option<Transformed>,
     groups: usize,
     parameters: Parameters,
 }
@@ -213,6 +250,10 @@ impl Layer for Convolves {
             let w = part(&w.value, group, shape.weights_len());
             let b = part(&b.value, group, shape.filters() as usize);
             let y = part(y, group, shape.output_len());
+            if let Some(transformed) = &self.transformed {
+                transformed.forward(context, [&x, &w, &b], &y);
+                continue;
+            }
             context.stream.launch(|on| {
                 let (x, w, b) = (on.read(&x), on.read(&w), on.read(&b));
                 launch::convolution_forward(shape, x, w, b, on.write(&y), on.target())
@@ -227,6 +268,10 @@ impl Layer for Convolves {
             let w = part(&w.value, group, shape.weights_len());
             let dy = part(at.dy, group, shape.output_len());
             let dx = part(dx, group, shape.input_len());
+            if let Some(transformed) = &self.transformed {
+                transformed.input_gradient(context, [&w, &dy], &dx);
+                continue;
+            }
             context.stream.launch(|on| {
                 let (w, dy) = (on.read(&w), on.read(&dy));
                 launch::convolution_input_gradient(shape, w, dy, on.write(&dx), on.target())
@@ -246,6 +291,10 @@ impl Layer for Convolves {
             let x = part(at.x, group, shape.input_len());
             let dy = part(at.dy, group, shape.output_len());
             let dw = part(&w.gradient, group, shape.weights_len());
+            if let Some(transformed) = &self.transformed {
+                transformed.weight_gradient(context, [&x, &dy], &dw);
+                continue;
+            }
             context.stream.launch(|on| {
                 let (x, dy) = (on.read(&x), on.read(&dy));
                 launch::convolution_weight_gradient(shape, x, dy, on.write(&parts), on.target())
@@ -264,6 +313,9 @@ impl Layer for Convolves {
     }
 
     fn scratch(&self) -> usize {
+        if let Some(transformed) = &self.transformed {
+            return transformed.scratch();
+        }
         self.shape.weights_len() * self.shape.splits() as usize
     }
 

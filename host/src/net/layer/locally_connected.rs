@@ -7,7 +7,7 @@ use gpu_kernels::convolution::Shape;
 use gpu_kernels::launch;
 use serde::Deserialize;
 
-use super::convolution::Convolution;
+use super::convolution::{Algorithm, Convolution};
 use super::{Backward, Keys, Layer, Site, sums};
 use crate::check::Cases;
 use crate::check::data::{random, unwritten};
@@ -38,6 +38,10 @@ impl LocallyConnected {
 impl Keys for LocallyConnected {
     fn check(&self) -> Result<()> {
         ensure!(self.0.groups == 1, "groups are for convolutions");
+        ensure!(
+            self.0.algorithm == Algorithm::Direct,
+            "algorithm winograd is for convolutions"
+        );
         self.0.check()
     }
 

@@ -1,7 +1,7 @@
 use anyhow::{Context, Result};
 
 use super::*;
-use crate::net::layer::convolution::Convolution;
+use crate::net::layer::convolution::{Algorithm, Convolution};
 use crate::net::layer::dropout::Dropout;
 use crate::net::layer::lrn::Lrn;
 
@@ -98,6 +98,7 @@ fn defaults_are_those_of_the_documentation() {
         pad: 0,
         rounding: Rounding::Floor,
         reads: Reads::Own,
+        algorithm: Algorithm::Direct,
     };
     let course = |decay| Course {
         rate: 1.0,

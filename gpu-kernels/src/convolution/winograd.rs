@@ -1,0 +1,807 @@
+//! Convolution by Winograd's algorithm: a quarter of the products for windows of 3 × 3, a 2.8th for 5 × 5.
+//!
+//! ```text
+//! y = Aᵀ [ Σ_c (G w Gᵀ) ⊙ (Bᵀ x B) ] A + b     for each tile of y: 4 × 4 of 6 × 6 pixels of x for windows of 3 × 3,
+//!                                               2 × 2 for 5 × 5
+//! dw = Gᵀ [ Σ_tiles (Bᵀ x B) ⊙ (A dy Aᵀ) ] G
+//! ```
+//!
+//! and dx is the convolution of dy with the windows turned round, channels and filters exchanged. The sums are those of
+//! a [`convolution`](super), whose layouts these kernels take; but other roundings, so other bits, and errors that are
+//! some ten times as large (`docs/winograd.md`). The transforms are in [`transforms`](self::transforms).
+//!
+//! Everything is element by element over images, but the sums over channels, filters or (tile, image): 36 matrix
+//! products, one for each place of a tile. A block takes a group of columns (tile, image) from images to images:
+//!
+//! ```text
+//!  x ──Bᵀ·B──► 36 × channels × columns ──products──► 36 × filters × columns ──Aᵀ·A──► y
+//!                        └── in memory that the block has to itself, and in its cache ──┘
+//! ```
+//!
+//! | kernel | |
+//! |---|---|
+//! | [`winograd_weights`] | w → G w Gᵀ, of either direction, once for all blocks |
+//! | [`winograd_forward`] | x and these → y |
+//! | [`winograd_input_gradient`] | dy and these → dx |
+//! | [`winograd_weight_gradient`] | x and dy → sums of products in parts |
+//! | [`winograd_weight_sums`] | these → dw |
+//!
+//! Launch configuration: in [`launch`]. [`Winograd`] says how much memory they work in.
+//!
+//! ```
+//! use gpu_kernels::launch::{self, Floats, In, Out, Target};
+//! use gpu_kernels::convolution::{Shape, Sizes, winograd::{Direction, Winograd}};
+//!
+//! let pool = simt_executor::Pool::new(1)?;
+//! // 32 images of 3 × 3 ones; 16 filters of 3 × 3 ones.
+//! let shape = Shape::try_new(Sizes {
+//!     images: 32,
+//!     channels: 1,
+//!     input: [3, 3],
+//!     filters: 16,
+//!     kernel: 3,
+//!     stride: 1,
+//!     pad: 1,
+//!     output: [3, 3],
+//! })?;
+//! let winograd = Winograd::try_new(shape)?;
+//! let (x, weights) = (Floats::from(&[1.0; 9 * 32][..]), Floats::from(&[1.0; 9 * 16][..]));
+//! let bias = Floats::from(&[0.5; 16][..]);
+//! let mut transformed = Floats::zeros(winograd.weights_len());
+//! let (mut y, mut scratch) =
+//!     (Floats::zeros(shape.output_len()), Floats::zeros(winograd.forward_scratch(Target::Cpu)));
+//! let (x, weights, bias) = (In::from(&x), In::from(&weights), In::from(&bias));
+//!
+//! let out = Out::from(&mut transformed);
+//! launch::winograd_weights(winograd, Direction::Forward, weights, out, Target::Cpu)?.run(&pool)?;
+//! let (transformed, out) = (In::from(&transformed), Out::from(&mut y));
+//! let scratch = Out::from(&mut scratch);
+//! launch::winograd_forward(winograd, x, transformed, bias, out, scratch, Target::Cpu)?.run(&pool)?;
+//! assert!((y[0] - 4.5).abs() < 1e-5 && (y[4 * 32] - 9.5).abs() < 1e-5); // corner, centre
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use crate::device::*;
+use crate::gemm::{Matrix, NativeTile, PANEL, Panels, Rows, Source};
+
+use super::Shape;
+
+mod shape;
+pub mod transforms;
+
+use shape::{Cut, GAP, Maps};
+pub use shape::{PART_COLUMNS, PLANES, Pass, SUM_COLUMNS, Winograd};
+use transforms::{
+    Gradient2, Gradient4, Input, Output2, Output4, Transform, Weights3, Weights5, WeightsGradient3,
+    WeightsGradient5,
+};
+
+/// Which convolution weights are transformed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From x to y.
+    Forward,
+    /// From dy to dx.
+    Backward,
+}
+
+/// A tile's row and column among the tiles, and an image.
+#[derive(Clone, Copy)]
+struct Column {
+    down: u32,
+    across: u32,
+    image: u32,
+}
+
+impl Pass {
+    #[inline(always)]
+    fn column(&self, column: u32) -> Column {
+        let (tile, image) = self.images.div_rem(column);
+        let (down, across) = self.across.div_rem(tile);
+        Column {
+            down,
+            across,
+            image,
+        }
+    }
+}
+
+/// Where a tile of N × N pixels lies in each map: what is known of its rows and of its columns, [`OUTSIDE`] or an offset
+/// in floats.
+#[derive(Clone, Copy)]
+struct Tile<const N: usize> {
+    rows: [u32; N],
+    columns: [u32; N],
+    /// From one map to the next.
+    map: usize,
+}
+
+/// Of a pixel outside of the image; less than this are offsets.
+const OUTSIDE: u32 = 1 << 31;
+
+impl<const N: usize> Tile<N> {
+    /// The tile whose first pixel is at `top` and `left`, which wrap above and left of the image.
+    #[inline(always)]
+    fn new(maps: Maps, images: u32, [top, left]: [u32; 2], image: u32) -> Tile<N> {
+        let mut tile = Tile {
+            rows: [OUTSIDE; N],
+            columns: [OUTSIDE; N],
+            map: (maps.height * maps.width * images) as usize,
+        };
+        let mut n = 0;
+        while n < N {
+            let (y, x) = (top.wrapping_add(n as u32), left.wrapping_add(n as u32));
+            if y < maps.height {
+                tile.rows[n] = y * maps.width * images;
+            }
+            if x < maps.width {
+                tile.columns[n] = x * images + image;
+            }
+            n += 1;
+        }
+        tile
+    }
+
+    /// The float at row `r` and column `q` of the tile in the first map, if it is in the image.
+    #[inline(always)]
+    fn place(&self, r: usize, q: usize) -> Option<usize> {
+        let (row, column) = (self.rows[r], self.columns[q]);
+        (row | column < OUTSIDE).then(|| (row + column) as usize)
+    }
+
+    /// What is there, or zero; the same of the next map comes into a CPU's cache. `from` is the map.
+    ///
+    /// # Safety
+    /// `from` is valid for the map.
+    #[inline(always)]
+    unsafe fn load<V: Vector>(&self, from: *const f32, r: usize, q: usize) -> V {
+        match self.place(r, q) {
+            Some(at) => {
+                prefetch(from.wrapping_add(at + self.map));
+                from.load_vector(at)
+            }
+            None => V::splat(0.0),
+        }
+    }
+}
+
+impl Pass {
+    /// The tile of the input that `column` is made of.
+    #[inline(always)]
+    fn input_tile(&self, column: u32) -> Tile<6> {
+        let at = self.column(column);
+        let corner = [at.down, at.across].map(|n| (n * self.side()).wrapping_sub(self.pad));
+        Tile::new(self.from, self.images.get(), corner, at.image)
+    }
+
+    /// The tile of the output that `column` is, of `N` = [`side`](Self::side) pixels.
+    #[inline(always)]
+    fn output_tile<const N: usize>(&self, column: u32) -> Tile<N> {
+        let at = self.column(column);
+        let corner = [at.down * N as u32, at.across * N as u32];
+        Tile::new(self.to, self.images.get(), corner, at.image)
+    }
+}
+
+/// This thread's share of `rows` × `columns` numbers, vector by vector: `each(row, column, prepared)`, where `prepare`
+/// makes of a column what all of its rows need.
+#[inline(always)]
+fn share<V: Vector, P: Copy>(
+    rows: u32,
+    columns: u32,
+    prepare: impl Fn(u32) -> P,
+    mut each: impl FnMut(u32, u32, P),
+) {
+    let (thread, threads) = (thread::thread_idx_x(), thread::block_dim_x());
+    let across = columns / V::LANES as u32;
+    // A CPU's one thread has all columns. Of a GPU's the neighbours have neighbouring ones; those that are too many for
+    // all columns alike have nothing to do.
+    let alone = const { NativeTile::threads(V::LANES) == 1 };
+    let [step, first, mut column, next] = if alone {
+        [1, 0, 0, 1]
+    } else {
+        [threads / across, thread / across, thread % across, across]
+    };
+    while column < across {
+        let at = column * V::LANES as u32;
+        let prepared = prepare(at);
+        let mut row = if first < step { first } else { rows };
+        while row < rows {
+            each(row, at, prepared);
+            row += step;
+        }
+        column += next;
+    }
+}
+
+/// Bᵀ x B of `channels[0]..channels[1]` at `columns` columns from `first` on; the number at `place(channel, column)` of
+/// each plane, counted from those.
+///
+/// # Safety
+/// `x` is valid for the pass, `to` for the planes, and no other block uses them.
+#[inline(always)]
+unsafe fn transform_inputs<V: Vector>(
+    pass: &Pass,
+    x: *const f32,
+    channels: [u32; 2],
+    [first, columns]: [u32; 2],
+    (to, plane): (*mut f32, usize),
+    place: impl Fn(u32, u32) -> usize,
+) {
+    let prepare = |column| pass.input_tile(first + column);
+    share::<V, _>(
+        channels[1] - channels[0],
+        columns,
+        prepare,
+        |channel, column, tile| {
+            let from = x.add((channels[0] + channel) as usize * tile.map);
+            let to = to.add(place(channel, column));
+            transforms::both::<V, Input, 6, 6>(
+                |r, q| tile.load(from, r, q),
+                |at, number| to.store_vector(at * plane, number),
+            );
+        },
+    );
+}
+
+/// Aᵀ z A of this block's `rows` × `columns` products, in tiles of N × N to y.
+///
+/// # Safety
+/// As of [`convolve`].
+#[inline(always)]
+unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
+    pass: &Pass,
+    rows: [u32; 2],
+    [first, columns]: [u32; 2],
+    (products, plane): (*mut f32, usize),
+    finish: impl Fn(u32, V) -> V,
+    y: *mut f32,
+) {
+    let prepare = |column| pass.output_tile::<N>(first + column);
+    share::<V, _>(
+        rows[1] - rows[0],
+        columns,
+        prepare,
+        |row, column, tile: Tile<N>| {
+            let filter = rows[0] + row;
+            let from = products.add((row * Cut::HERE.columns + column) as usize);
+            let y = y.add(filter as usize * tile.map);
+            transforms::both::<V, T, 6, N>(
+                |i, j| from.load_vector((i * 6 + j) * plane),
+                |at, sum| {
+                    if let Some(place) = tile.place(at / N, at % N) {
+                        y.store_vector(place, finish(filter, sum));
+                    }
+                },
+            );
+        },
+    );
+}
+
+/// The convolution of `x`: for each group of columns, its tiles transformed, multiplied and transformed back;
+/// `operand(i)` are the weights' numbers in plane i, `finish(filter, y)` makes the result.
+///
+/// # Safety
+/// The pointers are valid for the pass, `scratch` for every block's planes; launched as [`Pass`] says.
+#[inline(always)]
+unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
+    pass: &Pass,
+    x: *const f32,
+    operand: impl Fn(u32) -> A,
+    finish: impl Fn(u32, V) -> V,
+    y: *mut f32,
+    scratch: *mut f32,
+) {
+    let cut = Cut::HERE;
+    let block = thread::block_idx_x() + thread::block_idx_y() * thread::grid_dim_x();
+    let [plane, products_plane] = pass.planes(cut);
+    let inputs = scratch.add(block as usize * pass.block_len(cut));
+    let products = inputs.add(PLANES as usize * plane);
+    let (channels, filters) = (pass.from.channels, pass.to.channels);
+    let mut first = thread::block_idx_x() * cut.columns;
+    while first < pass.columns() {
+        let columns = least(cut.columns, pass.columns() - first);
+        let group = [first, columns];
+        transform_inputs::<V>(pass, x, [0, channels], group, (inputs, plane), |k, i| {
+            Panels::at(channels, k, i)
+        });
+        thread::sync_threads();
+        let mut begin = thread::block_idx_y() * cut.rows;
+        while begin < filters {
+            let rows = [begin, begin + least(cut.rows, filters - begin)];
+            let mut i = 0;
+            while i < PLANES {
+                let b = Panels {
+                    data: inputs.add(i as usize * plane).cast_const(),
+                    depth: channels,
+                    width: columns,
+                };
+                let c = products.add(i as usize * products_plane);
+                let store = |row: u32, column: u32, sum: V| {
+                    c.store_vector(((row - begin) * cut.columns + column) as usize, sum)
+                };
+                let next = match i + 1 {
+                    PLANES => operand(0).place(begin + thread::grid_dim_y() * cut.rows),
+                    next => operand(next).place(begin),
+                };
+                let a = operand(i);
+                NativeTile::product_of_packed::<V, A>(a, b, rows, columns, next, store);
+                i += 1;
+            }
+            thread::sync_threads();
+            let z = (products, products_plane);
+            if pass.kernel == 3 {
+                transform_outputs::<V, Output4, 4>(pass, rows, group, z, &finish, y);
+            } else {
+                transform_outputs::<V, Output2, 2>(pass, rows, group, z, &finish, y);
+            }
+            thread::sync_threads();
+            begin += thread::grid_dim_y() * cut.rows;
+        }
+        first += thread::grid_dim_x() * cut.columns;
+    }
+}
+
+#[inline(always)]
+fn least(a: u32, b: u32) -> u32 {
+    if a < b { a } else { b }
+}
+
+launch_bounds!("winograd_weights", 256, 1);
+/// `transformed`, G w Gᵀ of `weights`; for the way back if `backward` is not 0.
+///
+/// # Safety
+/// The pointers are valid for the shape, [`Winograd::weights_len`] of the second, and do not overlap; launched with a
+/// thread for each vector of (channel, filter).
+#[kernel]
+pub unsafe fn winograd_weights(
+    shape: Shape,
+    backward: u32,
+    weights: *const f32,
+    transformed: *mut f32,
+) {
+    let (channels, filters, kernel) = (shape.channels, shape.filters.get(), shape.kernel.get());
+    let i = thread::index_1d() * V::LANES as u32;
+    if i < channels * filters {
+        let (channel, filter) = shape.filters.div_rem(i);
+        let plane = Pass::weights_plane(channels, filters);
+        let at = if backward == 0 {
+            Panels::at(channels, channel, filter)
+        } else {
+            i as usize
+        };
+        let from = weights.add((channel * shape.depth_of_channel() + filter) as usize);
+        let load = |r: usize, q: usize| {
+            let (last, [r, q]) = (kernel - 1, [r as u32, q as u32]);
+            let [r, q] = if backward == 0 {
+                [r, q]
+            } else {
+                [last - r, last - q]
+            };
+            from.load_vector::<V>(((r * kernel + q) * filters) as usize)
+        };
+        let store = |i: usize, number: V| transformed.store_vector(at + i * plane, number);
+        if kernel == 3 {
+            transforms::both::<V, Weights3, 3, 6>(load, store);
+        } else {
+            transforms::both::<V, Weights5, 5, 6>(load, store);
+        }
+    }
+}
+
+launch_bounds!("winograd_forward", 256, 1);
+/// `y`, from `x`, transformed weights and `bias`.
+///
+/// # Safety
+/// The pointers are valid for the pass, `scratch` for what it works in; `y` and `scratch` overlap none of the others.
+/// Launched as [`Winograd`] says.
+#[kernel]
+pub unsafe fn winograd_forward(
+    pass: Pass,
+    x: *const f32,
+    transformed: *const f32,
+    bias: *const f32,
+    y: *mut f32,
+    scratch: *mut f32,
+) {
+    let (depth, width) = (pass.from.channels, pass.to.channels);
+    let plane = Pass::weights_plane(depth, width);
+    let operand = |i: u32| Panels {
+        data: transformed.add(i as usize * plane),
+        depth,
+        width,
+    };
+    let finish = |filter: u32, sum: V| sum + V::splat(bias.load(filter as usize));
+    convolve::<V, Panels>(&pass, x, operand, finish, y, scratch);
+}
+
+launch_bounds!("winograd_input_gradient", 256, 1);
+/// `dx`, from `dy` and weights transformed for the way back.
+///
+/// # Safety
+/// As of [`winograd_forward`].
+#[kernel]
+pub unsafe fn winograd_input_gradient(
+    pass: Pass,
+    dy: *const f32,
+    transformed: *const f32,
+    dx: *mut f32,
+    scratch: *mut f32,
+) {
+    let (depth, width) = (pass.from.channels, pass.to.channels);
+    let plane = Pass::weights_plane(width, depth);
+    let operand = |i: u32| Matrix::<true> {
+        data: transformed.add(i as usize * plane),
+        stride: depth,
+        depth,
+        width,
+    };
+    convolve::<V, Matrix<true>>(&pass, dy, operand, |_, sum| sum, dx, scratch);
+}
+
+/// A dy Aᵀ of 32 filters from `filter` on, to rows of columns; zeros beyond the last filter.
+///
+/// # Safety
+/// `dy` is valid for the pass, `to` for the planes, and no other block uses them.
+#[inline(always)]
+unsafe fn transform_gradients<V: Vector, T: Transform<N, 6>, const N: usize>(
+    pass: &Pass,
+    dy: *const f32,
+    filter: u32,
+    [first, columns]: [u32; 2],
+    (to, plane): (*mut f32, usize),
+) {
+    let prepare = |column| pass.output_tile::<N>(first + column);
+    share::<V, _>(PANEL, columns, prepare, |row, column, mut tile: Tile<N>| {
+        if filter + row >= pass.to.channels {
+            tile.rows = [OUTSIDE; N];
+        }
+        let from = dy.wrapping_add((filter + row) as usize * tile.map);
+        let to = to.add((row * SUM_COLUMNS + column) as usize);
+        transforms::both::<V, T, N, 6>(
+            |r, q| tile.load(from, r, q),
+            |at, number| to.store_vector(at * plane, number),
+        );
+    });
+}
+
+/// Rows of columns to a panel: `to[column][row]`, in each plane.
+///
+/// # Safety
+/// As of [`transform_gradients`], and its rows are there.
+#[inline(always)]
+unsafe fn pack<V: Vector>(
+    columns: u32,
+    (from, from_plane): (*mut f32, usize),
+    (to, to_plane): (*mut f32, usize),
+) {
+    let squares = PANEL / V::LANES as u32;
+    share::<V, _>(
+        PLANES * squares,
+        columns,
+        |_| (),
+        |at, column, ()| {
+            let (i, square) = (at / squares, at % squares * V::LANES as u32);
+            let from = from.add(i as usize * from_plane + (square * SUM_COLUMNS + column) as usize);
+            let to = to.add(i as usize * to_plane + (column * PANEL + square) as usize);
+            let turned = V::transpose(V::square(|row| {
+                from.load_vector(row * SUM_COLUMNS as usize)
+            }));
+            let mut row = 0;
+            while row < V::LANES {
+                to.store_vector(row * PANEL as usize, *turned.as_ref().as_ptr().add(row));
+                row += 1;
+            }
+        },
+    );
+}
+
+launch_bounds!("winograd_weight_gradient", 256, 1);
+/// `parts`: Σ (Bᵀ x B) ⊙ (A dy Aᵀ), [`PART_COLUMNS`] columns in each, from `x` and `dy`; [`winograd_weight_sums`] makes
+/// dw of them.
+///
+/// # Safety
+/// The pointers are valid for the pass, `parts` for [`Winograd::parts_len`], `scratch` for what it works in; these two
+/// overlap none of the others. Launched as [`Winograd`] says.
+#[kernel]
+pub unsafe fn winograd_weight_gradient(
+    pass: Pass,
+    x: *const f32,
+    dy: *const f32,
+    parts: *mut f32,
+    scratch: *mut f32,
+) {
+    let cut = Cut::HERE;
+    let block_len = Winograd::gradient_block(cut);
+    let scratch = scratch.add(thread::block_idx_x() as usize * block_len);
+    let (channels, filters) = (pass.from.channels, pass.to.channels);
+    let (down, across) = (channels.div_ceil(cut.rows), filters.div_ceil(cut.rows));
+    let pieces = pass.columns().div_ceil(PART_COLUMNS) * down * across;
+    let mut piece = thread::block_idx_x();
+    while piece < pieces {
+        let (part, rest) = (piece / (down * across), piece % (down * across));
+        let (channel, filter) = (rest / across * cut.rows, rest % across * cut.rows);
+        let piece_of = Piece {
+            columns: [
+                part * PART_COLUMNS,
+                least((part + 1) * PART_COLUMNS, pass.columns()),
+            ],
+            channels: [channel, least(channel + cut.rows, channels)],
+            filters: [filter, least(filter + cut.rows, filters)],
+        };
+        let stride = filters.next_multiple_of(PANEL);
+        let plane = channels as usize * stride as usize;
+        let part = parts.add(part as usize * PLANES as usize * plane);
+        piece_of.sum::<V>(&pass, x, dy, (part, plane, stride), scratch);
+        piece += thread::grid_dim_x();
+    }
+}
+
+/// What is summed at a time, and for which channels and filters.
+struct Piece {
+    columns: [u32; 2],
+    channels: [u32; 2],
+    filters: [u32; 2],
+}
+
+impl Piece {
+    /// # Safety
+    /// As of [`winograd_weight_gradient`].
+    #[inline(always)]
+    unsafe fn sum<V: Vector>(
+        &self,
+        pass: &Pass,
+        x: *const f32,
+        dy: *const f32,
+        (part, part_plane, stride): (*mut f32, usize, u32),
+        scratch: *mut f32,
+    ) {
+        let rows = Cut::HERE.rows as usize;
+        let plane = rows * SUM_COLUMNS as usize + GAP;
+        let strip_plane = (PANEL * SUM_COLUMNS) as usize + GAP;
+        let inputs = scratch;
+        let gradients = inputs.add(PLANES as usize * plane);
+        let strip = gradients.add(PLANES as usize * plane);
+        let mut first = self.columns[0];
+        while first < self.columns[1] {
+            let columns = least(SUM_COLUMNS, self.columns[1] - first);
+            let group = [first, columns];
+            transform_inputs::<V>(
+                pass,
+                x,
+                self.channels,
+                group,
+                (inputs, plane),
+                |row, column| (row * SUM_COLUMNS + column) as usize,
+            );
+            let mut filter = self.filters[0];
+            while filter < self.filters[1] {
+                let strip_of = (strip, strip_plane);
+                if pass.kernel == 3 {
+                    transform_gradients::<V, Gradient4, 4>(pass, dy, filter, group, strip_of);
+                } else {
+                    transform_gradients::<V, Gradient2, 2>(pass, dy, filter, group, strip_of);
+                }
+                thread::sync_threads();
+                let panel = Panels::at(columns, 0, filter - self.filters[0]);
+                pack::<V>(columns, (strip, strip_plane), (gradients.add(panel), plane));
+                thread::sync_threads();
+                filter += PANEL;
+            }
+            let channels = self.channels[1] - self.channels[0];
+            let filters = (self.filters[1] - self.filters[0]).next_multiple_of(PANEL);
+            let mut i = 0;
+            while i < PLANES {
+                let a = Matrix::<true> {
+                    data: inputs.add(i as usize * plane).cast_const(),
+                    stride: SUM_COLUMNS,
+                    depth: columns,
+                    width: channels,
+                };
+                let b = Panels {
+                    data: gradients.add(i as usize * plane).cast_const(),
+                    depth: columns,
+                    width: filters,
+                };
+                let c = part.add(i as usize * part_plane);
+                let begins = first == self.columns[0];
+                let store = |row: u32, column: u32, sum: V| {
+                    let row = (self.channels[0] + row) * stride;
+                    let at = (row + self.filters[0] + column) as usize;
+                    let sum = if begins {
+                        sum
+                    } else {
+                        c.load_vector::<V>(at) + sum
+                    };
+                    c.store_vector(at, sum);
+                };
+                let rows = [0, channels];
+                NativeTile::product_of_packed::<V, Matrix<true>>(
+                    a, b, rows, filters, b.data, store,
+                );
+                i += 1;
+            }
+            thread::sync_threads();
+            first += SUM_COLUMNS;
+        }
+    }
+}
+
+launch_bounds!("winograd_weight_sums", 256, 1);
+/// `dw`, Gᵀ of the sum of `count` parts.
+///
+/// # Safety
+/// The pointers are valid for the shape, `parts` for so many parts, and do not overlap; launched with a thread for each
+/// vector of (channel, filter).
+#[kernel]
+pub unsafe fn winograd_weight_sums(shape: Shape, count: u32, parts: *const f32, dw: *mut f32) {
+    let (channels, filters, kernel) = (shape.channels, shape.filters.get(), shape.kernel.get());
+    let i = thread::index_1d() * V::LANES as u32;
+    if i < channels * filters {
+        let (channel, filter) = shape.filters.div_rem(i);
+        let stride = filters.next_multiple_of(PANEL);
+        let plane = channels as usize * stride as usize;
+        let from = parts.add((channel * stride + filter) as usize);
+        let load = |i: usize, j: usize| {
+            let from = from.add((i * 6 + j) * plane);
+            let mut sum: V = from.load_vector(0);
+            let mut part = 1;
+            while part < count {
+                sum = sum + from.load_vector(part as usize * PLANES as usize * plane);
+                part += 1;
+            }
+            sum
+        };
+        let to = dw.add((channel * shape.depth_of_channel() + filter) as usize);
+        let store = |at: usize, number: V| to.store_vector(at * filters as usize, number);
+        if kernel == 3 {
+            transforms::both::<V, WeightsGradient3, 6, 3>(load, store);
+        } else {
+            transforms::both::<V, WeightsGradient5, 6, 5>(load, store);
+        }
+    }
+}
+
+#[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
+pub mod launch {
+    //! Checked launches.
+
+    use super::{Direction, Winograd};
+    use crate::launch::{Call, Check, Error, In, Launch, Out, Target, needs};
+
+    /// A thread for each vector of weights at one place of the window.
+    fn by_weights(winograd: &Winograd, target: Target) -> Launch {
+        let weights = winograd.shape.channels as usize * winograd.shape.filters() as usize;
+        Launch::cover(weights / target.lanes(), target.threads())
+    }
+
+    /// `transformed`, the weights as a convolution in that direction multiplies by them.
+    pub fn winograd_weights<'a>(
+        winograd: Winograd,
+        direction: Direction,
+        weights: In<'a, f32>,
+        transformed: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::winograd_weights, target);
+        check.buffers(&needs![
+            weights: winograd.shape.weights_len(),
+            transformed: winograd.weights_len(),
+        ])?;
+        let backward = u32::from(direction == Direction::Backward);
+        let arguments = (
+            winograd.shape,
+            backward,
+            weights.pointer(),
+            transformed.pointer(),
+        );
+        // SAFETY: sizes are valid, the buffers fit them.
+        unsafe { check.call(by_weights(&winograd, target), arguments) }
+    }
+
+    /// `y`, the convolution of `x` with transformed weights, and `bias` added.
+    pub fn winograd_forward<'a>(
+        winograd: Winograd,
+        x: In<'a, f32>,
+        transformed: In<'a, f32>,
+        bias: In<'a, f32>,
+        y: Out<'a, f32>,
+        scratch: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::winograd_forward, target);
+        check.buffers(&needs![
+            x: winograd.shape.input_len(),
+            transformed: winograd.weights_len(),
+            bias: winograd.shape.filters() as usize,
+            y: winograd.shape.output_len(),
+            scratch: winograd.forward_scratch(target),
+        ])?;
+        let arguments = (
+            winograd.forward,
+            x.pointer(),
+            transformed.pointer(),
+            bias.pointer(),
+            y.pointer(),
+            scratch.pointer(),
+        );
+        // SAFETY: sizes are valid, the buffers fit them.
+        unsafe { check.call(winograd.forward.launch(target), arguments) }
+    }
+
+    /// `dx`, the gradient to the input, by weights transformed for the way back.
+    pub fn winograd_input_gradient<'a>(
+        winograd: Winograd,
+        dy: In<'a, f32>,
+        transformed: In<'a, f32>,
+        dx: Out<'a, f32>,
+        scratch: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::winograd_input_gradient, target);
+        check.buffers(&needs![
+            dy: winograd.shape.output_len(),
+            transformed: winograd.weights_len(),
+            dx: winograd.shape.input_len(),
+            scratch: winograd.input_gradient_scratch(target),
+        ])?;
+        let arguments = (
+            winograd.backward,
+            dy.pointer(),
+            transformed.pointer(),
+            dx.pointer(),
+            scratch.pointer(),
+        );
+        // SAFETY: sizes are valid, the buffers fit them.
+        unsafe { check.call(winograd.backward.launch(target), arguments) }
+    }
+
+    /// `parts`, sums of products that [`winograd_weight_sums`] makes the gradient to the weights of.
+    pub fn winograd_weight_gradient<'a>(
+        winograd: Winograd,
+        x: In<'a, f32>,
+        dy: In<'a, f32>,
+        parts: Out<'a, f32>,
+        scratch: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::winograd_weight_gradient, target);
+        check.buffers(&needs![
+            x: winograd.shape.input_len(),
+            dy: winograd.shape.output_len(),
+            parts: winograd.parts_len(),
+            scratch: winograd.weight_gradient_scratch(target),
+        ])?;
+        let arguments = (
+            winograd.forward,
+            x.pointer(),
+            dy.pointer(),
+            parts.pointer(),
+            scratch.pointer(),
+        );
+        // SAFETY: sizes are valid, the buffers fit them.
+        unsafe { check.call(winograd.gradient_launch(target), arguments) }
+    }
+
+    /// `dw`, the gradient to the weights, from its parts.
+    pub fn winograd_weight_sums<'a>(
+        winograd: Winograd,
+        parts: In<'a, f32>,
+        dw: Out<'a, f32>,
+        target: Target,
+    ) -> Result<Call<'a>, Error> {
+        let check = Check::new(&super::winograd_weight_sums, target);
+        check.buffers(&needs![
+            parts: winograd.parts_len(),
+            dw: winograd.shape.weights_len(),
+        ])?;
+        let arguments = (
+            winograd.shape,
+            winograd.parts(),
+            parts.pointer(),
+            dw.pointer(),
+        );
+        // SAFETY: sizes are valid, the buffers fit them.
+        unsafe { check.call(by_weights(&winograd, target), arguments) }
+    }
+}

@@ -1,0 +1,295 @@
+//! What the sizes of a convolution by Winograd's algorithm are, and how its work is cut.
+
+use crate::convolution::Shape;
+use crate::divisor::Divisor;
+use crate::gemm::{PANEL, Panels};
+use crate::sizes::{BadSize, keep, product};
+
+/// Numbers of a transformed tile.
+pub const PLANES: u32 = 36;
+
+/// Columns (tile, image) whose products make one term of the sum of a weight gradient's part, and columns of a part.
+/// Part of the result's bits.
+pub const SUM_COLUMNS: u32 = 64;
+/// See [`SUM_COLUMNS`].
+pub const PART_COLUMNS: u32 = 1024;
+
+/// Floats between the end of one plane and the next one, so that planes do not all begin in the same lines of a cache.
+pub(super) const GAP: usize = 16;
+
+/// Channels of images and the size of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub(super) struct Maps {
+    pub channels: u32,
+    pub height: u32,
+    pub width: u32,
+}
+
+/// A convolution from one set of maps to another, cut into tiles of its output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Pass {
+    pub(super) images: Divisor,
+    pub(super) across: Divisor,
+    pub(super) tiles: u32,
+    pub(super) kernel: u32,
+    pub(super) pad: u32,
+    pub(super) from: Maps,
+    pub(super) to: Maps,
+}
+
+/// How much a block does at a time, which differs by device.
+#[derive(Clone, Copy)]
+pub(super) struct Cut {
+    /// Columns (tile, image) of a group.
+    pub columns: u32,
+    /// Filters, and channels, that are multiplied at a time.
+    pub rows: u32,
+    /// Blocks at most, each of which has memory of its own.
+    pub blocks: u32,
+}
+
+impl Cut {
+    /// What is multiplied at a time lies in a second-level cache.
+    pub const CPU: Cut = Cut {
+        columns: 32,
+        rows: 64,
+        blocks: 24,
+    };
+    /// The tile of the product.
+    pub const GPU: Cut = Cut {
+        columns: 128,
+        rows: 128,
+        blocks: 64,
+    };
+    /// Of the device this is compiled for.
+    pub const HERE: Cut = if cfg!(target_arch = "nvptx64") {
+        Cut::GPU
+    } else {
+        Cut::CPU
+    };
+}
+
+impl Pass {
+    /// Rows and columns of a tile's output.
+    #[inline(always)]
+    pub(super) const fn side(&self) -> u32 {
+        7 - self.kernel
+    }
+
+    /// (tile, image) pairs.
+    #[inline(always)]
+    pub(super) const fn columns(&self) -> u32 {
+        self.tiles * self.images.get()
+    }
+
+    const fn of(shape: &Shape, pad: u32, from: Maps, to: Maps) -> Pass {
+        let side = 7 - shape.kernel.get();
+        let across = to.width.div_ceil(side);
+        Pass {
+            images: shape.images,
+            across: Divisor::new(across),
+            tiles: across * to.height.div_ceil(side),
+            kernel: shape.kernel.get(),
+            pad,
+            from,
+            to,
+        }
+    }
+
+    /// Floats of a plane of transformed inputs, and of one of products.
+    #[inline(always)]
+    pub(super) const fn planes(&self, cut: Cut) -> [usize; 2] {
+        let columns = cut.columns as usize;
+        [
+            self.from.channels as usize * columns + GAP,
+            cut.rows as usize * columns + GAP,
+        ]
+    }
+
+    /// Floats that a block of the convolution has to itself.
+    #[inline(always)]
+    pub(super) const fn block_len(&self, cut: Cut) -> usize {
+        let [inputs, products] = self.planes(cut);
+        PLANES as usize * (inputs + products)
+    }
+
+    /// Floats of a plane of transformed weights: in panels forward, in rows of filters backward.
+    #[inline(always)]
+    pub(super) const fn weights_plane(channels: u32, filters: u32) -> usize {
+        Panels::len(channels, filters) + GAP
+    }
+}
+
+/// The sizes of a convolution that can be made by Winograd's algorithm.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Winograd {
+    pub(super) forward: Pass,
+    pub(super) backward: Pass,
+    pub(super) shape: Shape,
+}
+
+impl Winograd {
+    /// Those of `shape`.
+    ///
+    /// # Errors
+    /// The windows are not 3 × 3 or 5 × 5, not one pixel apart, or the padding is as large as they are.
+    pub const fn try_new(shape: Shape) -> Result<Winograd, BadSize> {
+        let kernel = shape.kernel.get();
+        let rules = [
+            keep(
+                kernel == 3 || kernel == 5,
+                "Winograd's algorithm is for windows of 3 or 5 pixels",
+                kernel as u64,
+            ),
+            keep(
+                shape.stride.get() == 1,
+                "Winograd's algorithm is for windows 1 pixel apart",
+                shape.stride.get() as u64,
+            ),
+            keep(
+                shape.pad < kernel,
+                "rows of zeros must be fewer than those of a window",
+                shape.pad as u64,
+            ),
+        ];
+        let mut i = 0;
+        while i < rules.len() {
+            if let Err(bad) = rules[i] {
+                return Err(bad);
+            }
+            i += 1;
+        }
+        let from = Maps {
+            channels: shape.channels,
+            height: shape.height,
+            width: shape.width.get(),
+        };
+        let to = Maps {
+            channels: shape.filters.get(),
+            height: shape.out_height,
+            width: shape.out_width.get(),
+        };
+        Ok(Winograd {
+            forward: Pass::of(&shape, shape.pad, from, to),
+            // A window that is turned round reaches as far the other way.
+            backward: Pass::of(&shape, kernel - 1 - shape.pad, to, from),
+            shape,
+        })
+    }
+
+    /// What the kernels are given: the way from x to y, and from dy to dx.
+    pub const fn passes(&self) -> [Pass; 2] {
+        [self.forward, self.backward]
+    }
+
+    /// The convolution's own sizes.
+    pub const fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// Floats that a block of the weight gradient has to itself: channels and filters transformed, and a panel of
+    /// filters on its way.
+    #[inline(always)]
+    pub(super) const fn gradient_block(cut: Cut) -> usize {
+        PLANES as usize * (SUM_COLUMNS as usize * (2 * cut.rows as usize + 32) + 3 * GAP)
+    }
+
+    /// Floats of the transformed weights, of either direction.
+    pub const fn weights_len(&self) -> usize {
+        let plane = Pass::weights_plane(self.shape.channels, self.shape.filters.get());
+        PLANES as usize * plane
+    }
+
+    /// Parts of a weight gradient's sum.
+    pub const fn parts(&self) -> u32 {
+        self.forward.columns().div_ceil(PART_COLUMNS)
+    }
+
+    /// Floats of all parts.
+    pub const fn parts_len(&self) -> usize {
+        let filters = self.shape.filters.get().next_multiple_of(PANEL);
+        product(&[self.parts(), PLANES, self.shape.channels, filters])
+    }
+}
+
+#[cfg(not(target_arch = "nvptx64"))]
+mod launch {
+    use super::{Cut, Pass, Winograd};
+    use crate::gemm::{CpuTile, GpuTile};
+    use crate::target::Target;
+    use cuda_std::simt::Launch;
+
+    impl Cut {
+        pub const fn on(target: Target) -> Cut {
+            match target {
+                Target::Cpu => Cut::CPU,
+                Target::Gpu => Cut::GPU,
+            }
+        }
+    }
+
+    const fn blocks(count: u32, rows: u32, target: Target) -> Launch {
+        let most = Cut::on(target).blocks.div_ceil(rows);
+        let (threads, shared) = match target {
+            Target::Cpu => (CpuTile::threads(16), 0),
+            Target::Gpu => (GpuTile::threads(4), GpuTile::SHARED),
+        };
+        Launch {
+            grid: [if count < most { count } else { most }, rows, 1],
+            block: [threads as u32, 1, 1],
+            shared: shared as u32,
+        }
+    }
+
+    const fn count(launch: Launch) -> usize {
+        launch.grid[0] as usize * launch.grid[1] as usize
+    }
+
+    impl Pass {
+        /// The launch of the kernel that convolves.
+        pub(in super::super) const fn launch(&self, target: Target) -> Launch {
+            let cut = Cut::on(target);
+            let groups = self.columns().div_ceil(cut.columns);
+            // A GPU's many blocks share the filters, too.
+            let rows = match target {
+                Target::Cpu => 1,
+                Target::Gpu => self.to.channels.div_ceil(cut.rows),
+            };
+            blocks(groups, rows, target)
+        }
+
+        const fn scratch(&self, target: Target) -> usize {
+            self.block_len(Cut::on(target)) * count(self.launch(target))
+        }
+    }
+
+    impl Winograd {
+        /// Pieces of the weight gradient's products: parts × blocks of channels × blocks of filters.
+        pub(in super::super) const fn pieces(&self, target: Target) -> u32 {
+            let rows = Cut::on(target).rows;
+            let channels = self.shape.channels.div_ceil(rows);
+            self.parts() * channels * self.shape.filters.get().div_ceil(rows)
+        }
+
+        pub(in super::super) const fn gradient_launch(&self, target: Target) -> Launch {
+            blocks(self.pieces(target), 1, target)
+        }
+
+        /// Floats of memory that [`winograd_forward`](super::super::winograd_forward) works in.
+        pub const fn forward_scratch(&self, target: Target) -> usize {
+            self.forward.scratch(target)
+        }
+
+        /// The same for [`winograd_input_gradient`](super::super::winograd_input_gradient).
+        pub const fn input_gradient_scratch(&self, target: Target) -> usize {
+            self.backward.scratch(target)
+        }
+
+        /// The same for [`winograd_weight_gradient`](super::super::winograd_weight_gradient).
+        pub const fn weight_gradient_scratch(&self, target: Target) -> usize {
+            Self::gradient_block(Cut::on(target)) * count(self.gradient_launch(target))
+        }
+    }
+}

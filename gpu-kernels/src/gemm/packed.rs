@@ -1,0 +1,283 @@
+//! The product of operands that lie as a CPU's innermost loop wants them, and in its cache: it takes them from where they
+//! are and holds its sums in registers from the first term to the last. A GPU takes the ordinary way.
+
+use super::{K_STEP, Matrix, Source, Tile};
+use crate::device::*;
+
+/// Columns of a panel.
+pub const PANEL: u32 = 32;
+
+/// Rows of a tile of one vector, as in [`multiply_narrow`](Tile::multiply_narrow).
+const NARROW: usize = 6;
+
+/// An operand packed in panels of [`PANEL`] columns, each row by row of k:
+/// `data[i / 32 · 32 · depth + k · 32 + i % 32]`. The last panel is as large as the others.
+#[derive(Clone, Copy)]
+pub struct Panels {
+    /// Its first element.
+    pub data: *const f32,
+    /// Extent of k.
+    pub depth: u32,
+    /// Extent of i, a multiple of 16.
+    pub width: u32,
+}
+
+impl Panels {
+    /// Floats of an operand, whole panels.
+    pub const fn len(depth: u32, width: u32) -> usize {
+        depth as usize * width.next_multiple_of(PANEL) as usize
+    }
+
+    /// Where element (k, i) lies.
+    #[inline(always)]
+    pub const fn at(depth: u32, k: u32, i: u32) -> usize {
+        (i / PANEL * PANEL * depth + k * PANEL + i % PANEL) as usize
+    }
+}
+
+// SAFETY: an element has an address where (k, i) is in the operand; up to the next multiple of 32 of i those after it lie
+// in the same row of a panel.
+unsafe impl<V: Vector> Source<V> for Panels {
+    const TRANSPOSED: bool = false;
+    type AtK = u32;
+    type AtI = u32;
+
+    #[inline(always)]
+    fn at_k(&self, k: u32) -> u32 {
+        k
+    }
+
+    #[inline(always)]
+    fn at_i(&self, i: u32) -> u32 {
+        i
+    }
+
+    #[inline(always)]
+    unsafe fn address(&self, k: u32, i: u32) -> Option<*const f32> {
+        (k < self.depth && i < self.width).then(|| self.data.add(Self::at(self.depth, k, i)))
+    }
+}
+
+/// An operand A whose rows are taken float by float.
+pub trait Rows {
+    /// Extent of k.
+    fn depth(&self) -> u32;
+    /// Where the element at k = 0 of row `i` lies, relative to `data`.
+    fn row(&self, i: u32) -> usize;
+    /// From one k to the next.
+    const STEP: usize;
+    /// The first element.
+    fn data(&self) -> *const f32;
+
+    /// The address of row `i`, or where it would be.
+    #[inline(always)]
+    fn place(&self, i: u32) -> *const f32 {
+        self.data().wrapping_add(self.row(i))
+    }
+}
+
+/// What is prefetched, `step` floats further at each step.
+#[derive(Clone, Copy)]
+struct Ahead {
+    at: *const f32,
+    step: usize,
+}
+
+impl Rows for Panels {
+    const STEP: usize = PANEL as usize;
+
+    #[inline(always)]
+    fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    #[inline(always)]
+    fn row(&self, i: u32) -> usize {
+        Panels::at(self.depth, 0, i)
+    }
+
+    #[inline(always)]
+    fn data(&self) -> *const f32 {
+        self.data
+    }
+}
+
+impl Rows for Matrix<true> {
+    const STEP: usize = 1;
+
+    #[inline(always)]
+    fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    #[inline(always)]
+    fn row(&self, i: u32) -> usize {
+        (i * self.stride) as usize
+    }
+
+    #[inline(always)]
+    fn data(&self) -> *const f32 {
+        self.data
+    }
+}
+
+impl<
+    const BM: usize,
+    const BN: usize,
+    const BK: usize,
+    const MR: usize,
+    const GROUP: usize,
+    const NR: usize,
+    const PASSES: usize,
+    const PANELS: usize,
+    const STAGE: usize,
+> Tile<BM, BN, BK, MR, GROUP, NR, PASSES, PANELS, STAGE>
+{
+    /// Rows `rows[0]..rows[1]` and columns `0..cols` of C, all by this block, given to `store(row, col, vector)`.
+    /// `rows[0]` is a multiple of 32 and `cols`, too. What lies at `next` comes into a CPU's cache meanwhile, as much as
+    /// there is of A: the next product's rows, if they are not there yet.
+    ///
+    /// # Safety
+    /// As of [`product`](Self::product); on a CPU without shared memory. Rows of A and columns of B are there.
+    #[inline(always)]
+    pub unsafe fn product_of_packed<V: Vector, A: Source<V> + Rows + Copy>(
+        a: A,
+        b: Panels,
+        rows: [u32; 2],
+        cols: u32,
+        next: *const f32,
+        mut store: impl FnMut(u32, u32, V),
+    ) {
+        if STAGE > 0 {
+            let mut row = rows[0];
+            while row < rows[1] {
+                let mut col = 0;
+                while col < cols {
+                    let extent = [rows[1], cols];
+                    Self::product::<V, A, Panels>(
+                        a,
+                        b,
+                        [0, a.depth()],
+                        [row, col],
+                        extent,
+                        &mut store,
+                    );
+                    col += BN as u32;
+                }
+                row += BM as u32;
+            }
+            return;
+        }
+        // Bit by bit, at each step.
+        let mut next = Ahead {
+            at: next,
+            step: (MR as u32 * PANEL / cols) as usize,
+        };
+        let mut col = 0;
+        while col < cols {
+            let panel = b.data.add(Panels::at(b.depth, 0, col));
+            if V::REGISTERS > MR * NR {
+                Self::rows_times_panel::<V, A, MR, NR>(a, panel, rows, col, &mut next, &mut store);
+            } else {
+                Self::rows_times_panel::<V, A, NARROW, 1>(
+                    a, panel, rows, col, &mut next, &mut store,
+                );
+            }
+            col += PANEL;
+        }
+    }
+
+    /// Rows times one panel, `M` of them by `N` vectors at a time. A last group with fewer rows computes its last one
+    /// several times.
+    ///
+    /// # Safety
+    /// As of [`product_of_packed`](Self::product_of_packed).
+    #[inline(always)]
+    unsafe fn rows_times_panel<V: Vector, A: Rows, const M: usize, const N: usize>(
+        a: A,
+        panel: *const f32,
+        [mut row, end]: [u32; 2],
+        col: u32,
+        next: &mut Ahead,
+        store: &mut impl FnMut(u32, u32, V),
+    ) {
+        while row < end {
+            let mut from = [a.data(); M];
+            let mut n = 0;
+            while n < M {
+                let last = if row + (n as u32) < end {
+                    row + n as u32
+                } else {
+                    end - 1
+                };
+                from[n] = a.data().add(a.row(last));
+                n += 1;
+            }
+            let mut j = 0;
+            while j < PANEL as usize {
+                let acc = Self::dots::<V, A, M, N>(from, panel.add(j), a.depth() as usize, *next);
+                next.at = next.at.wrapping_add(a.depth() as usize * next.step);
+                let mut n = 0;
+                while n < M {
+                    let mut l = 0;
+                    while l < N {
+                        if row + (n as u32) < end {
+                            store(row + n as u32, col + (j + l * V::LANES) as u32, acc[n][l]);
+                        }
+                        l += 1;
+                    }
+                    n += 1;
+                }
+                j += N * V::LANES;
+            }
+            row += M as u32;
+        }
+    }
+
+    /// # Safety
+    /// As of [`product_of_packed`](Self::product_of_packed).
+    #[inline(always)]
+    unsafe fn dots<V: Vector, A: Rows, const M: usize, const N: usize>(
+        from: [*const f32; M],
+        panel: *const f32,
+        depth: usize,
+        next: Ahead,
+    ) -> [[V; N]; M] {
+        let mut acc = [[V::splat(0.0); N]; M];
+        let mut k = 0;
+        while k < depth {
+            let mut b = [V::splat(0.0); N];
+            let mut l = 0;
+            while l < N {
+                b[l] = panel.load_vector(k * PANEL as usize + l * V::LANES);
+                l += 1;
+            }
+            prefetch(next.at.wrapping_add(k * next.step));
+            let mut n = 0;
+            while n < M {
+                let a = V::splat(from[n].load(k * A::STEP));
+                let mut l = 0;
+                while l < N {
+                    acc[n][l] = a.fma(b[l], acc[n][l]);
+                    l += 1;
+                }
+                n += 1;
+            }
+            k += 1;
+        }
+        // The zeros that a GPU adds at the end make 0 of −0.
+        if !depth.is_multiple_of(K_STEP as usize) {
+            let zero = V::splat(0.0);
+            let mut n = 0;
+            while n < M {
+                let mut l = 0;
+                while l < N {
+                    acc[n][l] = zero.fma(zero, acc[n][l]);
+                    l += 1;
+                }
+                n += 1;
+            }
+        }
+        acc
+    }
+}
