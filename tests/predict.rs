@@ -410,3 +410,109 @@ fn what_a_layer_makes_of_an_image_is_drawn() {
     let missing = at("missing.jpg");
     draw("conv1", &missing).fails(&[&missing, "cannot read"]);
 }
+
+fn saliency(images: &[&str], sheet: &str, options: &[&str]) -> Done {
+    let command = ["saliency", "--checkpoint", &at("run"), "--png", sheet];
+    host(command.iter().chain(images).chain(options))
+}
+
+/// It goes by the centre, so its probability is that of `predict --crops 1`, to the last bit.
+#[test]
+fn saliency_is_of_the_likeliest_class_or_of_the_one_asked_for() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let sheet = path(dir.path(), "sheet.png");
+    let images = [image(0, 0), image(2, 1), image(3, 2)];
+    let images = images.each_ref().map(String::as_str);
+    let done = saliency(&images, &sheet, &["--json"]).ok();
+    let predicted = predict(&images, &["--crops", "1", "--json"]).ok();
+    for (of, predicted) in lines(&done.out).iter().zip(lines(&predicted.out)) {
+        let likeliest = &predicted["predictions"][0];
+        assert_eq!(of["path"], predicted["path"]);
+        assert_eq!(of["class"], likeliest["class"]);
+        assert_eq!(of["probability"], likeliest["probability"]);
+        assert!(of["gradient"].as_f64().is_some_and(|g| g > 0.0), "{of}");
+        let pixel = of["pixel"].as_array().expect("a row and a column");
+        assert!(pixel.iter().all(|p| p.as_u64().is_some_and(|p| p < 56)));
+    }
+    let (width, height) = image::image_dimensions(&sheet).expect("a picture");
+    assert!(width > 6 * 200 && height > 2 * 240, "{width} {height}");
+
+    let class = &files(Path::new(&at("drawn")))[1];
+    let by_name = saliency(&images[..1], &sheet, &["--json", "--class", class]);
+    let by_number = saliency(&images[..1], &sheet, &["--json", "--class", "1"]);
+    assert_eq!(by_name.ok().json(), by_number.ok().json());
+    for wrong in ["4", "no such"] {
+        let cause = "no class has this name or number; they go from 0 to 3";
+        saliency(&images, &sheet, &["--class", wrong]).fails(&[cause]);
+    }
+}
+
+/// Codes of a set, and of its images' own files, whose codes must be the same.
+#[test]
+fn codes_find_what_is_like_an_image() {
+    let index = at("coded.index");
+    let (run, data) = (at("run"), at("sets/val"));
+    let make = [
+        "index",
+        "--checkpoint",
+        &run,
+        "--data",
+        &data,
+        "--batch",
+        "32",
+        "--out",
+        &index,
+    ];
+    let coded = host(make.iter().chain(&["--bits", "64", "--json"]))
+        .ok()
+        .json();
+    let recall = coded["codes"]["recall"].as_array().expect("a list");
+    let recall: Vec<f64> = recall
+        .iter()
+        .filter_map(|one| one["recall"].as_f64())
+        .collect();
+    // There are fewer images than the last two look among.
+    assert!(recall[0] > 0.3 && recall[1..] == [1.0, 1.0], "{recall:?}");
+    let whole = common::bytes(&index);
+    let codes = format!("{index}.codes");
+    let first = common::bytes(&codes);
+    let again = make.iter().chain(&["--bits", "64", "--threads", "1"]);
+    host(again).ok();
+    assert!(common::bytes(&codes) == first && common::bytes(&index) == whole);
+
+    let ask = |options: &[&str]| host(["similar", "--index", &index].iter().chain(options));
+    let exact = ask(&["--image", "3", "--json"]).ok().json();
+    let ranked = ["--image", "3", "--codes", "--rerank", "1000", "--json"];
+    assert_eq!(ask(&ranked).ok().json(), exact);
+    let by_codes = ask(&["--image", "3", "--codes", "--json"]).ok().json();
+    let bits = |of: &Value| of["bits"].as_u64().expect("bits");
+    let found = by_codes["neighbours"].as_array().expect("a list");
+    assert!(
+        found
+            .iter()
+            .all(|one| one["image"] != 3 && one["distance"].is_null())
+    );
+    assert!(found.is_sorted_by_key(bits), "{found:?}");
+    let source = by_codes["path"].as_str().expect("a path");
+    let file = path(Path::new(&at("drawn")), source);
+    let of_file = ask(&["--checkpoint", &run, &file, "--codes", "--json"])
+        .ok()
+        .json();
+    assert_eq!(bits(&of_file["neighbours"][0]), 0);
+    assert!(
+        ask(&["--image", "3", "--codes"])
+            .ok()
+            .out
+            .contains(" bits  ")
+    );
+
+    let mut damaged = first.clone();
+    damaged[first.len() / 2] ^= 1;
+    fs::write(&codes, damaged).expect("writes");
+    ask(&["--image", "3", "--codes"]).fails(&["coded.index.codes", "does not match its checksum"]);
+    fs::remove_file(&codes).expect("removes");
+    ask(&["--image", "3", "--codes"]).fails(&["coded.index.codes", "host index --bits"]);
+    for wrong in [&["--bits", "100"][..], &["--seed", "1"]] {
+        assert_eq!(host(make.iter().chain(wrong)).code, Some(2));
+    }
+}

@@ -4,7 +4,8 @@
 //!
 //! Makes an index of made-up features in FOLDER, 6 bytes for each with float16, searches it for rows that are near some
 //! of its own and for rows that are near none, and removes it. Beside the medians stands how long all cores take to
-//! read as many bytes as the first pass does.
+//! read as many bytes as the first pass does. Then it searches made-up codes by themselves, and with the nearest ranked
+//! by their features.
 
 #![allow(clippy::print_stdout)]
 
@@ -12,7 +13,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use host::index::{Description, Index, Writer};
+use host::index::{Codes, Description, Encoder, Index, Writer};
 
 const TIMES: usize = 9;
 
@@ -50,11 +51,11 @@ fn measure(path: &Path, rows: usize, width: usize) -> Result<()> {
     writer.publish()?;
     let index = Index::open(path)?;
     // The first search brings the codes into memory.
-    index.nearest(&random.features(width), 6, None);
+    index.nearest(&random.features(width), 6, None)?;
     let memory = vec![1u64; rows * width / 8];
     let (mut near, mut far, mut reading) = (Vec::new(), Vec::new(), Vec::new());
     for time in 0..TIMES {
-        let own = index.features(time * rows / TIMES);
+        let own = index.features(time * rows / TIMES)?;
         let noise = random.features(width);
         let query: Vec<f32> = own.iter().zip(&noise).map(|(x, y)| x + 0.1 * y).collect();
         near.push(seconds(|| drop(index.nearest(&query, 6, None))));
@@ -80,6 +81,42 @@ fn measure(path: &Path, rows: usize, width: usize) -> Result<()> {
             time / reading
         );
     }
+    for bits in [64, 128, 256] {
+        measure_codes(&index, bits)?;
+    }
+    Ok(())
+}
+
+fn measure_codes(index: &Index, bits: usize) -> Result<()> {
+    let Description { rows, width, .. } = index.description;
+    let encoder = Encoder {
+        bits,
+        mean: vec![0.0; width],
+        scale: 1.0,
+        weights: vec![0.0; width * bits],
+        biases: vec![0.0; bits],
+    };
+    let mut random = Random(2);
+    let words = (0..rows * bits / 64).map(|_| random.word()).collect();
+    let codes = Codes::new(&index.description, encoder, 0, words);
+    let mut times = [0, 100, 1000].map(|rerank| (rerank, Vec::new()));
+    for time in 0..TIMES {
+        let (code, query) = (codes.of(time * rows / TIMES), random.features(width));
+        for (rerank, times) in &mut times {
+            let begun = Instant::now();
+            let near = codes.nearest(code, 10.max(*rerank), None);
+            if *rerank > 0 {
+                let rows: Vec<usize> = near.iter().map(|near| near.row).collect();
+                index.nearest_of(&query, &rows, 10)?;
+            }
+            times.push(begun.elapsed().as_secs_f64());
+        }
+    }
+    for (rerank, mut times) in times {
+        times.sort_by(f64::total_cmp);
+        let time = times[TIMES / 2] * 1e3;
+        println!("codes of {bits} bits, {rerank} re-ranked: {time:.2} ms");
+    }
     Ok(())
 }
 
@@ -104,6 +141,16 @@ fn read(memory: &[u64]) {
 struct Random(u64);
 
 impl Random {
+    fn word(&mut self) -> u64 {
+        let next = |state: &mut u64| {
+            *state = state
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            *state >> 32
+        };
+        next(&mut self.0) << 32 | next(&mut self.0)
+    }
+
     /// Numbers like those behind a ReLU: about half of them zero.
     fn features(&mut self, count: usize) -> Vec<f32> {
         let next = |state: &mut u64| {

@@ -6,8 +6,8 @@ use anyhow::Result;
 
 use crate::commands::{
     Activations, Bench, CheckGradients, CheckKernels, Completions, Describe, Diagnose, Doctor,
-    Export, Features, Filters, Import, MakeIndex, ManPages, Nets, Predict, ReportPage, Similar,
-    TestCrop, carry_out, carry_out_each,
+    Export, Features, Filters, Import, MakeIndex, ManPages, Nets, Predict, ReportPage, Saliency,
+    Similar, TestCrop, carry_out, carry_out_each,
 };
 use crate::train::settings::Settings;
 
@@ -45,6 +45,7 @@ pub enum Command {
     Import(Import),
     Filters(Filters),
     Activations(Activations),
+    Saliency(Saliency),
     Report(ReportPage),
     CheckGradients(CheckGradients),
     CheckKernels(CheckKernels),
@@ -72,6 +73,7 @@ impl Cli {
             Command::Import(options) => carry_out(options, json),
             Command::Filters(options) => carry_out(options, json),
             Command::Activations(options) => carry_out(options, json),
+            Command::Saliency(options) => carry_out_each(options, json),
             Command::Report(options) => carry_out(options, json),
             Command::CheckGradients(options) => carry_out(options, json),
             Command::CheckKernels(options) => carry_out(options, json),

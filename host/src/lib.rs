@@ -9,10 +9,11 @@
 //! | [`schedule`] | how the learning rate falls |
 //! | [`device`] | GPUs and virtual GPUs |
 //! | [`check`] | a kernel on two devices, compared |
-//! | [`picture`] | curves, filters, predictions and neighbours as PNG |
+//! | [`picture`] | curves, filters, predictions, saliency and neighbours as PNG |
 //! | [`net`] | the network: as it is written down, as it is built, and as it runs |
 //! | [`data`] | batches |
 //! | [`index`] | the features of a set in one file, and the nearest of them |
+//! | [`autoencoder`] | short binary codes for them |
 //! | [`evaluate`] | how well it does on a set |
 //! | [`formats`] | its numbers in files: checkpoints, and PyTorch's, Caffe's, NumPy's and ONNX's |
 //! | [`model`] | a trained network on its devices |
@@ -21,6 +22,7 @@
 //! | [`commands`], [`cli`] | the commands: options, what they do, reports |
 
 pub mod atomic;
+pub mod autoencoder;
 pub mod check;
 pub mod cli;
 pub mod commands;

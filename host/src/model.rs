@@ -1,11 +1,12 @@
 //! A trained network, from a checkpoint to its devices.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::Result;
 use clap::Args;
 
-use crate::device::Places;
+use crate::device::{Device, Places};
 use crate::formats::checkpoint::Checkpoint;
 use crate::formats::state;
 use crate::net::Network;
@@ -31,10 +32,30 @@ pub fn open(named: &Path) -> Result<(Checkpoint, Net)> {
 
 /// Puts a checkpoint's network on devices.
 pub fn load(named: &Path, inference: &Inference) -> Result<(Network, Checkpoint)> {
+    place(named, inference, Network::new)
+}
+
+/// Likewise, a network that gives the gradient to its images.
+pub fn load_with_image_gradients(
+    named: &Path,
+    inference: &Inference,
+) -> Result<(Network, Checkpoint)> {
+    place(named, inference, Network::with_image_gradients)
+}
+
+fn place(
+    named: &Path,
+    inference: &Inference,
+    build: impl Fn(&Net, &[Arc<dyn Device>], usize, u64) -> Result<Network>,
+) -> Result<(Network, Checkpoint)> {
     let (checkpoint, net) = open(named)?;
     let devices = inference.places.open(net.towers.len())?;
-    let seed = checkpoint.training.kept.seed;
-    let network = Network::new(&net, &devices, inference.batch, seed)?;
+    let network = build(
+        &net,
+        &devices,
+        inference.batch,
+        checkpoint.training.kept.seed,
+    )?;
     state::restore(&network, &checkpoint.tensors, false)?;
     Ok((network, checkpoint))
 }

@@ -23,7 +23,7 @@ const TOLERANCE: f64 = 0.05;
 /// the way, the less the shorter it is, but a short one drowns in the rounding of the logits.
 const CHANGES: [f64; 6] = [1e-3, 2.5e-4, 6e-5, 1.5e-5, 4e-6, 1e-6];
 
-/// Compares every layer's gradients with differences of the loss.
+/// Compares every layer's gradients, and that to the images, with differences of the loss.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example: host check-gradients --net paper --gpus cpu")]
 pub struct CheckGradients {
@@ -77,20 +77,21 @@ impl Run for CheckGradients {
         let spec = self.without_dropout()?;
         let net = spec.resolve(self.network.width(), CLASSES)?;
         let devices = self.places.open(net.towers.len())?;
-        let mut network = Network::new(&net, &devices, IMAGES, self.seed)?;
+        let mut network = Network::with_image_gradients(&net, &devices, IMAGES, self.seed)?;
         network.initialise();
         let (image, labels) = input(&network, self.seed);
         network.load_floats(&image, &labels);
         let mode = Mode::Train { step: 0 };
         network.forward(mode);
         network.backward(mode);
-        network.synchronize()?;
+        let gradient = network.image_gradients()?;
         let mut checked = Vec::new();
         for index in 0..network.parameters().count() {
             for kind in ["weight", "bias"] {
                 checked.push(check(&network, &labels, index, kind)?);
             }
         }
+        checked.push(check_images(&mut network, &image, &labels, &gradient)?);
         Ok(Gradients(checked))
     }
 
@@ -149,26 +150,54 @@ fn check(network: &Network, labels: &[u32], index: usize, kind: &str) -> Result<
         stream.download(&tensor.value)?,
         stream.download(&tensor.gradient)?,
     );
-    let square: f64 = gradient.iter().map(|&g| f64::from(g).powi(2)).sum();
-    let loss_at = |h: f64| -> Result<f64> {
-        let moved: Vec<f32> = value
-            .iter()
-            .zip(&gradient)
-            .map(|(&w, &g)| (f64::from(w) + h * f64::from(g)) as f32)
-            .collect();
-        stream.upload(&moved, &tensor.value);
+    let name = format!("tower{tower}.{}.{kind}", weights.name);
+    let checked = compare(&name, &value, &gradient, |moved| {
+        stream.upload(moved, &tensor.value);
         network.forward(Mode::Train { step: 0 });
         loss(network, labels)
+    })?;
+    stream.upload(&value, &tensor.value);
+    Ok(checked)
+}
+
+/// `gradient` lies image after image, the images pixel after pixel.
+fn check_images(
+    network: &mut Network,
+    images: &[f32],
+    labels: &[u32],
+    gradient: &[f32],
+) -> Result<Checked> {
+    let pixels = gradient.len() / IMAGES;
+    let gradient: Vec<f32> = (0..gradient.len())
+        .map(|i| gradient[i % IMAGES * pixels + i / IMAGES])
+        .collect();
+    compare("images", images, &gradient, |moved| {
+        network.load_floats(moved, labels);
+        network.forward(Mode::Train { step: 0 });
+        loss(network, labels)
+    })
+}
+
+/// `loss` says what it is with other values.
+fn compare(
+    name: &str,
+    values: &[f32],
+    gradient: &[f32],
+    mut loss: impl FnMut(&[f32]) -> Result<f64>,
+) -> Result<Checked> {
+    let square: f64 = gradient.iter().map(|&g| f64::from(g).powi(2)).sum();
+    let mut loss_at = |h: f64| {
+        let along = values.iter().zip(gradient);
+        let moved = along.map(|(&w, &g)| (f64::from(w) + h * f64::from(g)) as f32);
+        loss(&moved.collect::<Vec<_>>())
     };
-    let name = format!("tower{tower}.{}.{kind}", weights.name);
-    let mut checked = Checked::new(name.clone(), square, 0.0);
+    let mut checked = Checked::new(name.to_owned(), square, 0.0);
     for step in CHANGES.map(|change| change / square) {
         if !checked.holds {
             let difference = (loss_at(step)? - loss_at(-step)?) / (2.0 * step);
-            checked = Checked::new(name.clone(), square, difference);
+            checked = Checked::new(name.to_owned(), square, difference);
         }
     }
-    stream.upload(&value, &tensor.value);
     Ok(checked)
 }
 

@@ -37,6 +37,9 @@ pub struct CheckKernels {
     /// Only these
     #[arg(long, value_name = "NAME", num_args = 1..)]
     pub kernel: Vec<String>,
+    /// Also the first layer's gradient to the images, which `saliency` alone asks for
+    #[arg(long)]
+    pub image_gradient: bool,
     /// Also measures each, over so many launches
     #[arg(long, default_value_t = 0, value_name = "N")]
     pub repeat: u32,
@@ -134,7 +137,7 @@ impl CheckKernels {
         );
         let is_chosen =
             |case: &Case| self.kernel.is_empty() || self.kernel.iter().any(|k| k == case.kernel);
-        let cases = net::cases(&shapes, self.batch)?.into_iter();
+        let cases = net::cases(&shapes, self.batch, self.image_gradient)?.into_iter();
         let chosen: Vec<Case> = cases.filter(is_chosen).collect();
         ensure!(
             !chosen.is_empty(),

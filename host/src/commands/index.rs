@@ -1,5 +1,7 @@
 //! `host index`
 
+mod codes;
+
 use std::fmt;
 use std::fs::File;
 use std::hash::Hasher;
@@ -13,13 +15,16 @@ use dataset_pack::Dataset;
 use serde::Serialize;
 use twox_hash::XxHash3_64;
 
+use codes::Coded;
+
 use super::Run;
 use super::interrupt::Interrupt;
 use crate::evaluate;
 use crate::formats::checkpoint::Checkpoint;
 use crate::formats::training::set_identity;
-use crate::index::{Description, Writer};
+use crate::index::{Description, Index, Writer};
 use crate::model::{self, Inference};
+use crate::net::Network;
 use crate::net::shapes::Net;
 use crate::paths::ShownPath;
 
@@ -28,7 +33,9 @@ use crate::paths::ShownPath;
 #[command(
     after_help = "Example: host index --checkpoint runs/a --data sets/train --out train.index\n\n\
                   What is interrupted stays under FILE.partial, and the same command goes on with it. Beside the \
-                  features the file has a byte for each, by which most images are ruled out without their features."
+                  features the file has a byte for each, by which most images are ruled out without their features. \
+                  --bits writes FILE.codes as well, and leaves an index that is there and of the same as it is: \
+                  then it says how many of the ten nearest the codes find of images of the set."
 )]
 pub struct MakeIndex {
     /// A checkpoint, or a run directory for its newest
@@ -46,9 +53,21 @@ pub struct MakeIndex {
     /// Writes the features as float16, half as large
     #[arg(long)]
     pub half: bool,
+    /// Trains an auto-encoder over the features and writes a code of so many bits for each image, for `similar --codes`
+    #[arg(long, value_name = "N", value_parser = bits)]
+    pub bits: Option<usize>,
+    /// Seed of the auto-encoder
+    #[arg(long, value_name = "S", default_value_t = 0, requires = "bits")]
+    pub seed: u64,
     #[command(flatten)]
     #[allow(missing_docs)]
     pub inference: Inference,
+}
+
+fn bits(text: &str) -> Result<usize, String> {
+    let bits = text.parse().ok();
+    let bits = bits.filter(|bits: &usize| (64..=1024).contains(bits) && bits.is_multiple_of(64));
+    bits.ok_or_else(|| "expected a multiple of 64 from 64 to 1024".to_owned())
 }
 
 /// What was written.
@@ -58,6 +77,8 @@ pub struct Written {
     layer: String,
     images: usize,
     width: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    codes: Option<Coded>,
 }
 
 impl Run for MakeIndex {
@@ -86,27 +107,46 @@ impl Run for MakeIndex {
             width: network.width(layer),
             half: self.half,
         };
-        let mut writer = Writer::open(&self.out, &description)?;
         let interrupt = Interrupt::listen()?;
-        let bar = Progress::new("computed", "images", data.len() as u64);
-        let skip = writer.done();
-        bar.skip(skip as u64);
-        evaluate::features(&mut network, &data, layer, skip, |first, rows| {
-            let before = writer.done();
-            writer.write(first, &rows)?;
-            bar.advance((writer.done() - before) as u64);
-            interrupt
-                .check()
-                .or_else(|asked| writer.sync().and(Err(asked)))
-        })?;
-        writer.publish()?;
+        let there = || Index::open(&self.out).is_ok_and(|there| there.description == description);
+        if self.bits.is_none() || !there() {
+            let writer = Writer::open(&self.out, &description)?;
+            write(writer, &mut network, &data, layer, &interrupt)?;
+        }
+        let coded = self.bits.map(|bits| {
+            let device = self.inference.places.open_first()?;
+            codes::make(&self.out, bits, self.seed, &device, &interrupt)
+        });
         Ok(Written {
             out: self.out.as_path().into(),
             layer: name,
             images: data.len(),
             width: description.width,
+            codes: coded.transpose()?,
         })
     }
+}
+
+/// Computes the features that are missing.
+fn write(
+    mut writer: Writer,
+    network: &mut Network,
+    data: &Dataset,
+    layer: usize,
+    interrupt: &Interrupt,
+) -> Result<()> {
+    let bar = Progress::new("computed", "images", data.len() as u64);
+    let skip = writer.done();
+    bar.skip(skip as u64);
+    evaluate::features(network, data, layer, skip, |first, rows| {
+        let before = writer.done();
+        writer.write(first, &rows)?;
+        bar.advance((writer.done() - before) as u64);
+        interrupt
+            .check()
+            .or_else(|asked| writer.sync().and(Err(asked)))
+    })?;
+    writer.publish()
 }
 
 /// The layer with weights before the last one that has some.
@@ -154,10 +194,12 @@ impl fmt::Display for Written {
             layer,
             images,
             width,
+            codes,
         } = self;
         write!(
             f,
             "{out}: {layer} of {images} images, {width} features each"
-        )
+        )?;
+        codes.iter().try_for_each(|codes| write!(f, "\n{codes}"))
     }
 }

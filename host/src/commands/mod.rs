@@ -17,6 +17,7 @@ mod man;
 mod nets;
 mod predict;
 mod report;
+mod saliency;
 mod similar;
 mod test_crop;
 mod train;
@@ -44,6 +45,7 @@ pub use man::ManPages;
 pub use nets::Nets;
 pub use predict::Predict;
 pub use report::ReportPage;
+pub use saliency::Saliency;
 pub use similar::Similar;
 pub use test_crop::TestCrop;
 

@@ -113,9 +113,7 @@ impl Predict {
     /// The network, for no larger batches than there are images, and the names of its classes.
     fn load(&self) -> Result<(Network, Vec<String>)> {
         let mut inference = self.inference.clone();
-        if !self.images.iter().any(|name| is_input(name)) {
-            inference.batch = slots(self.images.len(), inference.batch);
-        }
+        inference.batch = batch_for(&self.images, inference.batch);
         let (network, checkpoint) = model::load(&self.checkpoint, &inference)?;
         Ok((network, checkpoint.training.classes))
     }
@@ -191,6 +189,14 @@ fn panel(predicted: Predicted, pixels: &[u8], size: usize) -> Result<Panel> {
         class: predicted.class,
         bars: bars.map(|guess| (guess.class, guess.probability)).collect(),
     })
+}
+
+/// The batch for the images given, if it may have at most `most`: no larger than they need, where that is known.
+pub(super) fn batch_for(given: &[PathBuf], most: usize) -> usize {
+    match given.iter().any(|name| is_input(name)) {
+        true => most,
+        false => slots(given.len(), most),
+    }
 }
 
 fn is_input(name: &Path) -> bool {

@@ -11,13 +11,14 @@ use image::RgbImage;
 use serde::Serialize;
 
 use super::index::check_maker;
-use super::predict::{names, readable};
+use super::predict::{batch_for, names, readable};
 use super::{Emit, Stream};
-use crate::data::files::{Files, batch, slots};
+use crate::autoencoder::Coder;
+use crate::data::files::{Files, batch};
 use crate::data::views::centre;
 use crate::evaluate;
 use crate::formats::training::set_identity;
-use crate::index::Index;
+use crate::index::{Codes, Found, Index, Near};
 use crate::model::{self, Inference};
 use crate::paths::ShownPath;
 use crate::picture::neighbours::{self, Cell};
@@ -30,7 +31,9 @@ const ON_A_SHEET: usize = 16;
 #[command(
     after_help = "Example: host similar --index train.index --checkpoint runs/a cat.jpg --png sheet.png\n\n\
                   The neighbours are exact. They are searched for in the set the index was made of; --image asks about \
-                  an image of that set itself, which is then not among them. With --json each image is a line."
+                  an image of that set itself, which is then not among them. With --codes the distance is the number \
+                  of bits in which codes differ, and some of the nearest are missed; the fewer, the more are re-ranked. \
+                  With --json each image is a line."
 )]
 pub struct Similar {
     /// The index that `host index` made
@@ -51,6 +54,12 @@ pub struct Similar {
     /// Neighbours that are given
     #[arg(long, value_name = "N", default_value_t = 6, value_parser = clap::value_parser!(u32).range(1..))]
     pub count: u32,
+    /// Searches by the codes that `host index --bits` wrote beside the index
+    #[arg(long)]
+    pub codes: bool,
+    /// Ranks so many that are nearest by their codes by their features
+    #[arg(long, value_name = "N", requires = "codes", value_parser = clap::value_parser!(u32).range(1..))]
+    pub rerank: Option<u32>,
     /// How images are brought to the network's size
     #[arg(long, value_enum, default_value_t)]
     pub resize: Resize,
@@ -78,7 +87,12 @@ struct Neighbour {
     /// Its path in the set's source.
     source: String,
     class: String,
-    distance: f64,
+    /// Euclidean, of the features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    distance: Option<f64>,
+    /// In which the codes differ.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bits: Option<u32>,
 }
 
 impl Stream for Similar {
@@ -87,9 +101,14 @@ impl Stream for Similar {
     fn run(&self, emit: &mut Emit<Neighbours>) -> Result<()> {
         let index = Index::open(&self.index)?;
         let data = self.open_set(&index)?;
+        let codes = self
+            .codes
+            .then(|| Codes::read(&self.index, &index.description))
+            .transpose()?;
         let mut work = Work {
             command: self,
             index,
+            codes,
             data,
             rows: Vec::new(),
         };
@@ -128,6 +147,8 @@ impl Similar {
 struct Work<'a> {
     command: &'a Similar,
     index: Index,
+    /// If they are searched.
+    codes: Option<Codes>,
     data: Dataset,
     /// Of the sheet.
     rows: Vec<Vec<Cell>>,
@@ -139,9 +160,7 @@ impl Work<'_> {
         let command = self.command;
         let named = command.checkpoint.as_deref().context("no checkpoint")?;
         let mut inference = command.inference.clone();
-        if !command.images.iter().any(|name| name.as_os_str() == "-") {
-            inference.batch = slots(command.images.len(), inference.batch);
-        }
+        inference.batch = batch_for(&command.images, inference.batch);
         let (mut network, checkpoint) = model::load(named, &inference)?;
         check_maker(&self.index.description, &checkpoint, &command.index)?;
         let layer = network.net().position(&self.index.description.layer)?;
@@ -152,6 +171,7 @@ impl Work<'_> {
             escaped(&command.index)
         );
         let (size, view) = (network.net().input.size, centre(&network.net().input));
+        let mut coder = self.coder()?;
         let (mut images, mut bad) = (0, 0);
         for group in Files::start(
             names(command.images.clone()),
@@ -173,7 +193,8 @@ impl Work<'_> {
             let features = evaluate::seen(&mut network, &batch, layer)?;
             let width = self.index.description.width;
             for ((path, pixels), row) in group.into_iter().zip(features.chunks_exact(width)) {
-                self.answer(path.as_path().into(), pixels, row, None, emit)?;
+                let found = self.near_features(row, coder.as_mut())?;
+                self.answer(path.as_path().into(), pixels, found, emit)?;
             }
             if console::reader_gone() {
                 break;
@@ -187,30 +208,80 @@ impl Work<'_> {
             let images = self.data.len();
             ensure!(image < images, "image {image} of a set of {images}");
             let path = PathBuf::from(self.data.source(image)?);
-            let (pixels, row) = (self.data.image(image)?, self.index.features(image));
-            self.answer(path.as_path().into(), pixels, &row, Some(image), emit)?;
+            let (pixels, found) = (self.data.image(image)?, self.near_image(image)?);
+            self.answer(path.as_path().into(), pixels, found, emit)?;
         }
         Ok((self.command.image.len(), 0))
+    }
+
+    /// What is near an image of the set.
+    fn near_image(&self, image: usize) -> Result<Vec<Hit>> {
+        let features = || self.index.features(image);
+        match &self.codes {
+            Some(codes) => self.by_codes(codes, codes.of(image), features, Some(image)),
+            None => self.exactly(&features()?, Some(image)),
+        }
+    }
+
+    /// What is near features.
+    fn near_features(&self, features: &[f32], coder: Option<&mut Coder>) -> Result<Vec<Hit>> {
+        match (&self.codes, coder) {
+            (Some(codes), Some(coder)) => {
+                let code = coder.codes(features)?;
+                self.by_codes(codes, &code, || Ok(features.to_vec()), None)
+            }
+            _ => self.exactly(features, None),
+        }
+    }
+
+    /// What makes codes of images that are no part of the set, if codes are searched.
+    fn coder(&self) -> Result<Option<Coder>> {
+        let of = |codes: &Codes| {
+            let device = self.command.inference.places.open_first()?;
+            Coder::new(&codes.encoder, &device)
+        };
+        self.codes.as_ref().map(of).transpose()
+    }
+
+    fn exactly(&self, features: &[f32], without: Option<usize>) -> Result<Vec<Hit>> {
+        let count = self.command.count as usize;
+        let found = self.index.nearest(features, count, without)?;
+        Ok(found.into_iter().map(Hit::from).collect())
+    }
+
+    fn by_codes(
+        &self,
+        codes: &Codes,
+        code: &[u64],
+        features: impl Fn() -> Result<Vec<f32>>,
+        without: Option<usize>,
+    ) -> Result<Vec<Hit>> {
+        let count = self.command.count as usize;
+        let Some(most) = self.command.rerank else {
+            let near = codes.nearest(code, count, without);
+            return Ok(near.into_iter().map(Hit::from).collect());
+        };
+        let near = codes.nearest(code, count.max(most as usize), without);
+        let rows: Vec<usize> = near.iter().map(|near| near.row).collect();
+        let found = self.index.nearest_of(&features()?, &rows, count)?;
+        Ok(found.into_iter().map(Hit::from).collect())
     }
 
     fn answer(
         &mut self,
         path: ShownPath,
         pixels: Vec<u8>,
-        features: &[f32],
-        image: Option<usize>,
+        found: Vec<Hit>,
         emit: &mut Emit<Neighbours>,
     ) -> Result<()> {
-        let found = self
-            .index
-            .nearest(features, self.command.count as usize, image);
-        let neighbour = |found: crate::index::Found| -> Result<Neighbour> {
-            let class = &self.data.classes()[self.data.label(found.row) as usize];
+        let neighbour = |hit: Hit| -> Result<Neighbour> {
+            let class = &self.data.classes()[self.data.label(hit.row) as usize];
             Ok(Neighbour {
-                image: found.row,
-                source: self.data.source(found.row)?,
+                image: hit.row,
+                source: self.data.source(hit.row)?,
                 class: class.name.clone(),
-                distance: found.distance,
+                distance: hit.distance,
+                bits: hit.bits,
             })
         };
         let neighbours = found.into_iter().map(neighbour).collect::<Result<_>>()?;
@@ -234,24 +305,62 @@ impl Work<'_> {
             row.push(Cell {
                 picture: picture(self.data.image(neighbour.image)?)?,
                 title: neighbour.class.clone(),
-                note: format!("{:.4}", neighbour.distance),
+                note: neighbour.how_far(),
             });
         }
         Ok(row)
     }
 }
 
+/// A row that was found.
+struct Hit {
+    row: usize,
+    distance: Option<f64>,
+    bits: Option<u32>,
+}
+
+impl From<Found> for Hit {
+    fn from(found: Found) -> Self {
+        Hit {
+            row: found.row,
+            distance: Some(found.distance),
+            bits: None,
+        }
+    }
+}
+
+impl From<Near> for Hit {
+    fn from(near: Near) -> Self {
+        Hit {
+            row: near.row,
+            distance: None,
+            bits: Some(near.bits),
+        }
+    }
+}
+
+impl Neighbour {
+    fn how_far(&self) -> String {
+        match (self.distance, self.bits) {
+            (Some(distance), _) => format!("{distance:.4}"),
+            (None, Some(bits)) => format!("{bits} bits"),
+            (None, None) => String::new(),
+        }
+    }
+}
+
 impl fmt::Display for Neighbours {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path)?;
-        for Neighbour {
-            image,
-            source,
-            class,
-            distance,
-        } in &self.neighbours
-        {
-            write!(f, "\n  {distance:10.4}  {class}  {source} (image {image})")?;
+        for neighbour in &self.neighbours {
+            let far = neighbour.how_far();
+            let Neighbour {
+                image,
+                source,
+                class,
+                ..
+            } = neighbour;
+            write!(f, "\n  {far:>10}  {class}  {source} (image {image})")?;
         }
         Ok(())
     }

@@ -12,6 +12,8 @@ pub enum Purpose {
     Order,
     /// Crop, mirror and colour noise.
     View,
+    /// Which rows an auto-encoder learns from.
+    Codes,
 }
 
 impl Purpose {
@@ -20,6 +22,7 @@ impl Purpose {
         match self {
             Self::Order => 0xffff_0001,
             Self::View => 0xffff_0002,
+            Self::Codes => 0xffff_0003,
         }
     }
 }

@@ -43,6 +43,18 @@ impl Places {
     }
 }
 
+impl Places {
+    /// The device of the first tower.
+    pub fn open_first(&self) -> Result<Arc<dyn Device>> {
+        let first = |list: &Vec<Place>| list.first().copied().into_iter().collect();
+        let places = Places {
+            gpus: self.gpus.as_ref().map(first),
+            ..*self
+        };
+        Ok(places.open(1)?.remove(0))
+    }
+}
+
 /// The places; why no GPU is among them is said once.
 fn say_why((list, why): (Vec<Place>, Option<String>)) -> Vec<Place> {
     static SAID: Once = Once::new();

@@ -2,22 +2,25 @@
 //!
 //! | bytes | what |
 //! |---|---|
-//! | 0..8 | `ALEXIDX1` |
+//! | 0..8 | `ALEXIDX2` |
 //! | 8..16 | u64: rows that are written |
 //! | 16..20 | u32: length of the description |
 //! | 20..24 | u32: its CRC-32C |
 //! | 32.. | the description ([`Description`]), JSON |
 //! | 4096.. | codes, \[row\]\[feature\] i8 |
-//! | then | a note for each row, 16 bytes |
+//! | then | a note for each row ([`Note`]), 24 bytes |
 //! | then | features, \[row\]\[feature\] f32 or f16 |
 //!
-//! All little-endian; each part begins at a multiple of 64. A code c stands for the number scale·c.
+//! All little-endian; each part begins at a multiple of 64. A code c stands for the number scale·c. Of each row the
+//! codes and the features have a checksum, which whoever reads them checks: a search takes in all codes, and of the
+//! features those of the rows that it compares.
 
+mod codes;
 mod search;
 mod write;
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use bytemuck::{Pod, Zeroable};
@@ -27,10 +30,13 @@ use half::slice::{HalfBitsSliceExt, HalfFloatSliceExt};
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
+pub use codes::{Codes, Encoder, Near, beside};
 pub use search::Found;
 pub use write::Writer;
 
-const MAGIC: [u8; 8] = *b"ALEXIDX1";
+const MAGIC: [u8; 8] = *b"ALEXIDX2";
+/// Of an earlier version, whose rows have no checksums.
+const OLD_MAGIC: [u8; 8] = *b"ALEXIDX1";
 const HEAD: usize = 4096;
 const TEXT: usize = 32;
 
@@ -66,6 +72,18 @@ struct Note {
     error: f32,
     /// The sum of the codes' squares.
     squares: u64,
+    /// CRC-32C of the codes and of what stands above.
+    codes: u32,
+    /// CRC-32C of the features.
+    features: u32,
+}
+
+impl Note {
+    /// What [`Note::codes`] must be.
+    fn sum(&self, codes: &[i8]) -> u32 {
+        let above = &bytemuck::bytes_of(self)[..16];
+        crc32c::crc32c_append(crc32c::crc32c(bytemuck::cast_slice(codes)), above)
+    }
 }
 
 /// Where the parts of a file lie.
@@ -115,6 +133,10 @@ impl Description {
 
     /// The description and the rows that are written.
     fn read(head: &[u8]) -> Result<(Self, usize)> {
+        ensure!(
+            !head.starts_with(&OLD_MAGIC),
+            "it is of an earlier version; `host index` makes it anew"
+        );
         let whole = head.len() >= HEAD && head.starts_with(&MAGIC);
         ensure!(whole, "not an index of features");
         let word =
@@ -131,6 +153,7 @@ impl Description {
 
 /// An index open for searching.
 pub struct Index {
+    path: PathBuf,
     map: Mmap,
     /// What it holds.
     pub description: Description,
@@ -161,6 +184,7 @@ impl Index {
             layout.end
         );
         Ok(Index {
+            path: path.to_path_buf(),
             map,
             description,
             layout,
@@ -171,16 +195,19 @@ impl Index {
     ///
     /// # Panics
     /// It has no such image.
-    pub fn features(&self, row: usize) -> Vec<f32> {
+    pub fn features(&self, row: usize) -> Result<Vec<f32>> {
         let bytes = self.description.width * self.description.bytes();
         let begin = self.layout.features + row * bytes;
         let bytes = &self.map[begin..begin + bytes];
+        self.check(
+            crc32c::crc32c(bytes),
+            self.note(row).features,
+            "features",
+            row,
+        )?;
         if !self.description.half {
-            let numbers = bytes.as_chunks().0;
-            return numbers
-                .iter()
-                .map(|&bytes| f32::from_le_bytes(bytes))
-                .collect();
+            let numbers = bytes.as_chunks().0.iter();
+            return Ok(numbers.map(|&bytes| f32::from_le_bytes(bytes)).collect());
         }
         let bits: Vec<u16> = bytes
             .as_chunks()
@@ -191,12 +218,24 @@ impl Index {
         let halves: &[f16] = bits.reinterpret_cast();
         let mut numbers = vec![0.0; halves.len()];
         halves.convert_to_f32_slice(&mut numbers);
-        numbers
+        Ok(numbers)
     }
 
-    fn codes(&self, row: usize) -> &[i8] {
-        let width = self.description.width;
-        bytemuck::cast_slice(&self.map[HEAD + row * width..][..width])
+    fn check(&self, found: u32, noted: u32, what: &str, row: usize) -> Result<()> {
+        ensure!(
+            found == noted,
+            "{}: the {what} of image {row} do not match their checksum",
+            escaped(&self.path)
+        );
+        Ok(())
+    }
+
+    /// A row's codes and what is known of them.
+    fn codes(&self, row: usize) -> Result<(&[i8], Note)> {
+        let (width, note) = (self.description.width, self.note(row));
+        let codes = bytemuck::cast_slice(&self.map[HEAD + row * width..][..width]);
+        self.check(note.sum(codes), note.codes, "codes", row)?;
+        Ok((codes, note))
     }
 
     fn note(&self, row: usize) -> Note {

@@ -7,7 +7,10 @@
 //! it can be nearer.
 
 use std::num::NonZero;
+use std::ops::Range;
 use std::thread;
+
+use anyhow::Result;
 
 use super::write::quantise;
 use super::{Index, Note};
@@ -37,9 +40,14 @@ impl Index {
     ///
     /// # Panics
     /// The query is not as wide as the index.
-    pub fn nearest(&self, query: &[f32], count: usize, without: Option<usize>) -> Vec<Found> {
+    pub fn nearest(
+        &self,
+        query: &[f32],
+        count: usize,
+        without: Option<usize>,
+    ) -> Result<Vec<Found>> {
         assert_eq!(query.len(), self.description.width);
-        let mut bounds = self.lower_bounds(query);
+        let mut bounds = self.lower_bounds(query)?;
         bounds.retain(|&(_, row)| Some(row) != without);
         bounds.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
         let mut best: Vec<Found> = Vec::with_capacity(count + 1);
@@ -47,51 +55,66 @@ impl Index {
             if best.len() == count && best.last().is_none_or(|last| bound > last.distance) {
                 break;
             }
-            let distance = distance(query, &self.features(row));
+            let distance = distance(query, &self.features(row)?);
             let found = Found { row, distance };
             let at = best.partition_point(|other| (other.distance, other.row) < (distance, row));
             best.insert(at, found);
             best.truncate(count);
         }
-        best
+        Ok(best)
+    }
+
+    /// The `count` nearest of some rows, which are computed from their features.
+    pub fn nearest_of(&self, query: &[f32], rows: &[usize], count: usize) -> Result<Vec<Found>> {
+        let found = |&row: &usize| {
+            let distance = distance(query, &self.features(row)?);
+            Ok(Found { row, distance })
+        };
+        let mut all = rows.iter().map(found).collect::<Result<Vec<_>>>()?;
+        all.sort_unstable_by(|a, b| a.distance.total_cmp(&b.distance).then(a.row.cmp(&b.row)));
+        all.truncate(count);
+        Ok(all)
     }
 
     /// For every row, what its distance is at least.
-    fn lower_bounds(&self, query: &[f32]) -> Vec<(f64, usize)> {
+    fn lower_bounds(&self, query: &[f32]) -> Result<Vec<(f64, usize)>> {
         let mut codes = Vec::with_capacity(query.len());
         let note = quantise(query, MOST, &mut codes, |code| code as i16);
         let query = &Query { codes, note };
         let rows = self.description.rows;
-        let threads = thread::available_parallelism().map_or(1, NonZero::get);
-        let part = rows.div_ceil(threads).max(1);
-        let bounds = |first: usize| {
-            let rows = first..(first + part).min(rows);
-            rows.map(|row| (self.lower_bound(query, row), row))
-                .collect::<Vec<_>>()
-        };
-        thread::scope(|scope| {
-            let begun: Vec<_> = (0..rows)
-                .step_by(part)
-                .map(|first| scope.spawn(move || bounds(first)))
-                .collect();
-            let joined = begun.into_iter().map(|part| {
-                part.join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            });
-            joined.flatten().collect()
-        })
+        let parts = in_parts(rows, |rows| {
+            let bound = |row| Ok((self.lower_bound(query, row)?, row));
+            rows.map(bound).collect::<Result<Vec<_>>>()
+        });
+        Ok(parts.into_iter().collect::<Result<Vec<_>>>()?.concat())
     }
 
-    fn lower_bound(&self, query: &Query, row: usize) -> f64 {
-        let (note, of_query) = (self.note(row), &query.note);
+    fn lower_bound(&self, query: &Query, row: usize) -> Result<f64> {
+        let ((codes, note), of_query) = (self.codes(row)?, &query.note);
         let (x, q) = (f64::from(note.scale), f64::from(of_query.scale));
-        let products = dot(self.codes(row), &query.codes) as f64;
+        let products = dot(codes, &query.codes) as f64;
         let squares = q * q * of_query.squares as f64 + x * x * note.squares as f64;
         // What rounding may have added is taken off.
         let squared = squares - 2.0 * q * x * products - 1e-14 * squares;
         let error = f64::from(note.error) + f64::from(of_query.error);
-        (squared.max(0.0).sqrt() - error) * (1.0 - 1e-9)
+        Ok((squared.max(0.0).sqrt() - error) * (1.0 - 1e-9))
     }
+}
+
+/// Deals with rows on all cores, a part on each, and gives what became of the parts, in order.
+pub(super) fn in_parts<T: Send>(rows: usize, work: impl Fn(Range<usize>) -> T + Sync) -> Vec<T> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let part = rows.div_ceil(threads).max(1);
+    let work = &work;
+    thread::scope(|scope| {
+        let begin = |first: usize| scope.spawn(move || work(first..(first + part).min(rows)));
+        let begun: Vec<_> = (0..rows).step_by(part).map(begin).collect();
+        let joined = begun.into_iter().map(|part| {
+            part.join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        });
+        joined.collect()
+    })
 }
 
 /// From the first feature to the last, so that the result is the same everywhere.

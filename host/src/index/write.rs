@@ -87,13 +87,17 @@ impl Writer {
             let row = self.rounded(row);
             let finite = row.iter().all(|x| x.is_finite());
             ensure!(finite, "image {}: features that are not finite", first + i);
-            notes.push(quantise(&row, 127, &mut codes, |code| code as i8));
-            for x in row {
+            let begin = stored.len();
+            for &x in &row {
                 match self.description.half {
                     true => stored.extend(f16::from_f32(x).to_le_bytes()),
                     false => stored.extend(x.to_le_bytes()),
                 }
             }
+            let mut note = quantise(&row, 127, &mut codes, |code| code as i8);
+            note.codes = note.sum(&codes[codes.len() - width..]);
+            note.features = crc32c::crc32c(&stored[begin..]);
+            notes.push(note);
         }
         let bytes = width * self.description.bytes();
         for (bytes, at) in [
@@ -149,7 +153,7 @@ impl Writer {
     }
 }
 
-/// Appends a row's codes, from −`most` to `most`, of which `code` makes what is stored.
+/// Appends a row's codes, from −`most` to `most`, of which `code` makes what is stored; the note has no checksums yet.
 pub(super) fn quantise<T>(
     row: &[f32],
     most: i32,
@@ -173,5 +177,7 @@ pub(super) fn quantise<T>(
         // Rounded up, whatever the sums have lost.
         error: ((error.sqrt() * (1.0 + 1e-6)) as f32).next_up(),
         squares,
+        codes: 0,
+        features: 0,
     }
 }

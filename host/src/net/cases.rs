@@ -20,13 +20,14 @@ const RARITY: u32 = 509;
 
 /// The cases of one tower's layers for batches of `images`; where two layers make the same one it comes once. Kernels
 /// that none of them uses come on the shapes of a narrow preset. The smallest case of each kernel comes with special
-/// values as well, and at the end come small cases that no layer makes.
-pub fn cases(net: &Net, images: usize) -> Result<Vec<Case>> {
-    let mut cases = of_net(net, images);
+/// values as well, and at the end come small cases that no layer makes. The gradient to the images, which training does
+/// not ask for, comes if it is asked for.
+pub fn cases(net: &Net, images: usize, image_gradient: bool) -> Result<Vec<Case>> {
+    let mut cases = of_net(net, images, image_gradient);
     for (preset, _) in PRESETS {
         let have: HashSet<&str> = cases.iter().map(|case| case.kernel).collect();
         let other = Spec::load(preset, &[])?.resolve(NARROW, net.classes)?;
-        let mut others = of_net(&other, IMAGES);
+        let mut others = of_net(&other, IMAGES, false);
         others.retain(|case| !have.contains(case.kernel));
         cases.extend(others);
     }
@@ -50,14 +51,14 @@ fn with_special_values(cases: &[Case]) -> Vec<Case> {
         .collect()
 }
 
-fn of_net(net: &Net, images: usize) -> Vec<Case> {
+fn of_net(net: &Net, images: usize, image_gradient: bool) -> Vec<Case> {
     let mut seen = HashSet::new();
-    let mut cases = of_all_layers(net, images);
+    let mut cases = of_all_layers(net, images, image_gradient);
     cases.retain(|case| seen.insert((case.kernel, case.shape.clone())));
     cases
 }
 
-fn of_all_layers(net: &Net, images: usize) -> Vec<Case> {
+fn of_all_layers(net: &Net, images: usize, image_gradient: bool) -> Vec<Case> {
     let mut all = Cases::default();
     input(&mut all, net, images);
     let tower = &net.towers[0];
@@ -67,6 +68,7 @@ fn of_all_layers(net: &Net, images: usize) -> Vec<Case> {
             index,
             images,
             id: index as u32,
+            image_gradient,
         };
         layer.kind.keys().cases(&site, &mut all);
     }
@@ -111,7 +113,7 @@ mod tests {
                 .resolve(NARROW, 20)
                 .unwrap();
             let mut known: HashMap<(&str, String), Case> = HashMap::new();
-            for case in of_all_layers(&net, IMAGES) {
+            for case in of_all_layers(&net, IMAGES, true) {
                 match known.get(&(case.kernel, case.shape.clone())) {
                     Some(first) => {
                         assert!(

@@ -14,7 +14,7 @@ use crate::device::{CpuDevice, Device, PtxDevice};
 
 fn narrow() -> Vec<Case> {
     let net = Spec::load("paper", &[]).unwrap().resolve(0.1, 40).unwrap();
-    cases(&net, IMAGES).unwrap()
+    cases(&net, IMAGES, false).unwrap()
 }
 
 fn cpu() -> Arc<dyn Device> {

@@ -13,6 +13,7 @@
 //! | `tower` | the layers of a tower and the memory between them |
 //! | `exchange` | all-gather and reduce-scatter between the towers |
 //! | `input` | a batch on its way to the first layer |
+//! | `gradients` | from a gradient to what it gives to the gradient to the images |
 //! | `cases` | every kernel on the shapes of every layer |
 //! | `memory_plan` | which batch fits into a GPU's memory |
 
@@ -20,6 +21,7 @@ mod cases;
 pub mod choice;
 pub mod context;
 mod exchange;
+mod gradients;
 #[cfg(test)]
 mod in_ptx;
 mod input;
@@ -59,6 +61,8 @@ pub struct Network {
     batch: usize,
     seed: [u32; 2],
     valid: usize,
+    /// Whether the pass back goes on to the images.
+    image_gradient: bool,
     towers: Vec<Tower>,
     inputs: Vec<Input>,
 }
@@ -80,21 +84,48 @@ pub struct Batch {
 impl Network {
     /// Places the towers of `net` on `devices`, one each, for batches of `batch` images.
     pub fn new(net: &Net, devices: &[Arc<dyn Device>], batch: usize, seed: u64) -> Result<Self> {
+        Self::build(net, devices, batch, seed, false)
+    }
+
+    /// Likewise, a network whose pass back gives [`Network::image_gradients`] as well.
+    pub fn with_image_gradients(
+        net: &Net,
+        devices: &[Arc<dyn Device>],
+        batch: usize,
+        seed: u64,
+    ) -> Result<Self> {
+        Self::build(net, devices, batch, seed, true)
+    }
+
+    fn build(
+        net: &Net,
+        devices: &[Arc<dyn Device>],
+        batch: usize,
+        seed: u64,
+        image_gradient: bool,
+    ) -> Result<Self> {
         ensure!(
             batch > 0 && batch.is_multiple_of(IMAGES),
             "batch {batch}: the kernels need a multiple of {IMAGES} images"
         );
-        match Self::place(net, devices, batch, seed) {
+        let place = |devices: &[_], batch| Self::place(net, devices, batch, seed, image_gradient);
+        match place(devices, batch) {
             Err(error) if error.is::<OutOfMemory>() => {
-                Err(memory_plan::explain(error, net, devices, batch))
+                Err(memory_plan::explain(error, devices, batch, place))
             }
             result => result,
         }
     }
 
-    fn place(net: &Net, devices: &[Arc<dyn Device>], batch: usize, seed: u64) -> Result<Self> {
+    fn place(
+        net: &Net,
+        devices: &[Arc<dyn Device>],
+        batch: usize,
+        seed: u64,
+        image_gradient: bool,
+    ) -> Result<Self> {
         let towers = devices.iter().enumerate();
-        let towers = towers.map(|(i, device)| Tower::new(net, i, device, batch));
+        let towers = towers.map(|(i, device)| Tower::new(net, i, device, batch, image_gradient));
         let is_first = |(i, device): &(usize, &Arc<dyn Device>)| first(devices, device) == *i;
         let inputs = devices.iter().enumerate().filter(is_first);
         let inputs = inputs.map(|(_, device)| Input::new(net, device, batch));
@@ -103,6 +134,7 @@ impl Network {
             batch,
             seed: [seed as u32, (seed >> 32) as u32],
             valid: batch,
+            image_gradient,
             towers: towers.collect::<Result<_>>()?,
             inputs: inputs.collect::<Result<_>>()?,
         })
@@ -179,11 +211,20 @@ impl Network {
         self.backward_to(&self.ever_wanted(), mode);
     }
 
-    /// Queues the pass back to the wanted gradients of each layer's weights and biases, and no further.
+    /// Queues the pass back from the loss to the wanted gradients of each layer's weights and biases, and no further.
     fn backward_to(&self, wanted: &[[bool; 2]], mode: Mode) {
+        self.backward_between(self.steps(), wanted, mode);
+    }
+
+    /// Likewise, from the gradient to what the last layer before layer `end` gave.
+    fn backward_between(&self, end: usize, wanted: &[[bool; 2]], mode: Mode) {
         let first = wanted.iter().position(|layer| layer.contains(&true));
         let first = first.unwrap_or(self.steps());
-        for i in (first + 1..self.steps()).rev() {
+        let lowest = match self.image_gradient {
+            true => 0,
+            false => first + 1,
+        };
+        for i in (lowest..end).rev() {
             self.input_gradients(i, mode);
             // What the towers fetch from each other arrives meanwhile.
             let fetched = self.begin_reduce_scatter(i);
@@ -191,7 +232,7 @@ impl Network {
             self.finish_reduce_scatter(i, &fetched);
         }
         // Nobody below wants a gradient.
-        if first < self.steps() {
+        if first < lowest.min(end) {
             self.weight_gradients(first, mode, wanted[first]);
         }
     }
@@ -260,6 +301,11 @@ impl Network {
         let wanted = (0..self.steps()).map(|i| rates.of(i).map(|sgd| sgd.is_some()));
         self.forward(mode);
         self.backward_to(&Vec::from_iter(wanted), mode);
+        self.update(rates);
+    }
+
+    /// Queues a step down the gradients that the last pass back gave.
+    pub fn update(&self, rates: &Rates) {
         for tower in &self.towers {
             tower.update(&self.context(tower, Mode::Test), rates);
         }

@@ -67,12 +67,14 @@ impl Tower {
         index: usize,
         device: &Arc<dyn Device>,
         batch: usize,
+        image_gradient: bool,
     ) -> Result<Tower> {
         let builder = Builder {
             net,
             index,
             device,
             batch,
+            image_gradient,
         };
         let image = builder.floats(net.input.channels * net.input.crop * net.input.crop)?;
         let steps = builder.steps(&image)?;
@@ -163,6 +165,7 @@ struct Builder<'a> {
     index: usize,
     device: &'a Arc<dyn Device>,
     batch: usize,
+    image_gradient: bool,
 }
 
 impl Builder<'_> {
@@ -171,11 +174,19 @@ impl Builder<'_> {
         Buffer::new(self.device, per_image * self.batch)
     }
 
+    /// Memory for the gradient to the images, if it is wanted.
+    fn image_gradient(&self, image: &Buffer<f32>) -> Result<Option<Buffer<f32>>> {
+        let gradient = self
+            .image_gradient
+            .then(|| Buffer::new(self.device, image.len()));
+        gradient.transpose()
+    }
+
     fn steps(&self, image: &Buffer<f32>) -> Result<Vec<Step>> {
         let layers = &self.net.towers[self.index];
         let mut x = Activation {
             value: image.clone(),
-            gradient: None,
+            gradient: self.image_gradient(image)?,
         };
         let mut exchange = None;
         let mut steps = Vec::with_capacity(layers.len());
@@ -199,6 +210,7 @@ impl Builder<'_> {
                 index: i,
                 images: self.batch,
                 id,
+                image_gradient: self.image_gradient,
             };
             steps.push(Step {
                 name: layer.name.clone(),

@@ -6,6 +6,7 @@ pub mod filters;
 pub mod maps;
 pub mod neighbours;
 pub mod predictions;
+pub mod saliency;
 
 use std::path::Path;
 use std::sync::OnceLock;

@@ -205,8 +205,8 @@ impl Keys for Convolution {
             launch::convolution_forward(shape, x, w, bias, at.write(3), at.target())
         });
         case.flops = flops;
-        // Nobody asks for the gradient to the images, and of the first layer it would be most of all the work.
-        if site.index > 0 {
+        // Training does not ask for the gradient to the images, and of the first layer it would be most of all the work.
+        if site.passes_gradient() {
             let tensors = [random(1, w, 0.1), random(2, y, 1.0), unwritten(x)];
             let case = all.add("convolution_input_gradient", &text, tensors, move |at| {
                 let (w, dy) = (at.read(0), at.read(1));

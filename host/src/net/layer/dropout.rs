@@ -94,12 +94,23 @@ impl Layer for Drops {
     }
 
     fn input_gradient(&self, context: &Context, at: &Backward) {
-        let (Some(dx), Mode::Train { step }) = (at.dx, context.mode) else {
-            return;
-        };
-        context.stream.launch(|on| {
-            let (dy, dx) = (on.read(at.dy), on.write(dx));
-            launch::dropout_backward(self.mask(context, step), dy, dx, on.target())
-        });
+        let Some(dx) = at.dx else { return };
+        match context.mode {
+            Mode::Train { step } => context.stream.launch(|on| {
+                let (dy, dx) = (on.read(at.dy), on.write(dx));
+                launch::dropout_backward(self.mask(context, step), dy, dx, on.target())
+            }),
+            Mode::Test => {
+                let kept = 1.0 - self.p;
+                context
+                    .stream
+                    .launch(|on| launch::scale(kept, on.read(at.dy), on.write(dx), on.target()));
+                // What worked in place before it finds its own output again, of which a tanh makes its gradient.
+                let y = at.y;
+                context
+                    .stream
+                    .launch(|on| launch::scale(kept.recip(), on.read(y), on.write(y), on.target()));
+            }
+        }
     }
 }

@@ -126,12 +126,19 @@ pub struct Site<'a> {
     pub images: usize,
     /// Tells its random numbers from those of other layers and towers.
     pub id: u32,
+    /// Whether the gradient to the images is wanted, too.
+    pub image_gradient: bool,
 }
 
 impl Site<'_> {
     /// The layer.
     pub fn layer(&self) -> &shapes::Layer {
         &self.tower[self.index]
+    }
+
+    /// Whether the gradient to what the layer reads is ever computed.
+    pub fn passes_gradient(&self) -> bool {
+        self.index > 0 || self.image_gradient
     }
 }
 
