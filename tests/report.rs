@@ -43,16 +43,27 @@ static DATA: LazyLock<Folder> = LazyLock::new(|| {
         &val,
         "--validate-every",
         "5",
-        "--steps",
-        "30",
         "--lr",
         "0.00001",
         "--schedule",
         "step:4",
         "--norms-every",
         "10",
+        "--steps",
     ];
-    run(&mut train_tiny(dir.path(), RUN, &options)).ok();
+    run(&mut train_tiny(
+        dir.path(),
+        RUN,
+        &[&options[..], &["20"]].concat(),
+    ))
+    .ok();
+    // It goes on with another momentum.
+    let resume = [
+        &options[..],
+        &["30", "--resume", "--set", "train.momentum=0.8"],
+    ]
+    .concat();
+    run(&mut train_tiny(dir.path(), RUN, &resume)).ok();
     run(&mut train_tiny(
         dir.path(),
         "plain",
@@ -96,6 +107,9 @@ fn a_page_has_all_that_is_known_and_nothing_becomes_markup() {
         "<dt>processor</dt>",
         "conv1.weight",
         "Euclidean norms at step 30; measured from step 10 on.",
+        "<td class=\"number\">21</td><td>train.momentum</td><td>0.9</td><td>0.8</td>",
+        "\"changes\":[{\"step\":21,\"what\":\"train.momentum = 0.8\"}]",
+        "those of 18 images that are most like it",
     ] {
         assert!(html.contains(part), "{part}");
     }
@@ -114,13 +128,80 @@ fn a_page_has_all_that_is_known_and_nothing_becomes_markup() {
 fn what_is_not_there_is_left_out_with_a_word() {
     let html = text(page(&["plain"], "plain.html"));
     assert!(html.contains("The run has no validation set, and no --data names one."));
-    assert!(!html.contains("class=\"confusion\""));
+    assert!(!html.contains("class=\"confusion\"") && !html.contains("Nearest neighbours"));
+    assert!(html.contains("\"changes\":[]") && !html.contains("when the run went on"));
     let (out, val, plain) = (at("named.html"), at("sets/val"), at("plain"));
     host([
         "report", &plain, "--out", &out, "--data", &val, "--batch", "32", "--images", "7",
     ])
     .ok();
     assert!(text(out).contains("Centre crops of 7 of 18 images"));
+}
+
+/// The files in each row of neighbours, the image's own first, with the distances below the others.
+fn rows_of_neighbours(html: &str) -> Vec<Vec<(String, String)>> {
+    let figure = |part: &str| {
+        let after = |mark: &str| part.split(mark).nth(1).expect("a mark");
+        let [source, note] = [("title=\"", '"'), ("<br>", '<')]
+            .map(|(mark, end)| after(mark).split(end).next().expect("an end").to_owned());
+        (source, note)
+    };
+    let rows = html.split("<div class=\"like\">").skip(1);
+    let rows = rows.map(|row| row.split("</div>").next().expect("an end"));
+    rows.map(|row| row.split("<figure").skip(1).map(figure).collect())
+        .collect()
+}
+
+/// Against all distances between what `host features` writes of the same layer.
+#[test]
+fn neighbours_are_the_nearest_of_all() {
+    let html = text(page(&[RUN], "neighbours.html"));
+    let (out, val) = (at("features.safetensors"), at("sets/val"));
+    let of_layer = ["--layer", "fc3", "--batch", "32", "--data", &val];
+    host(
+        ["features", "--checkpoint", &at(RUN), "--out", &out]
+            .iter()
+            .chain(&of_layer),
+    )
+    .ok();
+    let file = bytes(out);
+    let tensors = safetensors::SafeTensors::deserialize(&file).expect("a file of tensors");
+    let tensor = tensors.tensor("features").expect("features");
+    let numbers = tensor.data().as_chunks().0;
+    let numbers: Vec<f64> = numbers
+        .iter()
+        .map(|&bytes| f32::from_le_bytes(bytes).into())
+        .collect();
+    let features: Vec<&[f64]> = numbers.chunks(tensor.shape()[1]).collect();
+    let sources: Vec<String> = (0..features.len())
+        .map(|i| {
+            let index = i.to_string();
+            let told = pack(["inspect", &val, "--index", &index, "--json"]).ok();
+            let source = told.json()["source"].as_str().expect("a file").to_owned();
+            let escaped = source.replace('&', "&amp;").replace('"', "&quot;");
+            escaped
+                .replace('<', "&lt;")
+                .replace('>', "&gt;")
+                .replace('\'', "&#39;")
+        })
+        .collect();
+    let rows = rows_of_neighbours(&html);
+    assert_eq!(rows.len(), 3, "a row for each class");
+    for row in rows {
+        let asked = sources.iter().position(|one| *one == row[0].0);
+        let asked = asked.unwrap_or_else(|| panic!("{} is not in {sources:?}", row[0].0));
+        let distance = |other: usize| {
+            let pairs = features[asked].iter().zip(features[other]);
+            pairs.map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()
+        };
+        let mut nearest: Vec<usize> = (0..sources.len()).filter(|&i| i != asked).collect();
+        nearest.sort_by(|&a, &b| distance(a).total_cmp(&distance(b)));
+        let wanted: Vec<(String, String)> = nearest[..5]
+            .iter()
+            .map(|&i| (sources[i].clone(), format!("{:.2}", distance(i))))
+            .collect();
+        assert_eq!(row[1..], wanted);
+    }
 }
 
 #[test]
@@ -208,12 +289,19 @@ addEventListener("load", () => setTimeout(() => {
     must("a name with values", /at last/.test(svg.getAttribute("aria-label")));
     must("nothing that is no number", !/NaN|Infinity/.test(svg.innerHTML));
   }
+  const marks = JSON.parse(document.getElementById("data").textContent).runs.flatMap((run) => run.changes);
+  for (const svg of charts) must("a mark for each change", svg.querySelectorAll(".mark title").length === marks.length);
   must("images have names", all("img").every((img) => img.alt && img.naturalWidth > 0));
   must("fits the width", document.documentElement.scrollWidth <= innerWidth);
   must("last values at first", where() === "last values");
   pointer("pointermove", 120);
   must("hover reads a step", /^step \d+$/.test(where()));
   must("hover shows a line", chart.querySelector(".cursor"));
+  if (marks.length) {
+    const at = +chart.querySelector(".mark").getAttribute("x1");
+    pointer("pointermove", at);
+    must("hover tells what was changed", /from step 21 on .*train.momentum = 0.8/.test(where()));
+  }
   pointer("pointerdown", 120); pointer("pointermove", 200); pointer("pointerup", 200);
   must("a drag zooms", /steps \d+ to \d+ shown/.test(where()));
   document.getElementById("whole").click();
@@ -224,9 +312,15 @@ addEventListener("load", () => setTimeout(() => {
   must("Escape shows all", where() === "last values");
   must("nothing from outside runs", document.title.startsWith("Training: "));
   const back = getComputedStyle(document.body).backgroundColor;
-  document.documentElement.dataset.result = `${innerWidth}px, ${back}: ${wrong.join("; ") || "all well"}`;
+  const result = `${innerWidth}px, ${back}: ${wrong.join("; ") || "all well"}`;
+  parent.postMessage(result, "*");
 }, 50));
 </script></body>"##;
+
+/// A page with another in a frame as wide as a phone, whose result it tells: Chromium's own window is wider.
+const FRAME: &str = r##"<!doctype html><title>a frame</title><script>
+addEventListener("message", (event) => { document.documentElement.dataset.result = event.data; });
+</script><iframe src="PAGE" width="WIDTH" height="844"></iframe>"##;
 
 /// `ALEXNET_CHROMIUM` says where Chromium is, `required` that it must be found.
 fn chromium() -> Option<PathBuf> {
@@ -285,20 +379,27 @@ fn a_browser_shows_the_page() {
         let probed = DATA.path().join(format!("probed-{name}.html"));
         fs::write(&probed, html.replace("</body>", PROBE)).expect("written");
         let dark = "--blink-settings=preferredColorScheme=0";
-        for (options, back) in [
-            (&["--window-size=1200,900"][..], "rgb(251, 251, 250)"),
-            (&["--window-size=500,900"], "rgb(251, 251, 250)"),
-            (&["--window-size=500,900", dark], "rgb(22, 24, 27)"),
+        for (width, options, back) in [
+            (1280, &[][..], "rgb(251, 251, 250)"),
+            (1280, &[dark], "rgb(22, 24, 27)"),
+            (390, &[], "rgb(251, 251, 250)"),
+            (390, &[dark], "rgb(22, 24, 27)"),
         ] {
-            let (console, dom) = look(&chromium, &probed, options);
-            assert_eq!(console, "", "{name} {options:?}");
+            let frame = DATA.path().join(format!("frame-{name}.html"));
+            let page = format!("probed-{name}.html");
+            let text = FRAME
+                .replace("PAGE", &page)
+                .replace("WIDTH", &width.to_string());
+            fs::write(&frame, text).expect("written");
+            let (console, dom) = look(&chromium, &frame, options);
+            assert_eq!(console, "", "{name} {width} {options:?}");
             let result = dom
                 .split("data-result=\"")
                 .nth(1)
                 .and_then(|rest| rest.split('"').next());
             let result = result.expect("the probe has run");
             assert!(
-                result.ends_with("all well") && result.contains(back),
+                result == format!("{width}px, {back}: all well"),
                 "{name} {options:?}: {result}"
             );
         }

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::formats::training::Change;
 use crate::metrics::log::Line;
 
 /// Points that a curve has at most.
@@ -13,6 +14,14 @@ pub struct Curves<'a> {
     name: &'a str,
     training: Columns,
     validation: Columns,
+    changes: Vec<Mark>,
+}
+
+/// A step at which the run's configuration was changed, and what it is since.
+#[derive(Debug, PartialEq, Serialize)]
+struct Mark {
+    step: u64,
+    what: String,
 }
 
 #[derive(Default, Serialize)]
@@ -26,8 +35,8 @@ struct Columns {
 }
 
 impl<'a> Curves<'a> {
-    /// Of a run's lines.
-    pub fn new(name: &'a str, lines: &[Line]) -> Self {
+    /// Of a run's lines, and of what was changed between them.
+    pub fn new(name: &'a str, lines: &[Line], changes: &[Change]) -> Self {
         let columns = |validation| {
             let own = lines.iter().filter(|line| line.validation == validation);
             Columns::new(&own.cloned().collect::<Vec<_>>())
@@ -36,8 +45,25 @@ impl<'a> Curves<'a> {
             name,
             training: columns(false),
             validation: columns(true),
+            changes: marks(changes),
         }
     }
+}
+
+/// A mark for each step that has changes.
+fn marks(changes: &[Change]) -> Vec<Mark> {
+    let together = changes.chunk_by(|a, b| a.step == b.step);
+    let mark = |of: &[Change]| {
+        let keys = of.iter().map(|change| match &change.now {
+            Some(now) => format!("{} = {now}", change.key),
+            None => format!("{} left out", change.key),
+        });
+        Mark {
+            step: of[0].step + 1,
+            what: keys.collect::<Vec<_>>().join(", "),
+        }
+    };
+    together.map(mark).collect()
 }
 
 /// Lines that become one point of a curve, where there are so many.
@@ -89,6 +115,30 @@ mod tests {
         assert_eq!((columns.step[0], columns.loss[0]), (5, Some(3.0)));
         assert_eq!(columns.step.last(), Some(&6001));
         assert_eq!(columns.lr[1], Some(0.01));
+    }
+
+    #[test]
+    fn changes_of_one_step_are_one_mark() {
+        let change = |step, key: &str, now: Option<f64>| Change {
+            step,
+            key: key.into(),
+            was: None,
+            now: now.map(Into::into),
+        };
+        let changes = [
+            change(9, "train.lr", Some(0.5)),
+            change(9, "lrn.alpha", None),
+            change(12, "train.lr", Some(0.25)),
+        ];
+        let mark = |step, what: &str| Mark {
+            step,
+            what: what.into(),
+        };
+        let wanted = [
+            mark(10, "train.lr = 0.5, lrn.alpha left out"),
+            mark(13, "train.lr = 0.25"),
+        ];
+        assert_eq!(marks(&changes), wanted);
     }
 
     #[test]

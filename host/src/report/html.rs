@@ -32,6 +32,11 @@ pub fn data_url(kind: &str, bytes: &[u8]) -> String {
     format!("data:image/{kind};base64,{}", STANDARD.encode(bytes))
 }
 
+/// A share in %, with a digit behind the point.
+pub fn percent(share: f64) -> String {
+    format!("{:.1} %", 100.0 * share)
+}
+
 /// A cell of a table.
 pub enum Cell {
     /// Anything, which is escaped.
@@ -78,7 +83,7 @@ pub fn table(caption: &str, heads: &[&str], rows: &[Row]) -> String {
         format!("<tr class=\"{}\">{cells}</tr>\n", row.class)
     });
     format!(
-        "<div class=\"scroll\"><table><caption>{}</caption>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody></table></div>\n",
+        "<div class=\"scroll\"><table><caption><span>{}</span></caption>\n<thead><tr>{}</tr></thead>\n<tbody>\n{}</tbody></table></div>\n",
         escape(caption),
         heads.collect::<String>(),
         rows.collect::<String>()

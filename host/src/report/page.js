@@ -46,6 +46,10 @@
     };
   })).filter((curve) => curve.steps.length));
 
+  // Where a run went on with another configuration.
+  const marks = data.runs.flatMap((run, r) => run.changes.map(({ step, what }) => ({
+    step, what: several ? `${run.name}: ${what}` : what, colour: several ? `var(--curve-${r % 6})` : "var(--text)" })));
+
   const last = Math.max(1, ...data.runs.flatMap((run) => [...run.training.step, ...run.validation.step]));
   let view = [0, last], cursor = null;
 
@@ -93,7 +97,7 @@
   const label = (chart, own) => `${chart.title} by step. ` + own.map((c) => {
     const known = c.values.filter((v) => v !== null);
     return known.length ? `${c.name}: ${chart.show(known[0])} at first, ${chart.show(known.at(-1))} at last` : c.name;
-  }).join("; ");
+  }).concat(marks.map(({ step, what }) => `from step ${step} on ${what}`)).join("; ");
 
   const geometry = (svg) => ({ left: 52, right: svg.clientWidth - 8, top: 8, bottom: svg.clientHeight - 24 });
 
@@ -129,6 +133,9 @@
       if (curve.dots && curve.steps.length < 80) curve.values.forEach((v, i) => v !== null
         && make(inside, "circle", { cx: x(curve.steps[i]), cy: y(v), r: 2.5, style: `fill: ${curve.colour}` }));
     }
+    for (const { step, what, colour } of marks)
+      make(make(inside, "line", { class: "mark", style: `stroke: ${colour}`, x1: x(step), x2: x(step), y1: top, y2: bottom }),
+        "title", {}, `from step ${step} on ${what}`);
     if (cursor !== null && cursor >= view[0] && cursor <= view[1])
       make(svg, "line", { class: "cursor", x1: x(cursor), x2: x(cursor), y1: top, y2: bottom });
   };
@@ -151,10 +158,16 @@
   });
   const where = document.getElementById("where"), whole = document.getElementById("whole");
   const isZoomed = () => view[0] > 0 || view[1] < last;
+  // What was changed about where the cursor is.
+  const changed = () => {
+    const reach = (view[1] - view[0]) / 50;
+    const near = marks.filter(({ step }) => cursor !== null && Math.abs(step - cursor) <= reach);
+    return near.map(({ step, what }) => `; from step ${step} on ${what}`).join("");
+  };
   const redraw = () => {
     for (const { chart, own, svg, list } of parts) { draw(chart, own, svg); legend(chart, own, list); }
     where.textContent = (cursor === null ? "last values" : `step ${Math.round(cursor).toLocaleString("en")}`)
-      + (isZoomed() ? `, steps ${Math.round(view[0]).toLocaleString("en")} to ${Math.round(view[1]).toLocaleString("en")} shown` : "");
+      + changed() + (isZoomed() ? `, steps ${Math.round(view[0]).toLocaleString("en")} to ${Math.round(view[1]).toLocaleString("en")} shown` : "");
     whole.disabled = !isZoomed();
   };
   const zoom = (from, to) => {

@@ -2,14 +2,17 @@
 
 use anyhow::Result;
 use serde::Serialize;
+use toml::Value;
 
 use super::curves::{Curves, lines_per_point, rounded};
 use super::facts::Facts;
 use super::html::Cell::{Number, Text};
-use super::html::{self, Row, data_url, escape, table};
-use super::predictions::{Confusion, Example, Predicted};
+use super::html::{self, Row, data_url, escape, percent, table};
 use super::trained::Trained;
+use crate::formats::training::Change;
 use crate::metrics::Norms;
+
+mod predictions;
 
 const TEMPLATE: &str = include_str!("page.html");
 const STYLE: &str = include_str!("page.css");
@@ -56,7 +59,7 @@ pub fn page(runs: &[Facts], reload: Option<u64>) -> Result<String> {
     let data = Data {
         runs: runs
             .iter()
-            .map(|run| Curves::new(&run.name, &run.lines))
+            .map(|run| Curves::new(&run.name, &run.lines, &run.config.changes))
             .collect(),
         reload,
     };
@@ -74,10 +77,6 @@ pub fn page(runs: &[Facts], reload: Option<u64>) -> Result<String> {
             ("script", SCRIPT),
         ],
     ))
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1} %", 100.0 * share)
 }
 
 fn or_dash(value: Option<String>) -> String {
@@ -179,7 +178,7 @@ fn run(run: &Facts) -> String {
         None => "<p>There is no checkpoint yet.</p>\n".into(),
     };
     let predictions = match &run.predicted {
-        Ok(predicted) => predictions(predicted),
+        Ok(predicted) => predictions::section(predicted),
         Err(why) => format!("<h3>Predictions</h3>\n<p>{}</p>\n", escape(why)),
     };
     let name = escape(&run.name);
@@ -209,7 +208,8 @@ fn tensors(trained: &Trained) -> String {
         let number = |value: f64| Number(format!("{value:.4}"));
         Row::from(vec![
             Text(tensor.name.clone()),
-            Text(shape.join(" × ")),
+            // On one line.
+            Text(shape.join("\u{a0}×\u{a0}")),
             number(tensor.mean),
             number(tensor.sigma),
             number(tensor.norm),
@@ -262,81 +262,6 @@ fn norms(run: &Facts) -> String {
     format!("<h3>Norms</h3>\n{}", table(&caption, &heads, &rows))
 }
 
-fn predictions(predicted: &Predicted) -> String {
-    let Predicted { images, of, .. } = predicted;
-    let seen = match images == of {
-        true => format!("all {of} images"),
-        false => format!("{images} of {of} images, spread over the set"),
-    };
-    format!(
-        "<h3>Predictions</h3>\n<p>Centre crops of {seen}: {} top-1 error, {} top-5.</p>\n{}{}{}",
-        percent(predicted.top1_error),
-        percent(predicted.top5_error),
-        confusion(&predicted.confusion),
-        examples("Surest and right", &predicted.best),
-        examples("Furthest off", &predicted.worst)
-    )
-}
-
-fn confusion(confusion: &Confusion) -> String {
-    if confusion.classes.is_empty() {
-        return String::new();
-    }
-    let heads = confusion
-        .classes
-        .iter()
-        .map(String::as_str)
-        .chain(["another"]);
-    let heads: String = heads
-        .map(|name| format!("<th scope=\"col\">{}</th>", escape(name)))
-        .collect();
-    let row = |(i, (images, taken)): (usize, &(usize, Vec<usize>))| {
-        let another = images - taken.iter().sum::<usize>();
-        let cells = taken
-            .iter()
-            .chain([&another])
-            .enumerate()
-            .map(|(j, &count)| {
-                let class = if i == j { "right" } else { "" };
-                let share = count as f64 / *images as f64;
-                format!("<td class=\"{class}\" style=\"--share: {share:.3}\">{count}</td>")
-            });
-        let name = escape(&confusion.classes[i]);
-        format!(
-            "<tr><th scope=\"row\">{name}</th>{}<td>{images}</td></tr>\n",
-            cells.collect::<String>()
-        )
-    };
-    let rows: String = confusion.rows.iter().enumerate().map(row).collect();
-    format!(
-        "<div class=\"scroll\"><table class=\"confusion\"><caption>The classes missed most often (rows), and what their \
-         images were taken for.</caption>\n<thead><tr><td></td>{heads}<th scope=\"col\">images</th></tr></thead>\n\
-         <tbody>{rows}</tbody></table></div>\n"
-    )
-}
-
-fn examples(title: &str, examples: &[Example]) -> String {
-    if examples.is_empty() {
-        return String::new();
-    }
-    let card = |example: &Example| {
-        let bars = example.bars.iter().map(|(class, share, right)| {
-            let right = if *right { "right" } else { "" };
-            let (class, shown) = (escape(class), percent((*share).into()));
-            format!("<li class=\"{right}\" style=\"--share: {share:.3}\"><span>{class}</span><span>{shown}</span></li>")
-        });
-        let (class, source) = (escape(&example.class), escape(&example.source));
-        format!(
-            "<div class=\"card\" title=\"{source}\"><img src=\"{}\" alt=\"{source}\"><div><strong>{class}</strong><ol>{}\
-             </ol></div></div>\n",
-            data_url("jpeg", &example.picture),
-            bars.collect::<String>()
-        )
-    };
-    let cards: String = examples.iter().map(card).collect();
-    format!("<h3>{title}</h3>\n<div class=\"cards\">\n{cards}</div>\n")
-}
-
 fn configuration(run: &Facts) -> String {
     let changed = match &run.changes {
         None => "<p>The network is one of its own; what follows is all of it.</p>\n".into(),
@@ -365,10 +290,31 @@ fn configuration(run: &Facts) -> String {
         .map(|(key, value)| Row::from(vec![Text(key.clone()), Text(value.clone())]));
     let all = table("", &["key", "value"], &rows.collect::<Vec<_>>());
     format!(
-        "{}<h3>Configuration</h3>\n{}{changed}<details><summary>All that was in force</summary>\n{all}</details>\n",
+        "{}<h3>Configuration</h3>\n{}{}{changed}<details><summary>All that was in force</summary>\n{all}</details>\n",
         machine(run),
-        rates(run)
+        rates(run),
+        changes(run)
     )
+}
+
+/// What became another when the run went on.
+fn changes(run: &Facts) -> String {
+    if run.config.changes.is_empty() {
+        return String::new();
+    }
+    let shown = |value: &Option<Value>| Text(or_dash(value.as_ref().map(Value::to_string)));
+    let row = |change: &Change| {
+        Row::from(vec![
+            Number((change.step + 1).to_string()),
+            Text(change.key.clone()),
+            shown(&change.was),
+            shown(&change.now),
+        ])
+    };
+    let rows: Vec<Row> = run.config.changes.iter().map(row).collect();
+    let caption = "What was changed when the run went on; dashed lines in the curves.";
+    let heads = ["from step", "key", "was", "is since"];
+    table(caption, &heads, &rows)
 }
 
 fn machine(run: &Facts) -> String {

@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use console::Progress;
 use dataset_pack::Dataset;
-use image::imageops::thumbnail;
-use image::{ImageFormat, RgbImage};
 
+use super::neighbours::{Features, Neighbours};
+use super::picture::Picture;
 use crate::data::loader::Gatherer;
 use crate::data::views::centre;
 use crate::evaluate;
 use crate::model::{self, Inference};
 use crate::net::context::Mode;
-use crate::picture::encode;
 
 /// Classes in the table of confusions.
 const CONFUSED: usize = 10;
@@ -22,8 +21,6 @@ const CONFUSED: usize = 10;
 const SHOWN: usize = 6;
 /// Bars beside a picture.
 const BARS: usize = 5;
-/// Side of a picture, pixels.
-const SIDE: u32 = 128;
 
 /// The predictions for the centre crops of some images of a set.
 pub struct Predicted {
@@ -41,6 +38,8 @@ pub struct Predicted {
     pub best: Vec<Example>,
     /// With the least probability for the right class.
     pub worst: Vec<Example>,
+    /// Which images are most like some of them; `None` of a network without a hidden layer.
+    pub neighbours: Option<Neighbours>,
 }
 
 /// What some classes were taken for.
@@ -54,12 +53,8 @@ pub struct Confusion {
 
 /// An image and its likeliest classes.
 pub struct Example {
-    /// The file it was packed from.
-    pub source: String,
-    /// As JPEG.
-    pub picture: Vec<u8>,
-    /// Its class.
-    pub class: String,
+    /// The image.
+    pub picture: Picture,
     /// Classes with their probabilities, the likeliest first; whether it is the right one.
     pub bars: Vec<(String, f32, bool)>,
 }
@@ -92,7 +87,7 @@ pub fn predict(
     limit: usize,
 ) -> Result<Predicted> {
     let data = Dataset::open(folder)?;
-    let guesses = guess(checkpoint, &data, folder, inference, limit)?;
+    let (guesses, features) = guess(checkpoint, &data, folder, inference, limit)?;
     let ranked: Vec<(Guess, Vec<usize>)> = guesses
         .into_iter()
         .map(|guess| {
@@ -142,6 +137,7 @@ pub fn predict(
                 .take(SHOWN)
                 .collect(),
         )?,
+        neighbours: features.map(|all| all.neighbours(&data)).transpose()?,
     })
 }
 
@@ -151,7 +147,7 @@ fn guess(
     folder: &Path,
     inference: &Inference,
     limit: usize,
-) -> Result<Vec<Guess>> {
+) -> Result<(Vec<Guess>, Option<Features>)> {
     ensure!(
         !data.is_empty(),
         "{}: it has no images",
@@ -170,6 +166,7 @@ fn guess(
         Gatherer::new(network.net().input.crop),
     );
     let mut guesses = Vec::with_capacity(count);
+    let mut features = Features::of(network.net());
     for part in images.chunks(network.batch()) {
         let padded: Vec<u32> = (0..network.batch())
             .map(|i| part[i.min(part.len() - 1)])
@@ -184,9 +181,12 @@ fn guess(
             label: data.label(image as usize) as usize,
             probabilities: row.to_vec(),
         }));
+        if let Some(features) = &mut features {
+            features.take(&network, part)?;
+        }
         bar.advance(part.len() as u64);
     }
-    Ok(guesses)
+    Ok((guesses, features))
 }
 
 /// Of pairs of the right class and the likeliest.
@@ -225,9 +225,6 @@ fn worst(
 }
 
 fn example(data: &Dataset, guess: &Guess, ranking: &[usize]) -> Result<Example> {
-    let (image, side) = (guess.image as usize, data.size() as u32);
-    let pixels = RgbImage::from_raw(side, side, data.image(image)?).context("an image's bytes")?;
-    let small = SIDE.min(side);
     let name = |class: usize| data.classes()[class].name.clone();
     let bar = |&class: &usize| {
         (
@@ -237,9 +234,7 @@ fn example(data: &Dataset, guess: &Guess, ranking: &[usize]) -> Result<Example> 
         )
     };
     Ok(Example {
-        source: data.source(image)?,
-        picture: encode(&thumbnail(&pixels, small, small), ImageFormat::Jpeg)?,
-        class: name(guess.label),
+        picture: Picture::of(data, guess.image as usize)?,
         bars: ranking.iter().take(BARS).map(bar).collect(),
     })
 }
