@@ -2,6 +2,7 @@
 
 mod commands;
 mod describe;
+mod launcher;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -107,9 +108,10 @@ struct Build {
     /// Make two sets, OUT/train and OUT/val, with this share of each class in val
     #[arg(long, value_name = "F", value_parser = fraction)]
     val_fraction: Option<f64>,
-    /// Pack only the shards of one of N parts, to be joined by `merge`
-    #[arg(long, value_name = "I/N", value_parser = part, default_value = "1/1")]
-    part: Part,
+    /// Pack only the shards of one of N parts, to be joined by `merge`; `auto` asks the launcher (mpirun, srun) which, and
+    /// packs it into OUT/part-I
+    #[arg(long, value_name = "I/N|auto", value_parser = part, default_value = "1/1")]
+    part: PartOf,
     /// Images that take more bytes than this once decoded are rejected
     #[arg(long, value_name = "N", default_value_t = DEFAULT_MAX_DECODED_BYTES)]
     max_decoded_bytes: u64,
@@ -246,19 +248,41 @@ fn fraction(text: &str) -> Result<f64, String> {
     }
 }
 
-fn part(text: &str) -> Result<Part, String> {
+/// Which part to pack, and whether its folder is named after it.
+#[derive(Clone, Copy, Debug)]
+struct PartOf {
+    part: Part,
+    named: bool,
+}
+
+impl PartOf {
+    fn folder(self, out: PathBuf) -> PathBuf {
+        match self.named {
+            true => out.join(format!("part-{}", self.part.index + 1)),
+            false => out,
+        }
+    }
+}
+
+fn part(text: &str) -> Result<PartOf, String> {
+    if text == "auto" {
+        let part = launcher::part()?;
+        let named = part != Part::WHOLE;
+        return Ok(PartOf { part, named });
+    }
     let numbers = text
         .split_once('/')
         .map(|(index, count)| (index.parse(), count.parse()));
     match numbers {
         Some((Ok(index), Ok(count))) if (1..=count).contains(&index) => {
             let index: u32 = index;
-            Ok(Part {
+            let part = Part {
                 index: index - 1,
                 count,
-            })
+            };
+            Ok(PartOf { part, named: false })
         }
-        _ => Err("must be I/N with I from 1 to N".into()),
+        _ => Err("must be I/N with I from 1 to N, or auto".into()),
     }
 }
 
@@ -266,7 +290,7 @@ impl Build {
     fn options(self) -> BuildOptions {
         BuildOptions {
             source: self.source,
-            out: self.out,
+            out: self.part.folder(self.out),
             split: self.split,
             labels: self.labels,
             truth: self.truth,
@@ -277,7 +301,7 @@ impl Build {
             seed: self.seed,
             damaged: self.damaged,
             max_bad: self.max_bad,
-            part: self.part,
+            part: self.part.part,
             val_fraction: self.val_fraction,
             max_decoded_bytes: self.max_decoded_bytes,
         }
