@@ -112,9 +112,11 @@ impl<
     /// each.
     pub const SHARED: usize = Self::SLABS * size_of::<f32>() * if STAGE > 0 { 2 } else { 1 };
 
+    /// Columns of a panel.
+    const PANEL: usize = BN / PANELS;
     /// Floats of one slab of A, and of one slab of each.
     const SLAB_A: usize = BK * (BM + Self::PAD);
-    const SLABS: usize = Self::SLAB_A + BK * (BN / PANELS + Self::PAD);
+    const SLABS: usize = Self::SLAB_A + BK * (Self::PANEL + Self::PAD);
     const PAD: usize = slab::pad(STAGE > 0);
     /// Steps of k written out in the innermost loop.
     const UNROLL: usize = if STAGE > 0 { 2 } else { 4 };
@@ -148,26 +150,16 @@ impl<
         mut store: impl FnMut(u32, u32, V),
     ) {
         let end = begin + (end - begin).div_ceil(K_STEP) * K_STEP;
-        let tile = Self::thread_tile(thread::thread_idx_x() as usize, V::LANES);
-        let mut sums = [[[[V::splat(0.0); NR]; MR]; PASSES]; PANELS];
         if STAGE == 0 {
             const { assert!(STAGE > 0 || Self::threads(V::LANES) == 1) };
             const { assert!(STAGE > 0 || NR == slab::PAIR) };
-            Self::cpu_main_loop(a, b, [begin, end], [row, col], [rows, cols], &mut sums);
-        } else {
-            Self::gpu_main_loop(a, b, [begin, end], [row, col], tile, &mut sums[0][0]);
+            Self::cpu_product(a, b, [begin, end], [row, col], [rows, cols], store);
+            return;
         }
-        let mut panel = 0;
-        while panel < PANELS {
-            let col = col + (panel * BN / PANELS) as u32;
-            let mut pass = 0;
-            while pass < PASSES {
-                let (row, sums) = (row + (pass * MR) as u32, &sums[panel][pass]);
-                Self::epilogue(tile, sums, [row, col], [rows, cols], &mut store);
-                pass += 1;
-            }
-            panel += 1;
-        }
+        let tile = Self::thread_tile(thread::thread_idx_x() as usize, V::LANES);
+        let mut sums = [[V::splat(0.0); NR]; MR];
+        Self::gpu_main_loop(a, b, [begin, end], [row, col], tile, &mut sums);
+        Self::epilogue(tile, &sums, [row, col], [rows, cols], &mut store);
     }
 
     /// A CPU takes single floats of A from wherever they are, so it need not
@@ -214,8 +206,8 @@ impl<
         }
     }
 
-    /// Gives the sums that lie in C to `store`; (`row`, `col`) is where the tile, or
-    /// on a CPU this part of it, begins.
+    /// Gives the sums of a GPU's thread that lie in C to `store`; (`row`, `col`) is where the
+    /// block's tile begins.
     #[inline(always)]
     fn epilogue<V: Vector>(
         tile: ThreadTile,

@@ -48,7 +48,8 @@ impl<
                 staged_b.load(&b, next);
             }
             let load_b = |step: usize| Self::load_b(current, tile, step);
-            Self::multiply::<V, NR>(current, layout_a, tile, BK, sums, load_b);
+            let rows = sums.as_mut_ptr();
+            Self::multiply::<V, NR>(current, layout_a, tile, BK, rows, false, load_b);
             if next < end {
                 staged_a.store(other, layout_a);
                 staged_b.store(other.from(Self::SLAB_A), layout_b);

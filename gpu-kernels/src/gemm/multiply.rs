@@ -42,22 +42,34 @@ impl<
     }
 
     /// Adds a slab of A times a slab of B to this thread's sums, the first `N`
-    /// vectors of each row. `load_b(k)` is row k of B.
+    /// vectors of each row; where they are `fresh`, to zeros. `load_b(k)` is row k of B.
     ///
     /// # Safety
     /// `slab` holds a slab of A of `depth` rows, a multiple of the unrolled steps,
-    /// written before the last barrier; the rows of `tile` lie in it.
+    /// written before the last barrier; the rows of `tile` lie in it. `sums` has MR rows,
+    /// which have been written unless they are fresh.
     #[inline(always)]
     pub(super) unsafe fn multiply<V: Vector, const N: usize>(
         slab: Shared,
         layout_a: Layout,
         tile: ThreadTile,
         depth: usize,
-        sums: &mut [[V; NR]; MR],
+        sums: *mut [V; NR],
+        fresh: bool,
         mut load_b: impl FnMut(usize) -> [V; N],
     ) {
         let mut acc = [[V::splat(0.0); N]; MR];
-        copy(&*sums, &mut acc);
+        if !fresh {
+            let mut i = 0;
+            while i < MR {
+                let mut j = 0;
+                while j < N && j < NR {
+                    acc[i][j] = (*sums.add(i))[j];
+                    j += 1;
+                }
+                i += 1;
+            }
+        }
         let mut k = 0;
         while k < depth {
             // A few steps at once, for loads to run ahead of their use.
@@ -76,7 +88,15 @@ impl<
             }
             k += Self::UNROLL;
         }
-        copy(&acc, sums);
+        let mut i = 0;
+        while i < MR {
+            let mut j = 0;
+            while j < N && j < NR {
+                (&raw mut (*sums.add(i))[j]).write(acc[i][j]);
+                j += 1;
+            }
+            i += 1;
+        }
     }
 
     /// Adds a slab of A times a panel of B to the first `high` rows of C in this tile, NARROW rows of one vector at a
@@ -85,7 +105,8 @@ impl<
     ///
     /// # Safety
     /// `slabs` holds a slab of A of at least `high` rows and behind it one of B, both `depth` deep, a multiple of the
-    /// unrolled steps, and written before; `sums` has PASSES · MR rows, and `vectors` is at most NR.
+    /// unrolled steps, and written before; `sums` has PASSES · MR rows, written unless they are `fresh`, and `vectors` is
+    /// at most NR.
     #[inline(always)]
     pub(super) unsafe fn multiply_narrow<V: Vector>(
         slabs: Shared,
@@ -93,6 +114,7 @@ impl<
         [depth, high]: [usize; 2],
         vectors: usize,
         sums: *mut [V; NR],
+        fresh: bool,
         each: impl Fn(usize, usize),
     ) {
         let (step_a, step_b) = (layout_a.step(V::LANES), Self::layout_b().step(V::LANES));
@@ -112,7 +134,7 @@ impl<
                 let b = slabs.from(Self::SLAB_A + Self::layout_b().at(0, j * V::LANES, V::LANES));
                 let mut acc = [V::splat(0.0); NARROW];
                 let mut n = 0;
-                while n < NARROW {
+                while n < NARROW && !fresh {
                     acc[n] = (*sums.add(rows[n]))[j];
                     n += 1;
                 }
@@ -136,7 +158,7 @@ impl<
                 }
                 let mut n = 0;
                 while n < NARROW {
-                    (*sums.add(rows[n]))[j] = acc[n];
+                    (&raw mut (*sums.add(rows[n]))[j]).write(acc[n]);
                     n += 1;
                 }
                 j += 1;
@@ -161,23 +183,6 @@ unsafe fn outer_product<V: Vector, const MR: usize, const NR: usize>(
         let mut j = 0;
         while j < NR {
             sums[i][j] = V::splat(a[i]).fma(b[j], sums[i][j]);
-            j += 1;
-        }
-        i += 1;
-    }
-}
-
-/// Copies the columns that both have.
-#[inline(always)]
-fn copy<V: Copy, const MR: usize, const FROM: usize, const TO: usize>(
-    from: &[[V; FROM]; MR],
-    to: &mut [[V; TO]; MR],
-) {
-    let mut i = 0;
-    while i < MR {
-        let mut j = 0;
-        while j < FROM && j < TO {
-            to[i][j] = from[i][j];
             j += 1;
         }
         i += 1;

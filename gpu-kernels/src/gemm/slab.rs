@@ -161,8 +161,10 @@ unsafe fn load_transposed<V: Vector, S: Source<V>>(
         let at_i = source.at_i(i + col as u32);
         let mut n = 0;
         while n * PAIR * V::LANES < depth {
-            let pair: [V; PAIR] = source.load(*at_k.as_ptr().add(n), at_i);
-            store(slab, layout.at(n * PAIR * V::LANES, col, V::LANES), pair);
+            let [first, second]: [V; PAIR] = source.load(*at_k.as_ptr().add(n), at_i);
+            let at = layout.at(n * PAIR * V::LANES, col, V::LANES);
+            slab.store_vector(at, first);
+            slab.store_vector(at + V::LANES, second);
             prefetch_element(source, *later.as_ptr().add(n), at_i);
             n += 1;
         }
