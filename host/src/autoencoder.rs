@@ -26,9 +26,9 @@ use crate::net::{Network, Sgd};
 
 /// Rows of a step.
 const BATCH: usize = 128;
-/// The learning rate of the first step times the bits, towards 0 in a straight line: the more bits, the steeper the loss
-/// to the decoder's weights.
-const RATE: f64 = 2.56;
+/// The learning rate of the first step; it falls to 0 in a straight line. At ten times as much the units saturate, and codes
+/// find less than those of random weights.
+const RATE: f64 = 0.002;
 const MOMENTUM: f64 = 0.9;
 /// Rows that mean and scale are taken from.
 const SAMPLE: usize = 10_000;
@@ -76,7 +76,7 @@ pub fn train(
             batch.extend(normalised(&row, &mean, scale));
         }
         let left = 1.0 - f64::from(number) / f64::from(steps);
-        learn(&mut network, &batch, number, RATE / bits as f64 * left)?;
+        learn(&mut network, &batch, number, RATE * left)?;
         step()?;
     }
     let (_, first, stream) = network.parameters().next().context("no encoder")?;

@@ -54,7 +54,7 @@ fn scores(network: &mut Network, images: &[f32]) -> Vec<f64> {
     network.load_floats(images, &[0; IMAGES]);
     network.forward(Mode::Test);
     let (logits, _) = network.values(network.net().towers[0].len() - 2).unwrap();
-    let logits = logits.chunks_exact(CLASSES).enumerate();
+    let logits = logits.as_chunks::<CLASSES>().0.iter().enumerate();
     logits
         .map(|(image, row)| f64::from(row[class(image)]))
         .collect()

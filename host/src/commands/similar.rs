@@ -32,7 +32,7 @@ const ON_A_SHEET: usize = 16;
     after_help = "Example: host similar --index train.index --checkpoint runs/a cat.jpg --png sheet.png\n\n\
                   The neighbours are exact. They are searched for in the set the index was made of; --image asks about \
                   an image of that set itself, which is then not among them. With --codes the distance is the number \
-                  of bits in which codes differ, and some of the nearest are missed; the fewer, the more are re-ranked. \
+                  of bits in which codes differ, and some of the nearest are missed: the more are re-ranked, the fewer. \
                   With --json each image is a line."
 )]
 pub struct Similar {

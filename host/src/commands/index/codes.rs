@@ -14,8 +14,8 @@ use crate::device::Device;
 use crate::index::{Codes, Index, beside};
 use crate::paths::ShownPath;
 
-/// Steps of training.
-const STEPS: u32 = 2000;
+/// Steps of training, but of a small set no more than one a row.
+const STEPS: usize = 2000;
 /// Images of the set that are asked about, evenly spread.
 const QUERIES: usize = 200;
 /// Neighbours of each that are looked for.
@@ -51,12 +51,9 @@ pub fn make(
     let index = Index::open(path)?;
     let (count, width) = (index.description.rows, index.description.width);
     let row = |row| index.features(row);
-    let bar = Progress::new("trained", "steps", STEPS.into());
-    let course = Course {
-        bits,
-        seed,
-        steps: STEPS,
-    };
+    let steps = count.min(STEPS) as u32;
+    let bar = Progress::new("trained", "steps", steps.into());
+    let course = Course { bits, seed, steps };
     let rows = Rows {
         count,
         width,
