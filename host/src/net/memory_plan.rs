@@ -47,13 +47,13 @@ pub(super) fn explain(
     let needed = loads(&place, devices, batch).map_or(0, |loads| {
         loads.iter().map(|(bytes, _)| *bytes).max().unwrap_or(0)
     });
-    let what = match shares {
-        1 => "batch",
-        _ => "a share of",
+    let (what, none) = match shares {
+        1 => ("batch", "no batch"),
+        _ => ("a share of", "no share"),
     };
     let advice = match smaller {
         Some(batch) => format!("{what} {batch} would fit"),
-        None => "none would fit".into(),
+        None => format!("{none} would fit"),
     };
     let gb = needed as f64 / 1e9;
     error.context(format!(
