@@ -5,9 +5,9 @@
 //! paper's way round, not today's "inverted" dropout.
 //!
 //! Element `i` is dropped when the uniform number made of word `i mod 4` of
-//! `philox([i / 4, stream, step, 0], seed)` is below `p`: a function of the
-//! tensor (`stream`), the training step and the seed, which the backward pass
-//! computes again. `seed` is the run's; `stream` differs from tensor to tensor
+//! `philox([i / 4, stream, step, share], seed)` is below `p`: a function of the
+//! tensor (`stream`), the training step, the share of the batch that it holds
+//! (0 where it holds all) and the seed, which the backward pass computes again. `seed` is the run's; `stream` differs from tensor to tensor
 //! and, where a tensor is cut in towers, from tower to tower.
 //!
 //! The tensors have `len` elements; `len` is a multiple of 16 and the pointers
@@ -20,7 +20,7 @@
 //! use gpu_kernels::dropout::Mask;
 //!
 //! let pool = simt_executor::Pool::new(1)?;
-//! let mask = Mask { probability: 0.5, seed: [1, 2], stream: 0, step: 7 };
+//! let mask = Mask { probability: 0.5, seed: [1, 2], stream: 0, step: 7, share: 0 };
 //! let ones = Floats::from(&[1.0; 4096][..]);
 //! let (mut y, mut dx) = (Floats::zeros(4096), Floats::zeros(4096));
 //! launch::dropout_forward(mask, In::from(&ones), Out::from(&mut y), Target::Cpu)?.run(&pool)?;
@@ -53,6 +53,8 @@ pub struct Mask {
     pub stream: u32,
     /// The training step.
     pub step: u32,
+    /// Which share of the batch it is, where a batch is computed in several.
+    pub share: u32,
 }
 
 impl Mask {
@@ -67,7 +69,7 @@ impl Mask {
         let drawn = V::from_fn(|lane| {
             if lane % 4 == 0 {
                 words = philox(
-                    [((i + lane) / 4) as u32, self.stream, self.step, 0],
+                    [((i + lane) / 4) as u32, self.stream, self.step, self.share],
                     self.seed,
                 );
             }
@@ -88,6 +90,7 @@ pub unsafe fn dropout_forward(
     seed: [u32; 2],
     stream: u32,
     step: u32,
+    share: u32,
     x: *const f32,
     y: *mut f32,
 ) {
@@ -96,6 +99,7 @@ pub unsafe fn dropout_forward(
         seed,
         stream,
         step,
+        share,
     };
     let mut walk = Walk::over::<V>(len);
     while walk.i < walk.end {
@@ -115,6 +119,7 @@ pub unsafe fn dropout_backward(
     seed: [u32; 2],
     stream: u32,
     step: u32,
+    share: u32,
     dy: *const f32,
     dx: *mut f32,
 ) {
@@ -123,6 +128,7 @@ pub unsafe fn dropout_backward(
         seed,
         stream,
         step,
+        share,
     };
     let mut walk = Walk::over::<V>(len);
     while walk.i < walk.end {
@@ -196,20 +202,19 @@ pub mod launch {
         unsafe { check.call(super::dropout_launch(len, target), arguments) }
     }
 
+    /// Length, probability, seed, stream, step, share, from where and to where.
+    type Masked = (u32, f32, [u32; 2], u32, u32, u32, *const f32, *mut f32);
+
     /// The arguments of either dropout kernel.
-    fn masked(
-        len: u32,
-        mask: Mask,
-        x: In<f32>,
-        y: Out<f32>,
-    ) -> (u32, f32, [u32; 2], u32, u32, *const f32, *mut f32) {
+    fn masked(len: u32, mask: Mask, x: In<f32>, y: Out<f32>) -> Masked {
         let Mask {
             probability,
             seed,
             stream,
             step,
+            share,
         } = mask;
         let (x, y) = (x.pointer(), y.pointer());
-        (len, probability, seed, stream, step, x, y)
+        (len, probability, seed, stream, step, share, x, y)
     }
 }

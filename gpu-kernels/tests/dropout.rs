@@ -11,10 +11,10 @@ use proptest::prelude::*;
 
 const SEED: [u32; 2] = [12, 34];
 
-fn forward(x: &[f32], p: f32, stream: u32, step: u32, target: Target) -> Vec<f32> {
+fn forward(x: &[f32], p: f32, [stream, step, share]: [u32; 3], target: Target) -> Vec<f32> {
     let len = x.len() as u32;
     let (x, mut y) = (Buffer::new(x), Buffer::unwritten(x.len()));
-    let arguments = (len, p, SEED, stream, step, x.ptr(), y.mut_ptr());
+    let arguments = (len, p, SEED, stream, step, share, x.ptr(), y.mut_ptr());
     // SAFETY: all buffers have `len` elements.
     unsafe { run(&dropout_forward, dropout_launch(len, target), arguments) };
     y.to_vec()
@@ -22,19 +22,19 @@ fn forward(x: &[f32], p: f32, stream: u32, step: u32, target: Target) -> Vec<f32
 
 proptest! {
     #[test]
-    fn as_the_formula(seed: u32, len in 1..400usize, p in 0.0f32..1.0, stream: u32, step: u32) {
+    fn as_the_formula(seed: u32, len in 1..400usize, p in 0.0f32..1.0, stream: u32, step: u32, share: u32) {
         let x = random(seed, 16 * len);
         let dropped = |i: usize| {
-            uniform(philox([i as u32 / 4, stream, step, 0], SEED)[i % 4]) < p
+            uniform(philox([i as u32 / 4, stream, step, share], SEED)[i % 4]) < p
         };
         let want: Vec<f32> =
             x.iter().enumerate().map(|(i, &x)| if dropped(i) { 0.0 } else { x }).collect();
-        prop_assert_eq!(bits(&forward(&x, p, stream, step, here())), bits(&want));
-        prop_assert_eq!(bits(&forward(&x, p, stream, step, Target::Gpu)), bits(&want));
+        prop_assert_eq!(bits(&forward(&x, p, [stream, step, share], here())), bits(&want));
+        prop_assert_eq!(bits(&forward(&x, p, [stream, step, share], Target::Gpu)), bits(&want));
 
         let mut dx = Buffer::new(&x);
         let len = x.len() as u32;
-        let arguments = (len, p, SEED, stream, step, dx.ptr(), dx.mut_ptr());
+        let arguments = (len, p, SEED, stream, step, share, dx.ptr(), dx.mut_ptr());
         // SAFETY: all buffers have `len` elements.
         unsafe { run(&dropout_backward, dropout_launch(len, here()), arguments) };
         prop_assert_eq!(bits(&dx), bits(&want));
@@ -55,7 +55,7 @@ proptest! {
 fn the_dropped_fraction_is_p() {
     const LEN: usize = 1 << 18;
     for p in [0.0, 0.1, 0.5, 0.9, 1.0] {
-        let y = forward(&vec![1.0; LEN], p, 3, 4, here());
+        let y = forward(&vec![1.0; LEN], p, [3, 4, 0], here());
         let fraction = y.iter().filter(|&&y| y == 0.0).count() as f64 / LEN as f64;
         // Five standard deviations.
         let deviation = (p as f64 * (1.0 - p as f64) / LEN as f64).sqrt();
@@ -67,11 +67,11 @@ fn the_dropped_fraction_is_p() {
 }
 
 #[test]
-fn masks_of_other_tensors_and_steps_are_independent() {
+fn masks_of_other_tensors_steps_and_shares_are_independent() {
     const LEN: usize = 1 << 16;
-    let mask = |stream, step| forward(&vec![1.0; LEN], 0.5, stream, step, here());
-    let first = mask(1, 1);
-    for other in [mask(2, 1), mask(1, 2)] {
+    let mask = |place| forward(&vec![1.0; LEN], 0.5, place, here());
+    let first = mask([1, 1, 0]);
+    for other in [mask([2, 1, 0]), mask([1, 2, 0]), mask([1, 1, 1])] {
         let equal = first.iter().zip(&other).filter(|(a, b)| a == b).count();
         let deviation = (LEN as f64 / 4.0).sqrt();
         assert!(
@@ -83,7 +83,7 @@ fn masks_of_other_tensors_and_steps_are_independent() {
 
 #[test]
 fn nan_goes_through_where_it_is_kept() {
-    let y = forward(&[f32::NAN; 1024], 0.5, 1, 1, here());
+    let y = forward(&[f32::NAN; 1024], 0.5, [1, 1, 0], here());
     let kept = y.iter().filter(|y| y.is_nan()).count();
     assert!((400..600).contains(&kept) && y.iter().all(|&y| y.is_nan() || y == 0.0));
 }

@@ -101,13 +101,13 @@ unsafe fn elementwise() {
     run(
         &dropout::dropout_forward,
         launch,
-        (LEN, 0.5, [1, 2], 3, 4, x.ptr(), y.mut_ptr()),
+        (LEN, 0.5, [1, 2], 3, 4, 0, x.ptr(), y.mut_ptr()),
     );
     print("dropout_forward", &y);
     run(
         &dropout::dropout_backward,
         launch,
-        (LEN, 0.3, [1, 2], 3, 5, x.ptr(), y.mut_ptr()),
+        (LEN, 0.3, [1, 2], 3, 5, 0, x.ptr(), y.mut_ptr()),
     );
     print("dropout_backward", &y);
     run(&dropout::scale, launch, (LEN, 0.7, x.ptr(), y.mut_ptr()));

@@ -14,6 +14,7 @@ use dataset_pack::Dataset;
 use host::data::loader::Loader;
 use host::data::sampler::{Cursor, Order, Sampler};
 use host::data::views::{Augment, Colours, Views};
+use host::net::shares::Shares;
 use host::net::spec::Input;
 
 const BATCH: usize = 128;
@@ -37,7 +38,14 @@ fn main() -> Result<()> {
     for order in [Order::Shuffled, Order::Sequential] {
         let sampler = Sampler::new(order, 0, data.len() as u32);
         let views = Views::new(&input, 0, Augment::Paper, Colours::default());
-        let loader = Loader::start(data.clone(), sampler, views, Cursor::default(), BATCH)?;
+        let loader = Loader::start(
+            data.clone(),
+            sampler,
+            views,
+            Cursor::default(),
+            BATCH,
+            &Shares::WHOLE,
+        )?;
         // The first epoch brings the set into memory.
         for epoch in 0..4 {
             let began = Instant::now();

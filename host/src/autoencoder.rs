@@ -15,7 +15,7 @@ use anyhow::{Context, Result, ensure};
 use crate::data::random::{Purpose, below, words};
 use crate::device::Device;
 use crate::index::Encoder;
-use crate::net::context::Mode;
+use crate::net::context::{Mode, Share};
 use crate::net::layer::Kind;
 use crate::net::layer::activation::Tanh;
 use crate::net::layer::fully_connected::{FullyConnected, Units};
@@ -182,7 +182,10 @@ fn untrained(width: usize, bits: usize, seed: u64, device: &Arc<dyn Device>) -> 
 
 /// A step on a batch, `[row][feature]`.
 fn learn(network: &mut Network, batch: &[f32], step: u32, rate: f64) -> Result<()> {
-    let mode = Mode::Train { step };
+    let mode = Mode::Train {
+        step,
+        share: Share::WHOLE,
+    };
     load(network, batch);
     network.forward(mode);
     let (decoded, _) = network.values(2)?;

@@ -9,7 +9,8 @@ use crate::data::views::{Crops, centre};
 use crate::metrics::{Score, Tally};
 use crate::net::context::Mode;
 use crate::net::shapes::Net;
-use crate::net::{Batch, Network};
+use crate::net::{Batch, ImageScores, Network};
+use crate::ranks::Ranks;
 
 /// That the data is what the network reads.
 pub fn check_data(net: &Net, data: &Dataset) -> Result<()> {
@@ -33,26 +34,41 @@ pub fn batches(network: &Network, data: &Dataset) -> Vec<WholeBatch> {
     whole_batches(data.len() as u32, network.batch()).collect()
 }
 
-/// Scores the centre crop of every image, as validation while training does. Nothing, if `stop` says so between two
-/// batches.
+/// Those of them that are a rank's: neighbours, as many as others have or one more.
+fn own_batches(network: &Network, data: &Dataset, ranks: &Ranks) -> Vec<WholeBatch> {
+    let mut all = batches(network, data);
+    let [rank, size] = [ranks.rank(), ranks.size()].map(|n| n as usize);
+    let begin = |rank: usize| all.len() * rank / size;
+    let (begin, end) = (begin(rank), begin(rank + 1));
+    all.drain(begin..end).collect()
+}
+
+/// Scores the centre crop of every image, as validation while training does. Nothing, if `stop` says so to any rank
+/// between two batches.
 pub fn validate(
     network: &mut Network,
     data: &Dataset,
     stop: impl Fn() -> bool,
+    ranks: &Ranks,
 ) -> Result<Option<Score>> {
     let centre = centre(&network.net().input);
-    let mut tally = Tally::default();
+    let mut own = ImageScores::default();
     let mut gatherer = Gatherer::new(network.net().input.crop);
-    for batch in batches(network, data) {
-        if stop() {
-            return Ok(None);
+    let mut left = false;
+    for batch in own_batches(network, data, ranks) {
+        left = stop();
+        if left {
+            break;
         }
         network.load(&gatherer.whole(data, &batch, centre)?);
         network.forward(Mode::Test);
-        let scores = network.scores()?;
-        tally.add_all(&scores.loss, &scores.rank);
+        own.add(network.scores()?);
     }
-    Ok(Some(tally.score()))
+    if ranks.any(left) {
+        return Ok(None);
+    }
+    let all = own.of_all(ranks);
+    Ok(Some(Score::of(&all.loss, &all.rank)))
 }
 
 /// Gives what a layer makes of the centre of every image, in parts: the number of the first image, and a row for each.
@@ -138,24 +154,30 @@ impl Predictions {
         }
     }
 
-    /// Adds what a network makes of every image; `done` is told of the images of each batch.
+    /// Adds what a network makes of every image, each rank of its part; `done` is told of the images of each batch.
     pub fn add(
         &mut self,
         network: &mut Network,
         data: &Dataset,
         crops: Crops,
+        ranks: &Ranks,
         mut done: impl FnMut(usize),
     ) -> Result<()> {
         check_data(network.net(), data)?;
         let centre = centre(&network.net().input);
         let mut gatherer = Gatherer::new(data.size());
-        for batch in batches(network, data) {
+        let own = own_batches(network, data, ranks);
+        let begin = own.first().map_or(0, |batch| batch.images.start);
+        let end = own.last().map_or(0, |batch| batch.images.end);
+        for batch in own {
             let mut images = gatherer.whole(data, &batch, centre)?;
             let begin = batch.images.start as usize * self.classes;
             let end = begin + batch.valid() * self.classes;
             add_views(network, &mut images, crops, &mut self.sums[begin..end])?;
             done(batch.valid());
         }
+        let own = begin as usize * self.classes..end as usize * self.classes;
+        self.sums = ranks.gather(self.sums[own].to_vec());
         self.terms += crops.count();
         Ok(())
     }

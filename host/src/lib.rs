@@ -7,6 +7,7 @@
 //! | [`paths`], [`atomic`] | names as they are shown; files, whole or not at all |
 //! | [`metrics`] | loss and errors, and their file |
 //! | [`schedule`] | how the learning rate falls |
+//! | [`ranks`] | the programs of a job that train one network |
 //! | [`device`] | GPUs and virtual GPUs |
 //! | [`check`] | a kernel on two devices, compared |
 //! | [`picture`] | curves, filters, predictions, saliency and neighbours as PNG |
@@ -36,6 +37,7 @@ pub mod model;
 pub mod net;
 pub mod paths;
 pub mod picture;
+pub mod ranks;
 pub mod report;
 pub mod schedule;
 pub mod train;

@@ -6,7 +6,7 @@ use host::device::{Place, open};
 use host::formats::pytorch::{join_biases, join_weights, joints, set};
 use host::formats::tensors::{File, Info};
 use host::net::Network;
-use host::net::context::Mode;
+use host::net::context::{Mode, Share};
 use host::net::spec::Spec;
 
 const IMAGES: usize = 32;
@@ -57,7 +57,10 @@ fn each_kind_gives_pytorchs_logits_and_gradients() {
     let labels = state.i64(&Info::i64("labels", [IMAGES])).unwrap();
     let labels: Vec<u32> = labels.into_iter().map(|label| label as u32).collect();
     network.load_floats(&images, &labels);
-    let mode = Mode::Train { step: 0 };
+    let mode = Mode::Train {
+        step: 0,
+        share: Share::WHOLE,
+    };
     network.forward(mode);
     let (logits, _) = network.values(net.position("fc4").unwrap()).unwrap();
     let expected = state.f32(&Info::f32("logits", [IMAGES, 10])).unwrap();

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use host::device::{Buffer, Place, open};
 use host::formats::tensors::{File, Info};
-use host::net::context::Mode;
+use host::net::context::{Mode, Share};
 use host::net::spec::Spec;
 use host::net::{Network, Parameters, Sgd};
 
@@ -158,7 +158,10 @@ fn check(preset: &str, file: &str, sets: &[(&str, usize)]) {
     let mut network = Network::new(&net, &devices, BATCH, 1).unwrap();
     write(&network, &state, "initial");
     network.load_floats(&images(), &labels);
-    let mode = Mode::Train { step: 0 };
+    let mode = Mode::Train {
+        step: 0,
+        share: Share::WHOLE,
+    };
     network.forward(mode);
     let error = relative(
         &network.values(logits).unwrap().0,

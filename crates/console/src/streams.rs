@@ -14,6 +14,9 @@ use crate::escape::{escaped, is_harmful};
 /// Whether notes and progress are left out.
 static HUSHED: AtomicBool = AtomicBool::new(false);
 
+/// Whether results are left out as well.
+static MUTED: AtomicBool = AtomicBool::new(false);
+
 /// Whether whoever reads standard error was too far behind for the last line.
 static BEHIND: AtomicBool = AtomicBool::new(false);
 
@@ -37,6 +40,12 @@ pub fn note(line: &str) {
 /// From here on notes and progress are left out, or no longer.
 pub fn hush(hushed: bool) {
     HUSHED.store(hushed, Relaxed);
+}
+
+/// From here on results are left out too: another program, which does the same work, prints them.
+pub fn mute() {
+    hush(true);
+    MUTED.store(true, Relaxed);
 }
 
 /// Whether they are left out.
@@ -92,6 +101,9 @@ pub fn print_json(text: &str) -> io::Result<()> {
 }
 
 fn write_result(bytes: &[u8]) -> io::Result<()> {
+    if MUTED.load(Relaxed) {
+        return Ok(());
+    }
     let out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     match write_all(&out, bytes) {
         Err(error) if !reader_has_gone(&out, &error) => {

@@ -61,6 +61,7 @@ pub const MASK: Mask = Mask {
     seed: [1, 2],
     stream: 3,
     step: 4,
+    share: 5,
 };
 
 pub const CONVOLUTION: Sizes = Sizes {

@@ -113,6 +113,7 @@ fn elementwise(all: &mut Cases, len: usize) {
             seed: [u32::MAX, 0],
             stream: 1 << 31,
             step: u32::MAX,
+            share: u32::MAX,
         };
         let text = format!("{text}, probability {probability}");
         all.add(

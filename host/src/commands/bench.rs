@@ -13,7 +13,7 @@ use super::Run;
 use crate::data::views::centre;
 use crate::device::Places;
 use crate::net::choice::NetworkChoice;
-use crate::net::context::Mode;
+use crate::net::context::{Mode, Share};
 use crate::net::{Batch, Network, Sgd};
 
 const CLASSES: usize = 1000;
@@ -176,7 +176,13 @@ fn layers(network: &mut Network, batch: &Batch, steps: u32) -> Result<BTreeMap<S
     let mut all: BTreeMap<String, Vec<Times>> = BTreeMap::new();
     for step in 0..steps {
         network.load(batch);
-        let times = network.time_layers(Mode::Train { step }, repeat)?;
+        let times = network.time_layers(
+            Mode::Train {
+                step,
+                share: Share::WHOLE,
+            },
+            repeat,
+        )?;
         for (i, (name, times)) in times.into_iter().enumerate() {
             all.entry(format!("{i:02} {name}")).or_default().push(times);
         }

@@ -10,7 +10,7 @@ use super::Run;
 use crate::data::random::{Purpose, words};
 use crate::device::Places;
 use crate::net::choice::NetworkChoice;
-use crate::net::context::Mode;
+use crate::net::context::{Mode, Share};
 use crate::net::layer::Kind;
 use crate::net::spec::Spec;
 use crate::net::{IMAGES, Network, Parameters};
@@ -81,7 +81,10 @@ impl Run for CheckGradients {
         network.initialise();
         let (image, labels) = input(&network, self.seed);
         network.load_floats(&image, &labels);
-        let mode = Mode::Train { step: 0 };
+        let mode = Mode::Train {
+            step: 0,
+            share: Share::WHOLE,
+        };
         network.forward(mode);
         network.backward(mode);
         let gradient = network.image_gradients()?;
@@ -153,7 +156,10 @@ fn check(network: &Network, labels: &[u32], index: usize, kind: &str) -> Result<
     let name = format!("tower{tower}.{}.{kind}", weights.name);
     let checked = compare(&name, &value, &gradient, |moved| {
         stream.upload(moved, &tensor.value);
-        network.forward(Mode::Train { step: 0 });
+        network.forward(Mode::Train {
+            step: 0,
+            share: Share::WHOLE,
+        });
         loss(network, labels)
     })?;
     stream.upload(&value, &tensor.value);
@@ -173,7 +179,10 @@ fn check_images(
         .collect();
     compare("images", images, &gradient, |moved| {
         network.load_floats(moved, labels);
-        network.forward(Mode::Train { step: 0 });
+        network.forward(Mode::Train {
+            step: 0,
+            share: Share::WHOLE,
+        });
         loss(network, labels)
     })
 }

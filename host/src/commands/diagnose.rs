@@ -22,6 +22,7 @@ use crate::net::choice::NetworkChoice;
 use crate::net::context::Mode;
 use crate::net::layer::Kind;
 use crate::net::norms::norms;
+use crate::net::shares::Shares;
 use crate::net::spec::Train;
 use crate::net::{Network, Sgd};
 
@@ -121,7 +122,14 @@ impl Diagnose {
             .with_colour_epochs(train.colour_epochs, data.len());
         let sampler = Sampler::new(Order::Shuffled, self.seed, data.len() as u32);
         let batch = network.batch();
-        let loader = Loader::start(data.clone(), sampler, views, Cursor::default(), batch)?;
+        let loader = Loader::start(
+            data.clone(),
+            sampler,
+            views,
+            Cursor::default(),
+            batch,
+            &Shares::WHOLE,
+        )?;
         let sgd = Sgd::new(train, train.lr);
         let bar = Progress::new("trained", "steps", self.steps.into());
         let mut loss = f64::NAN;

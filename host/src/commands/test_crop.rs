@@ -15,8 +15,11 @@ use serde::Serialize;
 use super::Run;
 use crate::data::views::Crops;
 use crate::evaluate::{self, Predictions};
+use crate::formats::checkpoint::Checkpoint;
+use crate::formats::training::set_identity;
 use crate::metrics::Score;
 use crate::model::{self, Inference};
+use crate::ranks::Ranks;
 
 /// Tests one network, or several with their predictions averaged: error rates over a set.
 #[derive(Args, Clone, Debug)]
@@ -73,11 +76,24 @@ impl Run for TestCrop {
     type Report = Tested;
 
     fn run(&self) -> Result<Tested> {
-        let data = Dataset::open(&self.data)?;
-        let views = self.check(&data)?;
-        let predictions = self.predict(&data)?;
+        Ranks::join()?.carry(|ranks| self.test(ranks))
+    }
+}
+
+impl TestCrop {
+    fn test(&self, ranks: &Ranks) -> Result<Tested> {
+        let open = || {
+            let data = Dataset::open(&self.data)?;
+            let views = self.check(&data)?;
+            Ok((data, views))
+        };
+        let (data, views) = ranks.agree(open())?;
+        self.check_same(&data, ranks)?;
+        let predictions = self.predict(&data, ranks)?;
         let (score, devkit) = (predictions.score(&data), self.devkit.as_deref());
-        if let Some(path) = &self.submission {
+        if let Some(path) = &self.submission
+            && ranks.is_first()
+        {
             submission::write(path, &predictions, &data, devkit)?;
         }
         let table = published::like(&data).map(|like| published::table(like, &score));
@@ -93,9 +109,7 @@ impl Run for TestCrop {
             table: table.transpose()?,
         })
     }
-}
 
-impl TestCrop {
     /// That all networks read what the set holds and have its classes, before the first of them works. Says what their
     /// crops are.
     fn check(&self, data: &Dataset) -> Result<Vec<String>> {
@@ -115,13 +129,24 @@ impl TestCrop {
         Ok(views)
     }
 
-    fn predict(&self, data: &Dataset) -> Result<Predictions> {
+    /// That all ranks test the same networks on the same set.
+    fn check_same(&self, data: &Dataset, ranks: &Ranks) -> Result<()> {
+        let what = format!("{:?} {:?}", self.crops, self.inference.batch);
+        let mut same = vec![("set", set_identity(data)), ("options", what)];
+        for path in &self.checkpoint {
+            let text = ranks.agree(Checkpoint::open(path).and_then(|c| c.training.to_text()))?;
+            same.push(("checkpoints", format!("{text:?}")));
+        }
+        ranks.check_same(&same)
+    }
+
+    fn predict(&self, data: &Dataset, ranks: &Ranks) -> Result<Predictions> {
         let images = data.len() * self.checkpoint.len();
         let bar = Progress::new("tested", "images", images as u64);
         let mut predictions = Predictions::new(data.len(), data.classes().len());
         for path in &self.checkpoint {
             let (mut network, _) = model::load(path, &self.inference)?;
-            predictions.add(&mut network, data, self.crops, |images| {
+            predictions.add(&mut network, data, self.crops, ranks, |images| {
                 bar.advance(images as u64);
             })?;
         }

@@ -3,6 +3,7 @@
 use anyhow::Result;
 
 use super::Run;
+use crate::ranks::Ranks;
 use crate::train::report::Report;
 use crate::train::run;
 use crate::train::settings::Settings;
@@ -11,6 +12,6 @@ impl Run for Settings {
     type Report = Report;
 
     fn run(&self) -> Result<Report> {
-        run::train(self)
+        Ranks::join()?.carry(|ranks| run::train(self, ranks))
     }
 }

@@ -1,62 +1,71 @@
 //! Batches prepared on a thread of their own, while the previous one is computed.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use anyhow::{Context, Result};
 use dataset_pack::{Crop, Dataset};
 
-use super::sampler::{Cursor, Sampler, WholeBatch};
+use super::sampler::{Cursor, Draw, Sampler, WholeBatch};
 use super::views::{View, Views};
 use crate::net::Batch;
+use crate::net::shares::Shares;
 
-/// Batches that are ready before they are asked for.
+/// Batches, or shares of them, that are ready before they are asked for.
 const AHEAD: usize = 2;
 
 /// Batches after the one that is read whose images the system is asked to fetch from the disk.
 const TOLD_AHEAD: usize = 4;
 
-/// A batch, and where in the epochs the next one begins.
+/// A batch, or a share of one, and where in the epochs the next batch begins.
 pub struct Prepared {
     /// The images.
     pub batch: Batch,
-    /// After them.
+    /// After the whole batch.
     pub cursor: Cursor,
 }
 
-/// An endless row of training batches.
+/// An endless row of training batches, or of the shares of them that pass here.
 pub struct Loader {
     batches: Receiver<Result<Prepared>>,
 }
 
 impl Loader {
-    /// Begins to prepare batches of `size` images from `cursor` on.
+    /// Begins to prepare the own `shares` of batches of `size` images from `cursor` on.
     pub fn start(
         data: Arc<Dataset>,
         mut sampler: Sampler,
         views: Views,
         mut cursor: Cursor,
         size: usize,
+        shares: &Shares,
     ) -> Result<Loader> {
+        let (images, places) = (shares.images(size), shares.places(size));
         let (send, batches) = sync_channel(AHEAD);
         let mut gatherer = Gatherer::new(views.crop());
         let prepare = move || {
-            let mut deal = || {
+            let mut dealt = VecDeque::new();
+            let mut deal = || loop {
+                if let Some(share) = dealt.pop_front() {
+                    return share;
+                }
                 let draws = sampler.deal(&mut cursor, size);
-                draws
-                    .iter()
-                    .for_each(|draw| data.prefetch(draw.image as usize));
-                (draws, cursor)
+                for share in draws[places.clone()].chunks(images) {
+                    let prefetch = |draw: &Draw| data.prefetch(draw.image as usize);
+                    share.iter().for_each(prefetch);
+                    dealt.push_back((share.to_vec(), cursor));
+                }
             };
             let mut told: [_; TOLD_AHEAD] = std::array::from_fn(|_| deal());
             for oldest in (0..TOLD_AHEAD).cycle() {
                 let (draws, cursor) = std::mem::replace(&mut told[oldest], deal());
-                let images: Vec<u32> = draws.iter().map(|draw| draw.image).collect();
+                let numbers: Vec<u32> = draws.iter().map(|draw| draw.image).collect();
                 let crops = draws
                     .iter()
                     .map(|draw| views.training(draw.number))
                     .collect();
-                let batch = gatherer.batch(&data, &images, crops, size);
+                let batch = gatherer.batch(&data, &numbers, crops, images);
                 let damaged = batch.is_err();
                 let prepared = batch.map(|batch| Prepared { batch, cursor });
                 if send.send(prepared).is_err() || damaged {

@@ -29,7 +29,7 @@ pub use buffer::Buffer;
 pub use counting::Counting;
 pub use cpu::CpuDevice;
 use cuda::CudaDevice;
-pub use places::{Place, Places, open, open_with};
+pub use places::{Place, Places, default_places, open, open_with};
 #[cfg(test)]
 pub use ptx::PtxDevice;
 

@@ -28,12 +28,12 @@ pub struct Places {
 impl Places {
     /// A device for each tower: what was given, or what suits this machine.
     pub fn open(&self, towers: usize) -> Result<Vec<Arc<dyn Device>>> {
-        let suitable;
+        let chosen;
         let list = match &self.gpus {
             Some(list) => list,
             None => {
-                suitable = say_why(default_places(towers));
-                &suitable
+                chosen = say_why(suitable(towers));
+                &chosen
             }
         };
         match self.threads {
@@ -118,8 +118,13 @@ impl Place {
     }
 }
 
-/// Where the towers run if nobody says: two GPUs, one, or virtual ones; then also why.
-fn default_places(towers: usize) -> (Vec<Place>, Option<String>) {
+/// Where the towers run if nobody says: two GPUs, one, or virtual ones.
+pub fn default_places(towers: usize) -> Vec<Place> {
+    suitable(towers).0
+}
+
+/// The same, and if they are virtual ones, why.
+fn suitable(towers: usize) -> (Vec<Place>, Option<String>) {
     let on_cpu = |why: String| (vec![Place::Cpu; towers], Some(why));
     let gpus = match driver::gpus() {
         Ok(gpus) => gpus,

@@ -1,7 +1,7 @@
 //! Checkpoints: everything a run needs to go on exactly, in one safetensors file.
 //!
 //! The numbers are the tensors; where the training stands is the text: `format`, `net` (its TOML, overrides included),
-//! `width`, `classes`, `seed`, `augment`, `order`, `step`, `epoch`, `position` and `schedule`; where there is one, also
+//! `width`, `classes`, `seed`, `augment`, `order`, `shares`, `step`, `epoch`, `position` and `schedule`; where there is one, also
 //! `data` and `val`, which sets it was trained and validated on, `owed`, a validation that comes next, and `changes`, which
 //! keys of the network were changed at which step. Nothing in it depends on the machine, the devices or the time, so two runs that computed the same have the same file. `latest`,
 //! beside the checkpoints, holds the name of the newest.

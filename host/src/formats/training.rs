@@ -102,6 +102,14 @@ pub struct Kept {
     pub augment: Augment,
     /// The order of the images.
     pub order: Order,
+    /// How many shares a batch is computed in.
+    #[serde(default = "one")]
+    pub shares: u32,
+}
+
+/// Of checkpoints that do not have it yet.
+fn one() -> u32 {
+    1
 }
 
 impl Default for Kept {
@@ -111,6 +119,7 @@ impl Default for Kept {
             seed: 0,
             augment: Augment::default(),
             order: Order::default(),
+            shares: one(),
         }
     }
 }

@@ -69,6 +69,7 @@ fn of_all_layers(net: &Net, images: usize, image_gradient: bool) -> Vec<Case> {
             images,
             id: index as u32,
             image_gradient,
+            sums: 0,
         };
         layer.kind.keys().cases(&site, &mut all);
     }

@@ -29,11 +29,12 @@ fn loads(place: Place, devices: &[Arc<dyn Device>], batch: usize) -> Result<Vec<
         .collect())
 }
 
-/// Adds to an out-of-memory error what the network needs, and which batch would fit.
+/// Adds to an out-of-memory error what the network needs, and which batch, or share of one, would fit.
 pub(super) fn explain(
     error: Error,
     devices: &[Arc<dyn Device>],
     batch: usize,
+    shares: u32,
     place: impl Fn(&[Arc<dyn Device>], usize) -> Result<Network>,
 ) -> Error {
     let fits = |batch: &usize| {
@@ -46,12 +47,16 @@ pub(super) fn explain(
     let needed = loads(&place, devices, batch).map_or(0, |loads| {
         loads.iter().map(|(bytes, _)| *bytes).max().unwrap_or(0)
     });
+    let (what, none) = match shares {
+        1 => ("batch", "no batch"),
+        _ => ("a share of", "no share"),
+    };
     let advice = match smaller {
-        Some(batch) => format!("batch {batch} would fit"),
-        None => "no batch would fit".into(),
+        Some(batch) => format!("{what} {batch} would fit"),
+        None => format!("{none} would fit"),
     };
     let gb = needed as f64 / 1e9;
     error.context(format!(
-        "batch {batch} needs {gb:.2} GB on a device, {advice}"
+        "{what} {batch} needs {gb:.2} GB on a device, {advice}"
     ))
 }

@@ -11,6 +11,8 @@
 //! | [`rates`] | what each of them learns by in a step |
 //! | [`norms`] | how large weights and gradients are |
 //! | `tower` | the layers of a tower and the memory between them |
+//! | [`shares`] | how a batch is cut into equal shares, and which of them pass here |
+//! | [`collective`] | the sum of gradients over ranks |
 //! | `exchange` | all-gather and reduce-scatter between the towers |
 //! | `input` | a batch on its way to the first layer |
 //! | `gradients` | from a gradient to what it gives to the gradient to the images |
@@ -19,6 +21,7 @@
 
 mod cases;
 pub mod choice;
+pub mod collective;
 pub mod context;
 mod exchange;
 mod gradients;
@@ -31,6 +34,7 @@ pub mod norms;
 pub mod parameters;
 pub mod rates;
 pub mod shapes;
+pub mod shares;
 pub mod spec;
 mod tower;
 
@@ -43,13 +47,15 @@ use gpu_kernels::launch::{self, Target};
 
 use crate::device::{Buffer, Device, OutOfMemory, Stream};
 pub use cases::cases;
-use context::{Context, Mode};
+use context::{Context, Mode, Share};
 use input::Input;
 pub use layer::softmax::ImageScores;
 pub use parameters::{Parameters, Sgd};
 use rates::{Rates, by_layer};
 use shapes::Net;
+use shares::Shares;
 use spec::Course;
+use tower::Size;
 pub use tower::Tower;
 
 /// Images of a batch come in multiples of this, as the kernels want them.
@@ -60,11 +66,27 @@ pub struct Network {
     net: Net,
     batch: usize,
     seed: [u32; 2],
+    shares: Shares,
     valid: usize,
     /// Whether the pass back goes on to the images.
     image_gradient: bool,
     towers: Vec<Tower>,
     inputs: Vec<Input>,
+}
+
+/// What of batches passes, and how far back.
+struct Passes {
+    shares: Shares,
+    image_gradient: bool,
+}
+
+impl Default for Passes {
+    fn default() -> Self {
+        Passes {
+            shares: Shares::WHOLE,
+            image_gradient: false,
+        }
+    }
 }
 
 /// A batch of images on the host.
@@ -84,7 +106,7 @@ pub struct Batch {
 impl Network {
     /// Places the towers of `net` on `devices`, one each, for batches of `batch` images.
     pub fn new(net: &Net, devices: &[Arc<dyn Device>], batch: usize, seed: u64) -> Result<Self> {
-        Self::build(net, devices, batch, seed, false)
+        Self::build(net, devices, batch, seed, Passes::default())
     }
 
     /// Likewise, a network whose pass back gives [`Network::image_gradients`] as well.
@@ -94,7 +116,26 @@ impl Network {
         batch: usize,
         seed: u64,
     ) -> Result<Self> {
-        Self::build(net, devices, batch, seed, true)
+        let passes = Passes {
+            image_gradient: true,
+            ..Passes::default()
+        };
+        Self::build(net, devices, batch, seed, passes)
+    }
+
+    /// Likewise, for batches that pass in `shares` of `batch` images each.
+    pub fn in_shares(
+        net: &Net,
+        devices: &[Arc<dyn Device>],
+        batch: usize,
+        seed: u64,
+        shares: Shares,
+    ) -> Result<Self> {
+        let passes = Passes {
+            shares,
+            ..Passes::default()
+        };
+        Self::build(net, devices, batch, seed, passes)
     }
 
     fn build(
@@ -102,17 +143,21 @@ impl Network {
         devices: &[Arc<dyn Device>],
         batch: usize,
         seed: u64,
-        image_gradient: bool,
+        passes: Passes,
     ) -> Result<Self> {
         ensure!(
             batch > 0 && batch.is_multiple_of(IMAGES),
             "batch {batch}: the kernels need a multiple of {IMAGES} images"
         );
-        let place = |devices: &[_], batch| Self::place(net, devices, batch, seed, image_gradient);
+        let place = |devices: &[_], batch| Self::place(net, devices, batch, seed, &passes);
         match place(devices, batch) {
-            Err(error) if error.is::<OutOfMemory>() => {
-                Err(memory_plan::explain(error, devices, batch, place))
-            }
+            Err(error) if error.is::<OutOfMemory>() => Err(memory_plan::explain(
+                error,
+                devices,
+                batch,
+                passes.shares.of,
+                place,
+            )),
             result => result,
         }
     }
@@ -122,10 +167,15 @@ impl Network {
         devices: &[Arc<dyn Device>],
         batch: usize,
         seed: u64,
-        image_gradient: bool,
+        passes: &Passes,
     ) -> Result<Self> {
+        let size = Size {
+            batch,
+            sums: passes.shares.sums(),
+            image_gradient: passes.image_gradient,
+        };
         let towers = devices.iter().enumerate();
-        let towers = towers.map(|(i, device)| Tower::new(net, i, device, batch, image_gradient));
+        let towers = towers.map(|(i, device)| Tower::new(net, i, device, size));
         let is_first = |(i, device): &(usize, &Arc<dyn Device>)| first(devices, device) == *i;
         let inputs = devices.iter().enumerate().filter(is_first);
         let inputs = inputs.map(|(_, device)| Input::new(net, device, batch));
@@ -133,8 +183,9 @@ impl Network {
             net: net.clone(),
             batch,
             seed: [seed as u32, (seed >> 32) as u32],
+            shares: passes.shares.clone(),
             valid: batch,
-            image_gradient,
+            image_gradient: passes.image_gradient,
             towers: towers.collect::<Result<_>>()?,
             inputs: inputs.collect::<Result<_>>()?,
         })
@@ -145,7 +196,7 @@ impl Network {
         &self.net
     }
 
-    /// Images of a batch.
+    /// Images that pass at a time: of a batch, or of a share of one.
     pub fn batch(&self) -> usize {
         self.batch
     }
@@ -297,14 +348,29 @@ impl Network {
 
     /// Queues one step of training on the batch that was loaded.
     pub fn train_by(&self, step: u32, rates: &Rates) {
-        let mode = Mode::Train { step };
-        let wanted = (0..self.steps()).map(|i| rates.of(i).map(|sgd| sgd.is_some()));
-        self.forward(mode);
-        self.backward_to(&Vec::from_iter(wanted), mode);
+        self.pass(step, 0, rates);
         self.update(rates);
     }
 
-    /// Queues a step down the gradients that the last pass back gave.
+    /// Queues the passes of a share that was loaded, forward and back, and adds its gradients to those of the shares of
+    /// this step that have passed here; `place` is how many have.
+    pub fn pass(&self, step: u32, place: u32, rates: &Rates) {
+        let shares = &self.shares;
+        let share = Share {
+            number: shares.own.start + place,
+            of: shares.of,
+        };
+        let mode = Mode::Train { step, share };
+        let wanted = Vec::from_iter((0..self.steps()).map(|i| rates.wanted(i)));
+        self.forward(mode);
+        self.backward_to(&wanted, mode);
+        let place = [place, shares.own.len() as u32];
+        for tower in &self.towers {
+            tower.add_share(&self.context(tower, mode), place, &wanted);
+        }
+    }
+
+    /// Queues a step down the gradients that the last passes back gave.
     pub fn update(&self, rates: &Rates) {
         for tower in &self.towers {
             tower.update(&self.context(tower, Mode::Test), rates);

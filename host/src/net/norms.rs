@@ -17,6 +17,7 @@ pub fn norms(network: &Network) -> Result<BTreeMap<String, Norms>> {
             value,
             velocity,
             gradient,
+            ..
         } = &parameters.weights;
         let sum = squares.entry(parameters.name.clone()).or_default();
         sum.weight += square(stream, value)?;

@@ -6,6 +6,7 @@ use anyhow::Result;
 use gpu_kernels::launch::{self, Gaussian};
 
 use super::context::Context;
+use super::layer::Site;
 use super::shapes::ParameterSpec;
 use super::spec::Train;
 use crate::device::{Buffer, Device};
@@ -33,6 +34,8 @@ pub struct Tensor {
     pub velocity: Buffer<f32>,
     /// The gradient of the loss to it.
     pub gradient: Buffer<f32>,
+    /// The gradient, and behind it the sums of those of earlier shares: of one share, of two, of four and so on.
+    sums: Buffer<f32>,
 }
 
 /// The numbers of a step of stochastic gradient descent.
@@ -58,23 +61,25 @@ impl Sgd {
 }
 
 impl Parameters {
-    /// Zeros on `device`; `id` tells their random numbers from others'.
-    pub fn new(name: &str, spec: ParameterSpec, device: &Arc<dyn Device>, id: u32) -> Result<Self> {
+    /// Zeros on `device` for a layer.
+    pub fn new(site: &Site, spec: ParameterSpec, device: &Arc<dyn Device>) -> Result<Self> {
         let padded = spec.padded_outputs();
         let tensor = |len| -> Result<Tensor> {
+            let sums = Buffer::new(device, len * (1 + site.sums))?;
             Ok(Tensor {
                 value: Buffer::new(device, len)?,
                 velocity: Buffer::new(device, len)?,
-                gradient: Buffer::new(device, len)?,
+                gradient: sums.slice(0..len),
+                sums,
             })
         };
         let (weights, biases) = (tensor(spec.inputs * padded)?, tensor(padded)?);
         Ok(Parameters {
-            name: name.to_owned(),
+            name: site.layer().name.clone(),
             spec,
             weights,
             biases,
-            id,
+            id: site.id,
         })
     }
 
@@ -99,6 +104,16 @@ impl Parameters {
         });
     }
 
+    /// Queues the addition of a share's gradients, as far as they are wanted, to those of the shares before it; `place` is
+    /// its place among the `count` shares that pass here. Behind the last, the gradients are the sums of all.
+    pub fn add_share(&self, context: &Context, [place, count]: [u32; 2], wanted: [bool; 2]) {
+        for (wanted, tensor) in wanted.into_iter().zip([&self.weights, &self.biases]) {
+            if wanted {
+                add_share(context, [place, count], tensor);
+            }
+        }
+    }
+
     /// Queues a step down the gradient, of the weights and of the biases as far as they learn.
     pub fn update(&self, context: &Context, by: [Option<Sgd>; 2]) {
         for (sgd, tensor) in by.into_iter().zip([&self.weights, &self.biases]) {
@@ -107,6 +122,27 @@ impl Parameters {
             }
         }
     }
+}
+
+/// Adds a share's gradient to the sums that are complete with it, as one carries when counting in binary: the sum of all
+/// shares is that of a binary tree over their places, whatever their number. The sums lie behind the gradient in the order
+/// in which they are added.
+fn add_share(context: &Context, [place, count]: [u32; 2], t: &Tensor) {
+    let len = t.gradient.len();
+    let complete = place.trailing_ones() as usize;
+    let last = place + 1 == count;
+    if last && complete == 0 {
+        return;
+    }
+    let parts = t.sums.slice(0..(1 + complete) * len);
+    let sum = match last {
+        true => t.gradient.clone(),
+        false => t.sums.slice((1 + complete) * len..(2 + complete) * len),
+    };
+    context.stream.launch(|on| {
+        let count = 1 + complete as u32;
+        launch::sum_parts(count, on.read(&parts), on.write(&sum), on.target())
+    });
 }
 
 /// A step down the gradient of one tensor.

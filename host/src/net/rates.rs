@@ -30,6 +30,11 @@ impl Rates {
         self.0[i]
     }
 
+    /// Whether the gradients to the weights and to the biases of layer `i` are wanted.
+    pub fn wanted(&self, i: usize) -> [bool; 2] {
+        self.of(i).map(|sgd| sgd.is_some())
+    }
+
     /// The layers whose weights change.
     pub fn names<'a>(&self, net: &'a Net) -> Vec<&'a str> {
         let layers = net.towers[0].iter().zip(&self.0);

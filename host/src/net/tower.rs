@@ -25,6 +25,17 @@ pub struct Tower {
     scratch: Buffer<f32>,
 }
 
+/// How large a tower is beside its network.
+#[derive(Clone, Copy)]
+pub(super) struct Size {
+    /// Images that pass at a time.
+    pub batch: usize,
+    /// Sums of gradients that are kept while a batch passes in shares.
+    pub sums: usize,
+    /// Whether the gradient to the images is wanted, too.
+    pub image_gradient: bool,
+}
+
 /// A layer with what it reads and writes.
 pub(super) struct Step {
     pub name: String,
@@ -66,15 +77,20 @@ impl Tower {
         net: &Net,
         index: usize,
         device: &Arc<dyn Device>,
-        batch: usize,
-        image_gradient: bool,
+        size: Size,
     ) -> Result<Tower> {
+        let Size {
+            batch,
+            sums,
+            image_gradient,
+        } = size;
         let builder = Builder {
             net,
             index,
             device,
             batch,
             image_gradient,
+            sums,
         };
         let image = builder.floats(net.input.channels * net.input.crop * net.input.crop)?;
         let steps = builder.steps(&image)?;
@@ -115,6 +131,11 @@ impl Tower {
         self.steps.iter().filter_map(|step| step.layer.parameters())
     }
 
+    /// Those of layer `i`, if it has any.
+    pub(super) fn parameters_of(&self, i: usize) -> Option<&super::Parameters> {
+        self.steps[i].layer.parameters()
+    }
+
     pub(super) fn forward(&self, i: usize, context: &Context) {
         let step = &self.steps[i];
         step.layer.forward(context, &step.x.value, &step.y.value);
@@ -133,6 +154,15 @@ impl Tower {
             && wanted.contains(&true)
         {
             layer.weight_gradient(context, &Backward { wanted, ..at });
+        }
+    }
+
+    /// Queues the addition of a share's gradients to those of the shares before it.
+    pub(super) fn add_share(&self, context: &Context, place: [u32; 2], wanted: &[[bool; 2]]) {
+        for (step, wanted) in self.steps.iter().zip(wanted) {
+            if let Some(parameters) = step.layer.parameters() {
+                parameters.add_share(context, place, *wanted);
+            }
         }
     }
 
@@ -166,6 +196,7 @@ struct Builder<'a> {
     device: &'a Arc<dyn Device>,
     batch: usize,
     image_gradient: bool,
+    sums: usize,
 }
 
 impl Builder<'_> {
@@ -211,6 +242,7 @@ impl Builder<'_> {
                 images: self.batch,
                 id,
                 image_gradient: self.image_gradient,
+                sums: self.sums,
             };
             steps.push(Step {
                 name: layer.name.clone(),

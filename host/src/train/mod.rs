@@ -1,5 +1,6 @@
 //! Training: the loop tells what happens ([`events`]), others show it or write it down ([`observers`]).
 
+mod alike;
 pub mod best;
 pub mod config;
 pub mod events;

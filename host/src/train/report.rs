@@ -23,6 +23,9 @@ pub struct Report {
     pub validation: Option<Score>,
     /// The checkpoint that does best on the validation set.
     pub best: Option<Best>,
+    /// What the ranks sent each other; nothing where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<RanksReport>,
 }
 
 impl Report {
@@ -35,8 +38,18 @@ impl Report {
             loss: None,
             validation: None,
             best: None,
+            ranks: None,
         }
     }
+}
+
+/// How many ranks there were, and what they sent each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct RanksReport {
+    /// How many.
+    pub ranks: u32,
+    /// Bytes of gradients that a rank sent to others in a step.
+    pub bytes_sent_a_step: u64,
 }
 
 /// A checkpoint and its error on the validation set.
@@ -71,6 +84,17 @@ impl fmt::Display for Report {
         if let Some(Best { step, top1_error }) = self.best {
             let percent = 100.0 * top1_error;
             writeln!(f, "best         {percent:.1} % top-1 error, at step {step}")?;
+        }
+        if let Some(RanksReport {
+            ranks,
+            bytes_sent_a_step,
+        }) = self.ranks
+        {
+            let megabytes = bytes_sent_a_step as f64 / 1e6;
+            writeln!(
+                f,
+                "ranks        {ranks}, each sent {megabytes:.2} MB of gradients a step"
+            )?;
         }
         let out = &self.out;
         writeln!(f, "checkpoints  {out}/checkpoints")?;

@@ -6,13 +6,14 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use console::escaped;
 
+use super::alike;
 use super::best::Validations;
 use super::events::{Event, Observers};
 use super::flat_start::FlatStart;
 use super::lock::RunLock;
-use super::report::Report;
+use super::report::{RanksReport, Report};
 use super::settings::Settings;
-use super::setup::{self, Sets};
+use super::setup::{self, Sets, Written};
 use super::stop::Stop;
 use crate::data::loader::{Loader, Prepared};
 use crate::data::sampler::Sampler;
@@ -23,32 +24,69 @@ use crate::formats::state::{self, StateDict};
 use crate::formats::training::{Owed, TrainingState};
 use crate::metrics::Score;
 use crate::metrics::log::{Line, Running};
+use crate::net::collective::Collective;
 use crate::net::norms::norms;
 use crate::net::rates::Rates;
-use crate::net::spec::Train;
-use crate::net::{Network, Sgd};
+use crate::net::shares::Shares;
+use crate::net::spec::{Spec, Train};
+use crate::net::{ImageScores, Network, Sgd};
+use crate::ranks::Ranks;
 use crate::schedule::{Position, Rule, Schedule};
 
 /// The steps that the shown loss is the mean of.
 const RECENT: usize = 20;
 
-/// Trains as `host train` was told to.
-pub fn train(options: &Settings) -> Result<Report> {
-    // First of all: another program may be about to change what is there.
-    let lock = setup::lock(&options.out)?;
-    let sets = Sets::open(options)?;
-    let resumed = setup::resumed(options, &sets)?;
-    Run::new(options, sets, resumed, lock)?.go()
+/// Trains as `host train` was told to, together with the other ranks. The first of them writes the run directory.
+pub fn train(options: &Settings, ranks: &Ranks) -> Result<Report> {
+    let begin = ranks.agree(Begin::new(options, ranks))?;
+    alike::check(ranks, options, &begin.training)?;
+    let run = ranks.agree(Run::new(options, ranks, begin))?;
+    alike::check_weights(ranks, &run.state())?;
+    run.go()
+}
+
+/// What there is before anything is written.
+struct Begin {
+    lock: Option<RunLock>,
+    sets: Sets,
+    resumed: Option<Checkpoint>,
+    spec: Spec,
+    training: TrainingState,
+}
+
+impl Begin {
+    fn new(options: &Settings, ranks: &Ranks) -> Result<Self> {
+        // First of all: another program may be about to change what is there.
+        let lock = match ranks.is_first() {
+            true => setup::lock(&options.out)?,
+            false => None,
+        };
+        let sets = Sets::open(options)?;
+        let resumed = setup::resumed(options, &sets)?;
+        let (spec, training) = setup::training(options, &sets, resumed.as_ref())?;
+        Ok(Begin {
+            lock,
+            sets,
+            resumed,
+            spec,
+            training,
+        })
+    }
 }
 
 struct Run<'a> {
     options: &'a Settings,
+    ranks: &'a Ranks,
     train: Train,
     schedule: Schedule,
     sets: Sets,
+    shares: Shares,
     network: Network,
+    /// What gradients are added with over ranks; nothing, where there is one.
+    collective: Option<Collective<'a>>,
     mean: Vec<f32>,
-    folder: Folder,
+    /// Of the rank that writes.
+    folder: Option<Folder>,
     training: TrainingState,
     validations: Validations,
     last_step: u64,
@@ -62,20 +100,24 @@ struct Run<'a> {
     report: Report,
     observers: Observers,
     stop: Stop,
-    _lock: RunLock,
+    _lock: Option<RunLock>,
 }
 
 impl<'a> Run<'a> {
-    fn new(
-        options: &'a Settings,
-        sets: Sets,
-        resumed: Option<Checkpoint>,
-        lock: Option<RunLock>,
-    ) -> Result<Self> {
-        let (spec, training) = setup::training(options, &sets, resumed.as_ref())?;
+    fn new(options: &'a Settings, ranks: &'a Ranks, begin: Begin) -> Result<Self> {
+        let Begin {
+            lock,
+            sets,
+            resumed,
+            spec,
+            training,
+        } = begin;
         let net = spec.resolve(training.kept.width, training.classes.len())?;
         let devices = options.places.open(net.towers.len())?;
-        let network = Network::new(&net, &devices, spec.train.batch, training.kept.seed)?;
+        let (batch, seed) = (spec.train.batch, training.kept.seed);
+        let shares = Shares::new(training.kept.shares, batch, [ranks.rank(), ranks.size()])?;
+        let images = shares.images(batch);
+        let network = Network::in_shares(&net, &devices, images, seed, shares.clone())?;
         for data in sets.all() {
             evaluate::check_data(network.net(), data)
                 .with_context(|| escaped(data.folder()).to_string())?;
@@ -86,13 +128,20 @@ impl<'a> Run<'a> {
         };
         let steps_of_epochs = (spec.train.epochs * sets.train.len()).div_ceil(spec.train.batch);
         let last_step = options.steps.unwrap_or(steps_of_epochs as u64);
-        let folder = Folder::create(&options.out)?;
-        let lock = lock.map_or_else(|| setup::lock_new(&options.out), Ok)?;
-        let config = setup::config(options, &spec, &training, &devices)?;
-        config.write(&options.out.join("config.toml"))?;
         let flat_start = FlatStart::new(&net, &sets.train);
-        let (log, validations) = setup::open_log(options, resumed.as_ref())?;
-        let mut observers = setup::observers(options, log);
+        let written = match ranks.is_first() {
+            true => {
+                let config = setup::config(options, &spec, &training, &devices)?;
+                Written::begin(options, &config, resumed.as_ref(), lock)?
+            }
+            false => Written::default(),
+        };
+        let Written {
+            folder,
+            validations,
+            mut observers,
+            lock,
+        } = written;
         let devices: Vec<String> = devices.iter().map(|device| device.describe()).collect();
         observers.tell(Event::Begin {
             devices: &devices,
@@ -104,12 +153,15 @@ impl<'a> Run<'a> {
         }
         Ok(Run {
             options,
+            ranks,
             schedule: setup::schedule(&spec.train, sets.train.len()),
             last_step,
             last_saved: resumed.map(|_| (training.step, training.owed)),
             last_rate: None,
             train: spec.train,
             sets,
+            shares,
+            collective: network.collective(ranks)?,
             network,
             mean,
             folder,
@@ -126,18 +178,35 @@ impl<'a> Run<'a> {
     }
 
     fn go(mut self) -> Result<Report> {
+        let done_before = self.training.step;
         self.settle()?;
         let loader = self.loader()?;
-        while !self.is_done() && !self.stop.asked() {
+        while !self.is_done() && !self.asked_to_stop() {
             let before = self.epoch();
             self.step(&loader)?;
             self.finish_step(self.epoch() > before)?;
         }
         self.report.step = self.training.step;
         self.report.stopped = !self.is_done() || self.training.owed.is_some();
-        self.report.best = self.validations.best(&self.folder.steps()?);
+        if let Some(folder) = &self.folder {
+            self.report.best = self.validations.best(&folder.steps()?);
+        }
+        self.report.ranks = self.ranks_report(done_before);
         self.observers.tell(Event::End(&self.report))?;
         Ok(self.report)
+    }
+
+    /// Whether a signal has asked any rank to end; so all end behind the same step.
+    fn asked_to_stop(&self) -> bool {
+        self.ranks.any(self.stop.asked())
+    }
+
+    fn ranks_report(&self, done_before: u64) -> Option<RanksReport> {
+        let steps = (self.training.step - done_before).max(1);
+        (!self.ranks.is_alone()).then(|| RanksReport {
+            ranks: self.ranks.size(),
+            bytes_sent_a_step: self.ranks.sent() / steps,
+        })
     }
 
     fn is_done(&self) -> bool {
@@ -190,7 +259,8 @@ impl<'a> Run<'a> {
             .with_colour_epochs(self.train.colour_epochs, data.len());
         let sampler = Sampler::new(kept.order, kept.seed, data.len() as u32);
         let cursor = self.training.cursor;
-        Loader::start(data.clone(), sampler, views, cursor, self.train.batch)
+        let (batch, shares) = (self.train.batch, &self.shares);
+        Loader::start(data.clone(), sampler, views, cursor, batch, shares)
     }
 
     /// Validates and saves, as far as that is due after a step.
@@ -207,11 +277,11 @@ impl<'a> Run<'a> {
             _ => None,
         };
         // Before the validation, which may take longer than there is time after a signal.
-        if save || self.stop.asked() {
+        if self.asked_to_stop() || save {
             self.save()?;
         }
         self.validate()?;
-        if save || self.stop.asked() {
+        if self.asked_to_stop() || save {
             self.save()?;
         }
         Ok(())
@@ -220,24 +290,13 @@ impl<'a> Run<'a> {
     /// One step: a batch forward, back, and down the gradient.
     fn step(&mut self, loader: &Loader) -> Result<()> {
         let begun = Instant::now();
-        let prepared = match self.ahead.take() {
-            Some(prepared) => prepared?,
-            None => loader.next()?,
-        };
         let rate = self.tell_rate(false)?;
         let (net, sgd) = (self.network.net(), Sgd::new(&self.train, rate));
         let rates = Rates::new(net, sgd, self.epoch(), |rule| self.rate_by(rule));
-        self.network.load(&prepared.batch);
-        self.network.train_by(self.training.step as u32, &rates);
-        self.training.step += 1;
-        if !self.is_done() {
-            self.upload_ahead(loader);
-        }
-        let scores = self.network.scores()?;
-        self.training.cursor = prepared.cursor;
+        let scores = self.pass_shares(loader, &rates)?;
         let score = Score::of(&scores.loss, &scores.rank);
         let mut line = self.line(score, rate, begun);
-        self.check_loss(line.loss)?;
+        self.ranks.agree(self.check_loss(line.loss))?;
         let norms_every = self.options.norms_every;
         if norms_every.is_some_and(|every| self.training.step.is_multiple_of(every)) {
             line.layers = norms(&self.network)?;
@@ -259,6 +318,34 @@ impl<'a> Run<'a> {
             Some(text) => self.observers.tell(Event::Notice(&text)),
             None => Ok(()),
         }
+    }
+
+    /// The passes of all shares, and the step down the sum of their gradients; gives the scores of the batch.
+    fn pass_shares(&mut self, loader: &Loader, rates: &Rates) -> Result<ImageScores> {
+        let (step, count) = (self.training.step as u32, self.shares.own.len() as u32);
+        let mut scores = ImageScores::default();
+        for place in 0..count {
+            let prepared = match self.ahead.take() {
+                Some(prepared) => prepared?,
+                None => loader.next()?,
+            };
+            self.network.load(&prepared.batch);
+            self.network.pass(step, place, rates);
+            let is_last = place + 1 == count;
+            if is_last {
+                if let Some(collective) = &mut self.collective {
+                    self.network.add_ranks(collective, rates)?;
+                }
+                self.network.update(rates);
+                self.training.step += 1;
+                self.training.cursor = prepared.cursor;
+            }
+            if !(is_last && self.is_done()) {
+                self.upload_ahead(loader);
+            }
+            scores.add(self.network.scores()?);
+        }
+        Ok(scores.of_all(self.ranks))
     }
 
     /// The next batch goes to the devices while they work on this one.
@@ -315,7 +402,7 @@ impl<'a> Run<'a> {
         };
         let begun = Instant::now();
         let stop = || self.stop.asked();
-        let Some(score) = evaluate::validate(&mut self.network, data, stop)? else {
+        let Some(score) = evaluate::validate(&mut self.network, data, stop, self.ranks)? else {
             return Ok(());
         };
         let line = Line {
@@ -338,10 +425,13 @@ impl<'a> Run<'a> {
         if self.last_saved == now {
             return Ok(());
         }
-        let state = StateDict::of(&self.network, &self.mean);
-        let fetch = |info: &_| Ok(bytemuck::cast_slice(&state.fetch(info)?).to_vec().into());
-        let path = self.folder.save(&self.training, &state.infos(), fetch)?;
         self.last_saved = now;
+        let Some(folder) = &self.folder else {
+            return Ok(());
+        };
+        let state = self.state();
+        let fetch = |info: &_| Ok(bytemuck::cast_slice(&state.fetch(info)?).to_vec().into());
+        let path = folder.save(&self.training, &state.infos(), fetch)?;
         self.observers.tell(Event::Checkpoint {
             step: self.training.step,
             path: &path,
@@ -349,15 +439,19 @@ impl<'a> Run<'a> {
         self.remove_superfluous()
     }
 
+    fn state(&self) -> StateDict<'_> {
+        StateDict::of(&self.network, &self.mean)
+    }
+
     /// Leaves the checkpoints that `--keep` asks for.
     fn remove_superfluous(&mut self) -> Result<()> {
-        let Some(keep) = self.options.keep else {
+        let (Some(keep), Some(folder)) = (self.options.keep, &self.folder) else {
             return Ok(());
         };
-        let steps = self.folder.steps()?;
+        let steps = folder.steps()?;
         for step in self.validations.superfluous(&steps, keep) {
             // One more than wanted is no reason to end.
-            if let Err(error) = self.folder.remove(step) {
+            if let Err(error) = folder.remove(step) {
                 let text = format!("warning: {error:#}");
                 self.observers.tell(Event::Notice(&text))?;
             }

@@ -68,6 +68,11 @@ pub struct Settings {
     /// The order of the images [default: shuffled]
     #[arg(long, value_enum)]
     pub order: Option<Order>,
+    /// Computes a batch in so many equal shares, one after the other or on as many ranks as divide them, and adds their
+    /// gradients in a fixed order: the results depend on the number of shares, not on that of ranks. A power of two
+    /// [default: 1]
+    #[arg(long, value_name = "S", value_parser = clap::value_parser!(u32).range(1..))]
+    pub shares: Option<u32>,
     /// Steps between validations [default: one epoch]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub validate_every: Option<u64>,

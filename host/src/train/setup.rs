@@ -82,7 +82,7 @@ pub fn lock(out: &Path) -> Result<Option<RunLock>> {
 }
 
 /// The lock of a run directory that has just been made.
-pub fn lock_new(out: &Path) -> Result<RunLock> {
+fn lock_new(out: &Path) -> Result<RunLock> {
     let lock = RunLock::take(out)?;
     let others = Folder::of(out).latest()?;
     ensure!(
@@ -263,8 +263,38 @@ pub fn constant_rate(train: &Train, sets: &Sets) -> Option<String> {
     })
 }
 
+/// What is written of a run, and who is told of it; of a rank that writes nothing, nothing and nobody.
+#[derive(Default)]
+pub struct Written {
+    pub folder: Option<Folder>,
+    pub validations: Validations,
+    pub observers: Observers,
+    pub lock: Option<RunLock>,
+}
+
+impl Written {
+    /// Makes the run directory, unless it is there.
+    pub fn begin(
+        options: &Settings,
+        config: &Config,
+        resumed: Option<&Checkpoint>,
+        lock: Option<RunLock>,
+    ) -> Result<Self> {
+        let folder = Folder::create(&options.out)?;
+        let lock = lock.map_or_else(|| lock_new(&options.out), Ok)?;
+        config.write(&options.out.join("config.toml"))?;
+        let (log, validations) = open_log(options, resumed)?;
+        Ok(Written {
+            folder: Some(folder),
+            validations,
+            observers: observers(options, log),
+            lock: Some(lock),
+        })
+    }
+}
+
 /// The run's metrics, without what came after the checkpoint, and the validations in them.
-pub fn open_log(options: &Settings, resumed: Option<&Checkpoint>) -> Result<(Log, Validations)> {
+fn open_log(options: &Settings, resumed: Option<&Checkpoint>) -> Result<(Log, Validations)> {
     let path = options.out.join("metrics.jsonl");
     let Some(checkpoint) = resumed else {
         return Ok((Log::create(&path)?, Validations::default()));
@@ -288,7 +318,7 @@ fn shown(options: &Settings) -> Box<dyn Observer> {
 }
 
 /// Who is told of the run's events.
-pub fn observers(options: &Settings, log: Log) -> Observers {
+fn observers(options: &Settings, log: Log) -> Observers {
     let out = options.out.clone();
     // What is written down can be shown to have happened; the pictures are of what has been written down.
     let mut all: Vec<Box<dyn Observer>> = vec![Box::new(log), shown(options)];

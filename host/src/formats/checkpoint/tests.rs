@@ -18,6 +18,7 @@ fn training(step: u64) -> TrainingState {
             seed: u64::MAX - 1,
             augment: Augment::Crop,
             order: Order::Sequential,
+            shares: 4,
         },
         classes: vec!["a cat".into(), "\"dog\"".into(), "ü".into()],
         step,

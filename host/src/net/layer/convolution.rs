@@ -163,7 +163,6 @@ impl Keys for Convolution {
 
     fn build(&self, site: &Site, device: &Arc<dyn Device>) -> Result<Box<dyn Layer>> {
         let (sizes, parameters) = self.sizes(site)?;
-        let name = &site.layer().name;
         let shape = Shape::new(sizes);
         let transformed = match self.algorithm {
             Algorithm::Direct => None,
@@ -173,7 +172,7 @@ impl Keys for Convolution {
             shape,
             transformed,
             groups: self.groups,
-            parameters: Parameters::new(name, parameters, device, site.id)?,
+            parameters: Parameters::new(site, parameters, device)?,
         }))
     }
 

@@ -11,7 +11,7 @@ use super::{Backward, Keys, Layer, Site};
 use crate::check::Cases;
 use crate::check::data::{random, unwritten};
 use crate::device::{Buffer, Device};
-use crate::net::context::{Context, Mode};
+use crate::net::context::{Context, Mode, Share};
 
 /// Dropout: training zeroes each unit with probability p, testing multiplies by 1 − p.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
@@ -49,6 +49,7 @@ impl Keys for Dropout {
             seed: [7, 9],
             stream: 3,
             step: 4,
+            share: 0,
         };
         let text = format!("{len}, probability {p}");
         let tensors = || [random(1, len, 1.0), unwritten(len)];
@@ -70,12 +71,13 @@ struct Drops {
 }
 
 impl Drops {
-    fn mask(&self, context: &Context, step: u32) -> Mask {
+    fn mask(&self, context: &Context, step: u32, share: Share) -> Mask {
         Mask {
             probability: self.p,
             seed: context.seed,
             stream: self.id,
             step,
+            share: share.number,
         }
     }
 }
@@ -85,8 +87,8 @@ impl Layer for Drops {
         context.stream.launch(|on| {
             let (x, y) = (on.read(x), on.write(y));
             match context.mode {
-                Mode::Train { step } => {
-                    launch::dropout_forward(self.mask(context, step), x, y, on.target())
+                Mode::Train { step, share } => {
+                    launch::dropout_forward(self.mask(context, step, share), x, y, on.target())
                 }
                 Mode::Test => launch::scale(1.0 - self.p, x, y, on.target()),
             }
@@ -96,9 +98,9 @@ impl Layer for Drops {
     fn input_gradient(&self, context: &Context, at: &Backward) {
         let Some(dx) = at.dx else { return };
         match context.mode {
-            Mode::Train { step } => context.stream.launch(|on| {
+            Mode::Train { step, share } => context.stream.launch(|on| {
                 let (dy, dx) = (on.read(at.dy), on.write(dx));
-                launch::dropout_backward(self.mask(context, step), dy, dx, on.target())
+                launch::dropout_backward(self.mask(context, step, share), dy, dx, on.target())
             }),
             Mode::Test => {
                 let kept = 1.0 - self.p;

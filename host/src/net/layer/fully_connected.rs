@@ -102,10 +102,9 @@ impl Keys for FullyConnected {
 
     fn build(&self, site: &Site, device: &Arc<dyn Device>) -> Result<Box<dyn Layer>> {
         let (shape, parameters) = self.sizes(site)?;
-        let name = &site.layer().name;
         Ok(Box::new(Connects {
             shape,
-            parameters: Parameters::new(name, parameters, device, site.id)?,
+            parameters: Parameters::new(site, parameters, device)?,
         }))
     }
 

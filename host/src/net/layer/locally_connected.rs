@@ -66,11 +66,10 @@ impl Keys for LocallyConnected {
 
     fn build(&self, site: &Site, device: &Arc<dyn Device>) -> Result<Box<dyn Layer>> {
         let (shape, parameters) = self.shape(site)?;
-        let name = &site.layer().name;
         Ok(Box::new(Connects {
             shape,
             images: site.images as u32,
-            parameters: Parameters::new(name, parameters, device, site.id)?,
+            parameters: Parameters::new(site, parameters, device)?,
         }))
     }
 

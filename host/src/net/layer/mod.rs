@@ -128,6 +128,8 @@ pub struct Site<'a> {
     pub id: u32,
     /// Whether the gradient to the images is wanted, too.
     pub image_gradient: bool,
+    /// Sums of gradients that are kept while a batch passes in shares.
+    pub sums: usize,
 }
 
 impl Site<'_> {

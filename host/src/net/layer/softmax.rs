@@ -10,8 +10,9 @@ use super::{Backward, Keys, Layer, Site};
 use crate::check::Cases;
 use crate::check::data::{below, random, unwritten};
 use crate::device::{Buffer, Device};
-use crate::net::context::Context;
+use crate::net::context::{Context, Mode};
 use crate::net::spec::Reads;
+use crate::ranks::Ranks;
 
 /// Softmax over all classes with the mean negative log-probability as loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -112,6 +113,22 @@ pub struct ImageScores {
     pub rank: Vec<f32>,
 }
 
+impl ImageScores {
+    /// Adds those of further images.
+    pub fn add(&mut self, further: ImageScores) {
+        self.loss.extend(further.loss);
+        self.rank.extend(further.rank);
+    }
+
+    /// Those of all ranks' images.
+    pub fn of_all(self, ranks: &Ranks) -> Self {
+        ImageScores {
+            loss: ranks.gather(self.loss),
+            rank: ranks.gather(self.rank),
+        }
+    }
+}
+
 impl Loss {
     /// `[class][image]`
     pub fn probabilities(&self) -> &Buffer<f32> {
@@ -144,7 +161,7 @@ impl Layer for Loss {
         });
     }
 
-    /// Queues the gradient of the mean loss of the images that count to this tower's logits.
+    /// Queues the gradient of the mean loss of the images that count, those of all shares, to this tower's logits.
     fn input_gradient(&self, context: &Context, at: &Backward) {
         let Some(dx) = at.dx else { return };
         let wanted = LossGradient {
@@ -155,6 +172,15 @@ impl Layer for Loss {
             let (probabilities, labels) = (on.read(&self.probabilities), on.read(context.labels));
             launch::softmax_gradient(wanted, probabilities, labels, on.write(dx), on.target())
         });
+        if let Mode::Train { share, .. } = context.mode
+            && share.of > 1
+        {
+            // Shares are a power of two, so that this rounds nothing: it is the gradient of the whole batch's mean loss.
+            context.stream.launch(|on| {
+                let (from, to) = (on.read(dx), on.write(dx));
+                launch::scale(1.0 / share.of as f32, from, to, on.target())
+            });
+        }
     }
 
     fn loss(&self) -> Option<&Loss> {

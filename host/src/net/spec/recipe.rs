@@ -22,6 +22,10 @@ pub const RECIPES: &[(&str, &str)] = &[
         "krizhevsky-145",
         include_str!("../../../../recipes/krizhevsky-145.toml"),
     ),
+    (
+        "large-batch",
+        include_str!("../../../../recipes/large-batch.toml"),
+    ),
 ];
 
 impl Spec {

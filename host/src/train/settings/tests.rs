@@ -32,19 +32,22 @@ fn defaults_are_the_documented_ones() {
         seed: 0,
         augment: Augment::Paper,
         order: Order::Shuffled,
+        shares: 1,
     };
     assert_eq!(Kept::default(), kept);
 }
 
 #[test]
 fn all_that_a_run_keeps_can_be_given() {
-    let options = "--width 0.25 --seed 18446744073709551614 --augment crop --order sequential";
+    let options =
+        "--width 0.25 --seed 18446744073709551614 --augment crop --order sequential --shares 4";
     let kept = settings(options).kept().unwrap();
     let expected = Kept {
         width: 0.25,
         seed: u64::MAX - 1,
         augment: Augment::Crop,
         order: Order::Sequential,
+        shares: 4,
     };
     assert_eq!(kept, expected);
     // Each is an option and a key of `config.toml`, or a wrong value would be accepted when a run goes on.
