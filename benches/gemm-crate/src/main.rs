@@ -42,7 +42,8 @@ fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let threads = words.iter().position(|word| word == "--threads");
     let threads = threads.and_then(|at| words.get(at + 1)?.parse().ok());
-    let threads = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
+    let threads =
+        threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, Into::into));
     let wanted = words.first().filter(|word| !word.starts_with("--"));
     let bench = Bench {
         pool: Pool::new(threads).expect("threads for the pool"),
@@ -83,7 +84,11 @@ impl Bench {
             pad,
             output: [output; 2],
         });
-        let (x, w, bias) = (floats(s.input_len()), floats(s.weights_len()), floats(filters as usize));
+        let (x, w, bias) = (
+            floats(s.input_len()),
+            floats(s.weights_len()),
+            floats(filters as usize),
+        );
         let (mut y, mut dx) = (floats(s.output_len()), floats(s.input_len()));
         let mut dw = floats(s.splits() as usize * s.weights_len());
         let (x, w, bias) = (at(&x), at(&w), at(&bias));
@@ -98,17 +103,34 @@ impl Bench {
             if channels > 3 {
                 let backward = (s, w, y.cast_const(), dx);
                 let here = self.ours(&convolution_input_gradient, s.input_gradient(Cpu), backward);
-                let product = [channels as usize, s.in_columns() as usize, filters as usize * window];
+                let product = [
+                    channels as usize,
+                    s.in_columns() as usize,
+                    filters as usize * window,
+                ];
                 self.line(name, "input gradient", product, here);
             }
             let backward = (s, x, y.cast_const(), dw);
-            let here = self.ours(&convolution_weight_gradient, s.weight_gradient(Cpu), backward);
-            self.line(name, "weight gradient", [depth, filters as usize, columns], here);
+            let here = self.ours(
+                &convolution_weight_gradient,
+                s.weight_gradient(Cpu),
+                backward,
+            );
+            self.line(
+                name,
+                "weight gradient",
+                [depth, filters as usize, columns],
+                here,
+            );
         }
     }
 
     fn connected(&self, name: &str, [images, inputs, outputs]: [u32; 3]) {
-        let s = fully_connected::Shape { images, inputs, outputs };
+        let s = fully_connected::Shape {
+            images,
+            inputs,
+            outputs,
+        };
         let (x, w) = (floats(s.input_len()), floats(s.weights_len()));
         let mut y = floats(s.output_len() * splits(inputs) as usize);
         let mut dx = floats(s.input_len() * splits(outputs) as usize);
@@ -142,20 +164,42 @@ impl Bench {
     ) -> f64 {
         median(|| {
             // SAFETY: the caller's.
-            unsafe { self.pool.run(kernel, launch, arguments) }.unwrap_or_else(|fault| panic!("{fault}"));
+            unsafe { self.pool.run(kernel, launch, arguments) }
+                .unwrap_or_else(|fault| panic!("{fault}"));
         })
     }
 
     /// Measures the crate's product of these rows, columns and depth, and prints both.
     fn line(&self, name: &str, what: &str, [rows, cols, depth]: [usize; 3], here: f64) {
-        let (a, b, mut c) = (floats(rows * depth), floats(depth * cols), floats(rows * cols));
+        let (a, b, mut c) = (
+            floats(rows * depth),
+            floats(depth * cols),
+            floats(rows * cols),
+        );
         let (a, b, c) = (at(&a), at(&b), at_mut(&mut c));
         let [r, n, k] = [rows, cols, depth].map(|n| n as isize);
         let theirs = median(|| {
             // SAFETY: matrices in row order, of these sizes.
             unsafe {
                 gemm(
-                    rows, cols, depth, c, 1, n, false, a, 1, k, b, 1, n, 0.0, 1.0, false, false, false,
+                    rows,
+                    cols,
+                    depth,
+                    c,
+                    1,
+                    n,
+                    false,
+                    a,
+                    1,
+                    k,
+                    b,
+                    1,
+                    n,
+                    0.0,
+                    1.0,
+                    false,
+                    false,
+                    false,
                     self.crate_threads,
                 );
             }
