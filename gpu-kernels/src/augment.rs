@@ -17,9 +17,10 @@
 //! size`, `x + crop ≤ size`). Launch as [`augment_launch`] says: a block for each
 //! [`PIXELS`] pixels (along x) of each row (along y) of each [`IMAGES`] images
 //! (along z). The images lie apart in memory and shall lie side by side, so a
-//! block transposes its pixels in shared memory: first its threads along x take
-//! pixels and along y images, then all take vectors of images. Any number of
-//! threads.
+//! block transposes its pixels in shared memory. On a GPU its threads along x take
+//! pixels and along y images, then all take vectors of images; on a CPU an image's
+//! colours are taken by vectors as well, and squares of vectors are transposed. Any
+//! number of threads.
 //!
 //! ```
 //! use gpu_kernels::launch::{self, Floats, In, Out, Target};
@@ -128,6 +129,40 @@ impl Row {
             |c: usize| (image.load(p + c) as f32 - mean.load(m + c)) + *self.noise.as_ptr().add(c);
         [colour(0), colour(1), colour(2)]
     }
+
+    /// The colours of as many pixels as a vector has lanes, from column `x` of the view on, to `to`.
+    ///
+    /// # Safety
+    /// As of [`pixel`](Self::pixel), for all of them; `to` has room.
+    #[inline(always)]
+    unsafe fn vectors<V: Vector>(&self, x: u32, image: *const u8, mean: *const f32, to: Shared) {
+        let mirrored = self.step != 3;
+        // Which of them lies first in memory.
+        let first = x as usize + if mirrored { V::LANES - 1 } else { 0 };
+        let along = self.step.wrapping_mul(first);
+        let (p, m) = (
+            self.pixel.wrapping_add(along),
+            self.mean.wrapping_add(along),
+        );
+        let mut begin = 0;
+        while begin < 3 * V::LANES {
+            let pixels = V::from_fn(|lane| image.load(p + begin + lane) as f32);
+            let mean = V::from_fn(|lane| mean.load(m + begin + lane));
+            let noise = V::from_fn(|lane| *self.noise.as_ptr().add((begin + lane) % 3));
+            // In this order, as of a single pixel.
+            let colours = (pixels - mean) + noise;
+            if !mirrored {
+                to.store_vector(begin, colours);
+            }
+            let mut lane = 0;
+            while lane < V::LANES && mirrored {
+                let (pixel, c) = ((begin + lane) / 3, (begin + lane) % 3);
+                to.store(3 * (V::LANES - 1 - pixel) + c, colours.lane(lane));
+                lane += 1;
+            }
+            begin += V::LANES;
+        }
+    }
 }
 
 /// A batch of crops from stored images.
@@ -147,44 +182,177 @@ pub unsafe fn augment(
     out: *mut f32,
 ) {
     let (x0, y) = (thread::block_idx_x() * PIXELS, thread::block_idx_y());
-    let count = if crop - x0 < PIXELS {
-        crop - x0
-    } else {
-        PIXELS
+    let part = Part {
+        sizes: [size, side, crop],
+        images,
+        x0,
+        y,
+        count: if crop - x0 < PIXELS {
+            crop - x0
+        } else {
+            PIXELS
+        },
+        first: thread::block_idx_z() * IMAGES,
     };
-    let first = thread::block_idx_z() * IMAGES;
-    let tile = Shared::dynamic();
-    let [tx, ty] = [thread::thread_idx_x(), thread::thread_idx_y()];
-    let [across, down] = [thread::block_dim_x(), thread::block_dim_y()];
-
-    let mut i = ty;
-    while i < IMAGES {
-        let n = (first + i) as usize;
-        let row = Row::new(views.load(n), [size, side, crop], y);
-        let image = pixels.wrapping_add(n * side as usize * side as usize * 3);
-        let mut x = tx;
-        while x < count {
-            let [r, g, b] = row.pixel(x0 + x, image, mean);
-            tile.store(x as usize * STRIDE + i as usize, r);
-            tile.store((PIXELS + x) as usize * STRIDE + i as usize, g);
-            tile.store((2 * PIXELS + x) as usize * STRIDE + i as usize, b);
-            x += across;
-        }
-        i += down;
+    if V::LANES > 4 {
+        part.read_rows::<V>(pixels, views, mean);
+        thread::sync_threads();
+        part.write_squares::<V>(out);
+    } else {
+        part.read_pixels(pixels, views, mean);
+        thread::sync_threads();
+        part.write_vectors::<V>(out);
     }
-    thread::sync_threads();
+}
 
-    let vectors = IMAGES / V::LANES as u32;
-    let mut unit = ty * across + tx;
-    while unit < 3 * PIXELS * vectors {
-        let (pixel, image) = (unit / vectors, unit % vectors * V::LANES as u32);
-        let (c, x) = (pixel / PIXELS, pixel % PIXELS);
-        if x < count {
-            let at = ((c * crop + y) * crop + x0 + x) as usize * images as usize;
-            let colour = tile.load_vector::<V>(pixel as usize * STRIDE + image as usize);
-            out.store_vector(at + (first + image) as usize, colour);
+/// A block's part: `count` pixels from column `x0` of row `y` on of the [`IMAGES`] images from `first` on.
+#[derive(Clone, Copy)]
+struct Part {
+    /// Those of stored images, of what there is of them, and of crops.
+    sizes: [u32; 3],
+    images: u32,
+    x0: u32,
+    y: u32,
+    count: u32,
+    first: u32,
+}
+
+/// This thread's number and how many there are, along x and along y.
+#[inline(always)]
+fn threads() -> [[u32; 2]; 2] {
+    [
+        [thread::thread_idx_x(), thread::block_dim_x()],
+        [thread::thread_idx_y(), thread::block_dim_y()],
+    ]
+}
+
+/// Pixel by pixel: in shared memory an image's colour is at `(colour · PIXELS + pixel) · STRIDE + image`.
+impl Part {
+    /// The row of image `i`, and the image's first byte.
+    ///
+    /// # Safety
+    /// As of [`augment`].
+    #[inline(always)]
+    unsafe fn row(&self, i: u32, pixels: *const u8, views: *const View) -> (Row, *const u8) {
+        let (n, side) = ((self.first + i) as usize, self.sizes[1] as usize);
+        let row = Row::new(views.load(n), self.sizes, self.y);
+        (row, pixels.wrapping_add(n * side * side * 3))
+    }
+
+    /// Reads the pixels to shared memory.
+    ///
+    /// # Safety
+    /// As of [`augment`].
+    #[inline(always)]
+    unsafe fn read_pixels(&self, pixels: *const u8, views: *const View, mean: *const f32) {
+        let tile = Shared::dynamic();
+        let [[tx, across], [ty, down]] = threads();
+        let mut i = ty;
+        while i < IMAGES {
+            let (row, image) = self.row(i, pixels, views);
+            let mut x = tx;
+            while x < self.count {
+                let [r, g, b] = row.pixel(self.x0 + x, image, mean);
+                tile.store(x as usize * STRIDE + i as usize, r);
+                tile.store((PIXELS + x) as usize * STRIDE + i as usize, g);
+                tile.store((2 * PIXELS + x) as usize * STRIDE + i as usize, b);
+                x += across;
+            }
+            i += down;
         }
-        unit += across * down;
+    }
+
+    /// Writes them from there.
+    ///
+    /// # Safety
+    /// As of [`augment`], after a barrier.
+    #[inline(always)]
+    unsafe fn write_vectors<V: Vector>(&self, out: *mut f32) {
+        let tile = Shared::dynamic();
+        let [[tx, across], [ty, down]] = threads();
+        let vectors = IMAGES / V::LANES as u32;
+        let mut unit = ty * across + tx;
+        while unit < 3 * PIXELS * vectors {
+            let (pixel, image) = (unit / vectors, unit % vectors * V::LANES as u32);
+            let (c, x) = (pixel / PIXELS, pixel % PIXELS);
+            if x < self.count {
+                let colour = tile.load_vector::<V>(pixel as usize * STRIDE + image as usize);
+                out.store_vector(self.at(c, x, image), colour);
+            }
+            unit += across * down;
+        }
+    }
+
+    /// Where colour `c` of pixel `x` of image `image` goes.
+    #[inline(always)]
+    fn at(&self, c: u32, x: u32, image: u32) -> usize {
+        let crop = self.sizes[2];
+        let pixel = (c * crop + self.y) * crop + self.x0 + x;
+        pixel as usize * self.images as usize + (self.first + image) as usize
+    }
+}
+
+/// Floats of an image in shared memory where its pixels lie there in a row, three colours each.
+const ROW: usize = 3 * PIXELS as usize;
+
+/// Row by row.
+impl Part {
+    /// Reads the pixels to shared memory, by vectors as far as they are whole.
+    ///
+    /// # Safety
+    /// As of [`augment`].
+    #[inline(always)]
+    unsafe fn read_rows<V: Vector>(&self, pixels: *const u8, views: *const View, mean: *const f32) {
+        let [[tx, across], [ty, down]] = threads();
+        let mut i = ty * across + tx;
+        while i < IMAGES {
+            let (row, image) = self.row(i, pixels, views);
+            let to = Shared::dynamic().from(i as usize * ROW);
+            let lanes = V::LANES as u32;
+            let mut x = 0;
+            while x + lanes <= self.count {
+                let to = to.from(3 * x as usize);
+                row.vectors::<V>(self.x0 + x, image, mean, to);
+                x += lanes;
+            }
+            while x < self.count {
+                let colours = row.pixel(self.x0 + x, image, mean);
+                let mut c = 0;
+                while c < 3 {
+                    to.store(3 * x as usize + c, *colours.as_ptr().add(c));
+                    c += 1;
+                }
+                x += 1;
+            }
+            i += across * down;
+        }
+    }
+
+    /// Writes them from there, transposed by squares.
+    ///
+    /// # Safety
+    /// As of [`augment`], after a barrier.
+    #[inline(always)]
+    unsafe fn write_squares<V: Vector>(&self, out: *mut f32) {
+        let tile = Shared::dynamic();
+        let [[tx, across], [ty, down]] = threads();
+        let vectors = IMAGES as usize / V::LANES;
+        let mut unit = (ty * across + tx) as usize;
+        while unit < ROW / V::LANES * vectors {
+            let (value, image) = (unit / vectors * V::LANES, unit % vectors * V::LANES);
+            let square = V::square(|line| tile.load_vector((image + line) * ROW + value));
+            let square = V::transpose(square);
+            let mut line = 0;
+            while line < V::LANES {
+                let (x, c) = ((value + line) / 3, (value + line) % 3);
+                if (x as u32) < self.count {
+                    let colour = *square.as_ref().as_ptr().add(line);
+                    out.stream_vector(self.at(c as u32, x as u32, image as u32), colour);
+                }
+                line += 1;
+            }
+            unit += (across * down) as usize;
+        }
     }
 }
 

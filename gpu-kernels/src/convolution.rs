@@ -133,7 +133,7 @@ pub unsafe fn convolution_forward(
     let columns = shape.out_columns() as usize;
     forward_tile::<V>(&shape, x, weights, |filter, column, sum| {
         let y_filter = y.add(filter as usize * columns);
-        y_filter.store_vector(column as usize, sum + V::splat(bias.load(filter as usize)));
+        y_filter.stream_vector(column as usize, sum + V::splat(bias.load(filter as usize)));
     });
 }
 
@@ -165,7 +165,7 @@ pub unsafe fn convolution_input_gradient(
         [shape.channels, columns],
         |channel, column, sum: V| {
             dx.add(channel as usize * columns as usize)
-                .store_vector(column as usize, sum)
+                .stream_vector(column as usize, sum)
         },
     );
 }

@@ -249,7 +249,7 @@ pub unsafe fn fully_connected_weight_gradient(
         [0, images],
         origin,
         [inputs, outputs],
-        |i, o, sum: V| dw.store_vector(i as usize * outputs as usize + o as usize, sum),
+        |i, o, sum: V| dw.stream_vector(i as usize * outputs as usize + o as usize, sum),
     );
 }
 

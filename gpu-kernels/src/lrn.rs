@@ -82,7 +82,7 @@ pub fn lrn_backward_launch(shape: Shape, target: Target) -> Launch {
 #[cfg(not(target_arch = "nvptx64"))]
 fn launch(shape: Shape, target: Target) -> Launch {
     let shares = match target {
-        Target::Cpu => shape.channels.div_ceil(8),
+        Target::Cpu => shape.channels.div_ceil(12),
         Target::Gpu => shape.channels.div_ceil(32),
     };
     let grid = [shares, shape.columns.div_ceil(COLUMNS), 1];

@@ -310,8 +310,8 @@ pub unsafe fn max_pool_forward(shape: Shape, x: *const f32, y: *mut f32, winner:
             } else {
                 maximum::<V>([rows, cols], shape.size, at)
             };
-            y.store_vector(out + image, best);
-            winner.store_vector(out + image, place);
+            y.stream_vector(out + image, best);
+            winner.stream_vector(out + image, place);
             image += images.step;
         }
         ox += down;
@@ -371,7 +371,7 @@ pub unsafe fn max_pool_backward(shape: Shape, winner: *const f32, dy: *const f32
         let mut image = images.i;
         while image < images.end {
             let sum = gathered::<V>(&shape, [channel, iy, ix], [rows, cols], image, winner, dy);
-            dx.store_vector(shape.input(channel, iy, ix) + image, sum);
+            dx.stream_vector(shape.input(channel, iy, ix) + image, sum);
             image += images.step;
         }
         ix += down;

@@ -23,15 +23,14 @@
 
 use crate::device::*;
 use crate::divisor::Divisor;
+use crate::elementwise::Walk;
 
 #[cfg(not(target_arch = "nvptx64"))]
 use {crate::target::Target, cuda_std::simt::Launch};
 
 /// Launch of [`sum_parts`] and [`sum_parts_with_bias`].
 #[cfg(not(target_arch = "nvptx64"))]
-pub fn sum_parts_launch(len: u32, target: Target) -> Launch {
-    Launch::cover(len as usize / target.lanes(), target.threads())
-}
+pub use crate::elementwise::launch as sum_parts_launch;
 
 /// The sum of vector `i` of each partial sum, in order.
 ///
@@ -55,9 +54,10 @@ pub unsafe fn sum_at<V: Vector>(i: usize, len: usize, count: u32, parts: *const 
 /// first part itself.
 #[kernel]
 pub unsafe fn sum_parts(len: u32, count: u32, parts: *const f32, y: *mut f32) {
-    let i = thread::index_1d() as usize * V::LANES;
-    if i < len as usize {
-        y.store_vector(i, sum_at::<V>(i, len as usize, count, parts));
+    let mut walk = Walk::over::<V>(len);
+    while walk.i < walk.end {
+        y.store_vector(walk.i, sum_at::<V>(walk.i, len as usize, count, parts));
+        walk.i += walk.step;
     }
 }
 
@@ -75,11 +75,12 @@ pub unsafe fn sum_parts_with_bias(
     bias: *const f32,
     y: *mut f32,
 ) {
-    let i = thread::index_1d() * V::LANES as u32;
-    if i < len {
-        let (output, _) = images.div_rem(i);
-        let sum = sum_at::<V>(i as usize, len as usize, count, parts);
-        y.store_vector(i as usize, sum + V::splat(bias.load(output as usize)));
+    let mut walk = Walk::over::<V>(len);
+    while walk.i < walk.end {
+        let (output, _) = images.div_rem(walk.i as u32);
+        let sum = sum_at::<V>(walk.i, len as usize, count, parts);
+        y.store_vector(walk.i, sum + V::splat(bias.load(output as usize)));
+        walk.i += walk.step;
     }
 }
 
@@ -91,7 +92,10 @@ const LINES: usize = 256;
 pub fn sum_maps_launch(channels: u32, target: Target) -> Launch {
     Launch {
         grid: [channels, 1, 1],
-        block: [(LINES / target.lanes()) as u32, 1, 1],
+        block: match target {
+            Target::Cpu => [1, 1, 1],
+            Target::Gpu => [(LINES / target.lanes()) as u32, 1, 1],
+        },
         shared: (LINES * size_of::<f32>()) as u32,
     }
 }
@@ -108,30 +112,64 @@ pub fn sum_maps_launch(channels: u32, target: Target) -> Launch {
 #[kernel]
 pub unsafe fn sum_maps(columns: u32, x: *const f32, y: *mut f32) {
     let channel = thread::block_idx_x() as usize;
-    let line = thread::thread_idx_x() as usize * V::LANES;
     let x = x.add(channel * columns as usize);
-    let mut sum = V::splat(0.0);
-    let mut j = line;
-    while j < columns as usize {
-        sum = sum + x.load_vector::<V>(j);
-        j += LINES;
-    }
     let sums = Shared::dynamic();
-    sums.store_vector(line, sum);
+    if V::LANES > 4 {
+        // A CPU's one thread reads on where it has read.
+        running_sums::<V, 16>(columns as usize, x, sums);
+    } else {
+        running_sums::<V, 1>(columns as usize, x, sums);
+    }
+    let (line, step) = (
+        thread::thread_idx_x() as usize * V::LANES,
+        thread::block_dim_x() as usize * V::LANES,
+    );
     thread::sync_threads();
     let mut half = LINES / 2;
     while half >= V::LANES {
-        if line < half {
-            sums.store_vector(
-                line,
-                sums.load_vector::<V>(line) + sums.load_vector(line + half),
-            );
+        let mut l = line;
+        while l < half {
+            sums.store_vector(l, sums.load_vector::<V>(l) + sums.load_vector(l + half));
+            l += step;
         }
         thread::sync_threads();
         half /= 2;
     }
     if line == 0 {
         y.store(channel, halves(sums, half));
+    }
+}
+
+/// The running sums of a channel's `columns`, to `sums`: a thread takes `N` neighbouring vectors of them at a time.
+///
+/// # Safety
+/// `x` is valid for `columns`, `sums` has room for [`LINES`], which are a multiple of `N` vectors; every thread of
+/// the block calls this.
+#[inline(always)]
+unsafe fn running_sums<V: Vector, const N: usize>(columns: usize, x: *const f32, sums: Shared) {
+    let mut line = thread::thread_idx_x() as usize * N * V::LANES;
+    while line < LINES {
+        let mut own = [V::splat(0.0); N];
+        let mut j = line;
+        while j + N * V::LANES <= columns {
+            let mut n = 0;
+            while n < N {
+                own[n] = own[n] + x.load_vector(j + n * V::LANES);
+                n += 1;
+            }
+            j += LINES;
+        }
+        let mut n = 0;
+        while n < N {
+            let at = j + n * V::LANES;
+            let mut sum = own[n];
+            if at < columns {
+                sum = sum + x.load_vector(at);
+            }
+            sums.store_vector(line + n * V::LANES, sum);
+            n += 1;
+        }
+        line += thread::block_dim_x() as usize * N * V::LANES;
     }
 }
 

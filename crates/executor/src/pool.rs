@@ -115,6 +115,7 @@ impl Pool {
                     Ok(())
                 },
             );
+            streamed();
             let failure = match done {
                 Ok(Ok(())) => return,
                 Ok(Err(f)) => fault(f.block, f.thread, f.cause),
@@ -136,6 +137,15 @@ impl Pool {
         let fault = first_fault.into_inner().unwrap_or_else(|e| e.into_inner());
         fault.map_or(Ok(()), Err)
     }
+}
+
+/// What this worker has stored past the caches is seen by all before anything that it does from here on.
+fn streamed() {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: every x86-64 has SSE.
+    unsafe {
+        core::arch::x86_64::_mm_sfence()
+    };
 }
 
 fn block_index(n: usize, [x, y, _]: Dim3) -> Dim3 {

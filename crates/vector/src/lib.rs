@@ -74,6 +74,17 @@ pub trait Vector:
     /// `to` is valid for `LANES` writes and aligned to 16 bytes.
     unsafe fn write(self, to: *mut f32);
 
+    /// The same, past the caches where the processor can: for results that are too many to be found there again.
+    /// Others see them once the launch has ended.
+    ///
+    /// # Safety
+    /// As of [`write`](Self::write).
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        // SAFETY: the caller's.
+        unsafe { self.write(to) }
+    }
+
     /// Lane `i`.
     ///
     /// ```compile_fail,E0133

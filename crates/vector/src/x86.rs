@@ -116,6 +116,20 @@ impl Vector for Avx2 {
     }
 
     #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        if !to.addr().is_multiple_of(32) {
+            // SAFETY: the caller's.
+            return unsafe { self.write(to) };
+        }
+        // SAFETY: a value exists, so the processor has the instructions; `to` has room, as the caller promises, at a
+        // multiple of 32 bytes.
+        unsafe {
+            _mm256_stream_ps(to, self.0[0]);
+            _mm256_stream_ps(to.add(8), self.0[1]);
+        }
+    }
+
+    #[inline(always)]
     fn fma(self, b: Self, c: Self) -> Self {
         // SAFETY: a value exists, so the processor has AVX2 and FMA.
         unsafe {
@@ -225,6 +239,17 @@ impl Vector for Avx512 {
     unsafe fn write(self, to: *mut f32) {
         // SAFETY: a value exists, so the processor has the instructions; `to` has room, as the caller promises.
         unsafe { _mm512_storeu_ps(to, self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn stream(self, to: *mut f32) {
+        if !to.addr().is_multiple_of(64) {
+            // SAFETY: the caller's.
+            return unsafe { self.write(to) };
+        }
+        // SAFETY: a value exists, so the processor has AVX-512F; `to` has room, as the caller promises, at a multiple
+        // of 64 bytes.
+        unsafe { _mm512_stream_ps(to, self.0) }
     }
 
     #[inline(always)]

@@ -88,6 +88,12 @@ unsafe fn check<V: Vector>() {
     unsafe {
         a.write(p.add(4));
         assert_eq!(lanes(V::read(p.add(4))), lanes(a));
+        // At each multiple of 16 bytes, whatever the processor's own stores want.
+        for at in (0..=64).step_by(4) {
+            b.write(p.add(at));
+            a.stream(p.add(at));
+            assert_eq!(lanes(V::read(p.add(at))), lanes(a), "streamed to {at}");
+        }
     }
 }
 

@@ -54,6 +54,14 @@ pub trait Store: Load {
     unsafe fn store_vector<V: Vector>(self, i: usize, value: V)
     where
         Self: Load<Element = f32>;
+
+    /// The same by [`Vector::stream`].
+    ///
+    /// # Safety
+    /// As of [`store_vector`](Self::store_vector); this launch does not read them again.
+    unsafe fn stream_vector<V: Vector>(self, i: usize, value: V)
+    where
+        Self: Load<Element = f32>;
 }
 
 macro_rules! load {
@@ -85,6 +93,11 @@ impl<T: Copy> Store for *mut T {
     #[inline(always)]
     unsafe fn store_vector<V: Vector>(self, i: usize, value: V) {
         value.write(self.add(i).cast())
+    }
+
+    #[inline(always)]
+    unsafe fn stream_vector<V: Vector>(self, i: usize, value: V) {
+        value.stream(self.add(i).cast())
     }
 }
 

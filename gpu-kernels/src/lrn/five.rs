@@ -112,7 +112,7 @@ pub unsafe fn backward5<V: Vector>(
         ts.push(terms[1]);
         if ahead >= first + 4 {
             let value = shape.gradient(own[0], xs.0[0], ts.sum());
-            dx.store_vector(shape.at(ahead - 4, column), value);
+            dx.stream_vector(shape.at(ahead - 4, column), value);
         }
         ahead += 1;
     }

@@ -50,6 +50,14 @@ pub trait Store: Load {
     unsafe fn store_vector<V: Vector>(self, i: usize, value: V)
     where
         Self: Load<Element = f32>;
+
+    /// The same by [`Vector::stream`].
+    ///
+    /// # Safety
+    /// As of [`store_vector`](Self::store_vector); this launch does not read them again.
+    unsafe fn stream_vector<V: Vector>(self, i: usize, value: V)
+    where
+        Self: Load<Element = f32>;
 }
 
 impl<T: Copy> Load for *const T {
@@ -102,5 +110,12 @@ impl<T: Copy> Store for *mut T {
         check(self.wrapping_add(i).cast_const(), V::LANES, WIDEST);
         // SAFETY: the caller's; `T` is f32 by the trait's bound.
         unsafe { value.write(self.add(i).cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn stream_vector<V: Vector>(self, i: usize, value: V) {
+        check(self.wrapping_add(i).cast_const(), V::LANES, WIDEST);
+        // SAFETY: the caller's; `T` is f32 by the trait's bound.
+        unsafe { value.stream(self.add(i).cast()) }
     }
 }
