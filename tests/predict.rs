@@ -213,6 +213,41 @@ fn names_are_read_from_standard_input() {
     );
 }
 
+/// The most memory a program has had so far, in kB.
+fn peak(child: &std::process::Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).expect("its status");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    number.and_then(|n| n.parse().ok()).expect("a peak")
+}
+
+/// Ten thousand images and what is known of them would be 120 MB.
+#[test]
+fn ten_thousand_predictions_take_no_more_memory_than_one_thousand() {
+    let mut command = program("host");
+    let (run, batch) = (at("run"), ["--crops", "1", "--batch", "32"]);
+    command.args(["predict", "--checkpoint", &run, "-", "--json"]);
+    command.args(batch).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the program starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    let mut output = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+    let images = [image(0, 0), image(1, 1), image(2, 2)];
+    let feed = std::thread::spawn(move || {
+        let names = images.iter().cycle().take(10_000);
+        names.for_each(|name| writeln!(input, "{name}").expect("writes"));
+    });
+    let mut told = |count: usize| output.by_ref().take(count).map(Result::unwrap).count();
+    assert_eq!(told(1000), 1000);
+    let before = peak(&child);
+    assert_eq!(told(8900), 8900);
+    let after = peak(&child);
+    assert_eq!(told(1000), 100);
+    feed.join().expect("ends");
+    assert!(child.wait().expect("its status").success());
+    assert!(after < before + 16_000, "{before} kB, then {after} kB");
+}
+
 #[test]
 fn a_sheet_has_every_image() {
     let dir = tempfile::tempdir().expect("a temporary folder");

@@ -90,7 +90,7 @@ fn command(line: &str, out: &str) -> Command {
 }
 
 /// Every command, and what it leaves in `OUT`.
-const COMMANDS: [(&str, &str); 21] = [
+const COMMANDS: [(&str, &str); 28] = [
     (
         "host train --net NET --data @sets/train --val @sets/val --steps 2 --out OUT",
         "checkpoints/latest",
@@ -111,7 +111,32 @@ const COMMANDS: [(&str, &str); 21] = [
         "host index --checkpoint @run --data @sets/val --batch 32 --out OUT",
         ".",
     ),
+    (
+        "host predict --checkpoint @run @image.png @image.png --batch 32",
+        "",
+    ),
+    (
+        "host predict --checkpoint @run @image.png --batch 32 --json",
+        "",
+    ),
+    (
+        "host similar --index @val.index --checkpoint @run @image.png --batch 32",
+        "",
+    ),
+    (
+        "host activations --checkpoint @run @image.png --layer conv1 --out OUT",
+        ".",
+    ),
+    (
+        "host report @run --data @sets/val --batch 32 --out OUT",
+        ".",
+    ),
     ("host export --checkpoint @run --out OUT", "."),
+    (
+        "host import --from @weights.safetensors --net NET --out OUT",
+        ".",
+    ),
+    ("host nets paper", ""),
     ("host filters --checkpoint @run --out OUT", "."),
     ("host check-gradients --net NET --gpus cpu", ""),
     (
@@ -143,8 +168,15 @@ fn is_silent(line: &str) -> bool {
     line.contains(" synth ") || line.contains(" extract ")
 }
 
-/// Sources that the commands above read.
+/// What the commands above read.
 fn prepare() {
+    let (run, val) = (at("run"), at("sets/val"));
+    let (weights, index) = (at("weights.safetensors"), at("val.index"));
+    common::host(["export", "--checkpoint", &run, "--out", &weights]).ok();
+    let made = ["index", "--checkpoint", &run, "--data", &val, "--out"];
+    common::host(made.iter().chain(&[&*index, "--batch", "32"])).ok();
+    let image = at("image.png");
+    common::pack(["inspect", &val, "--index", "0", "--png", &image]).ok();
     // Bad images, so that there is something to warn of.
     let odd = at("odd");
     common::pack(["synth", "--out", &odd, "--classes", "2", "--per-class", "4"]).ok();

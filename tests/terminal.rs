@@ -1,4 +1,5 @@
-//! A terminal that hangs up, and one that is stopped and never read: training saves and ends as asked.
+//! A terminal that hangs up, and one that is stopped and never read: training saves and ends as asked. Colours where they
+//! are wanted.
 
 mod common;
 
@@ -16,13 +17,19 @@ static DATA: LazyLock<Folder> = LazyLock::new(|| common::sets(3, 16, 64));
 /// Held by a test: a program that another one starts would inherit its terminal and keep that from hanging up.
 static TURN: Mutex<()> = Mutex::new(());
 
-/// A new terminal: the side of whoever looks at it, which no program inherits, and the program's.
+/// A new terminal of 120 columns and 40 lines: the side of whoever looks at it, which no program inherits, and the program's.
 fn terminal() -> (OwnedFd, OwnedFd) {
     let (mut seen, mut used) = (-1, -1);
     let none = std::ptr::null_mut();
-    // SAFETY: it writes the two descriptors, which nobody else owns, and is told nothing else.
+    let size = libc::winsize {
+        ws_row: 40,
+        ws_col: 120,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    // SAFETY: it writes the two descriptors, which nobody else owns, and reads the size.
     let (seen, used) = unsafe {
-        let done = libc::openpty(&mut seen, &mut used, none, none.cast(), none.cast());
+        let done = libc::openpty(&mut seen, &mut used, none, none.cast(), &size);
         assert_eq!(done, 0);
         (OwnedFd::from_raw_fd(seen), OwnedFd::from_raw_fd(used))
     };
@@ -121,21 +128,69 @@ fn seen_since(seen: &OwnedFd, all: &mut Vec<u8>) {
     }
 }
 
+/// What a command writes to a terminal as both its streams; it must end with 0.
+fn on_a_terminal(command: &mut Command) -> String {
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let (seen, used) = terminal();
+    let copy = used.try_clone().expect("another handle");
+    command.stdin(Stdio::null()).stdout(used).stderr(copy);
+    let mut child = Running(command.spawn().expect("it starts"));
+    // The command's handles would keep the terminal from hanging up.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut all = Vec::new();
+    until("it does not end", || {
+        seen_since(&seen, &mut all);
+        child.0.try_wait().expect("its state").is_some()
+    });
+    seen_since(&seen, &mut all);
+    assert_eq!(child.0.wait().expect("its status").code(), Some(0));
+    String::from_utf8_lossy(&all).into_owned()
+}
+
+/// Whether a text sets a colour, which is what `NO_COLOR` is about; bold type and a cursor that moves are none.
+fn has_colour(text: &str) -> bool {
+    text.split("\x1b[").skip(1).any(|part| {
+        let end = part.find(|c: char| !(c.is_ascii_digit() || c == ';'));
+        let numbers = end.filter(|&end| part[end..].starts_with('m'));
+        let mut numbers = part[..numbers.unwrap_or(0)].split(';');
+        numbers.any(|n| matches!(n.parse(), Ok(30..=38 | 40..=48 | 90..=97 | 100..=107)))
+    })
+}
+
+#[test]
+fn colours_are_left_out_where_they_are_not_wanted() {
+    assert!(has_colour("a\x1b[0;31mb") && !has_colour("a\x1b[1mb\x1b[3Ac31m\x1b[39m"));
+    let plain = |words: &[&str]| {
+        let mut command = common::program("host");
+        command.args(words);
+        command
+    };
+    let train = |out: &str, options: &[&str]| {
+        let steps = [&["--steps", "3"], options].concat();
+        train_tiny(DATA.path(), out, &steps)
+    };
+    // The view in colours by default, so that one would be seen.
+    let coloured = on_a_terminal(train("coloured", &["--tui"]).env_remove("NO_COLOR"));
+    assert!(has_colour(&coloured), "{coloured:?}");
+    for mut command in [
+        train("grey", &["--tui"]),
+        train("bar", &[]),
+        plain(&["train", "--help"]),
+        plain(&["nets", "paper"]),
+    ] {
+        let told = on_a_terminal(command.env("NO_COLOR", "1"));
+        assert!(!told.is_empty() && !has_colour(&told), "{told:?}");
+    }
+    // A pipe gets lines alone, whatever was asked for.
+    let done = common::run(&mut train("piped", &["--tui"])).ok();
+    assert!(!done.err.contains('\x1b') && !done.out.contains('\x1b'));
+    assert!(done.err.contains("virtual GPU"), "{}", done.err);
+}
+
 #[test]
 fn the_whole_terminal_is_given_back_when_the_run_is_stopped() {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (seen, used) = terminal();
-    let size = libc::winsize {
-        ws_row: 40,
-        ws_col: 120,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    assert_eq!(
-        // SAFETY: the descriptor is open, and the size is read only.
-        unsafe { libc::ioctl(used.as_raw_fd(), libc::TIOCSWINSZ, &size) },
-        0
-    );
     let mut train = train_tiny(DATA.path(), "whole", &["--steps", "1000000", "--tui"]);
     let copy = used.try_clone().expect("another handle");
     train.stdin(Stdio::null()).stdout(used).stderr(copy);

@@ -10,6 +10,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use serde::Serialize;
 
 use super::Run;
+use super::interrupt::Interrupt;
 use crate::formats::tensors::{self, Text};
 use crate::formats::weights::{self, Tensors};
 use crate::formats::{npz, onnx, pytorch, state};
@@ -68,6 +69,7 @@ impl Run for Export {
             true => Some(checkpoint.tensors.f32(&info)?),
             false => None,
         };
+        Interrupt::listen()?;
         if ending(&self.out) == "onnx" {
             let classes = &checkpoint.training.classes;
             onnx::write(&self.out, &net, &all, classes, mean.as_deref())?;

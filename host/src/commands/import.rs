@@ -11,6 +11,7 @@ use dataset_pack::Dataset;
 use serde::Serialize;
 
 use super::Run;
+use super::interrupt::Interrupt;
 use crate::formats::tensors::{self, Info};
 use crate::formats::training::{Kept, TrainingState};
 use crate::formats::weights::{self, Tensors};
@@ -87,6 +88,7 @@ impl Run for Import {
         };
         let classes = self.classes(count, set.as_ref())?;
         let training = TrainingState::untrained(spec.to_toml(), kept, classes);
+        Interrupt::listen()?;
         self.write(&training, &all)?;
         Ok(Imported {
             out: self.out.as_path().into(),

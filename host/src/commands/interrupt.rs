@@ -7,15 +7,16 @@ use anyhow::{Context, Result, ensure};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
+use crate::atomic;
 use crate::train::stop::is_ignored;
 
 /// Whether the command was asked to end, so that it can tidy up first.
 pub struct Interrupt(Arc<AtomicBool>);
 
 impl Interrupt {
-    /// Listens from now on. A second signal ends the program at once.
+    /// Listens from now on: files that are being written are given up, too. A second signal ends the program at once.
     pub fn listen() -> Result<Self> {
-        let asked = Arc::new(AtomicBool::new(false));
+        let asked = atomic::unwanted();
         for signal in [SIGHUP, SIGINT, SIGTERM] {
             if !is_ignored(signal) {
                 let at_once =

@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::Run;
+use super::interrupt::Interrupt;
 use crate::atomic;
 use crate::model::Inference;
 use crate::paths::ShownPath;
@@ -89,6 +90,9 @@ impl ReportPage {
     ) -> Result<Written> {
         let facts = sources.iter_mut().map(|source| source.read(wanted));
         let page = page(&facts.collect::<Result<Vec<Facts>>>()?, reload)?;
+        if !self.watch {
+            Interrupt::listen()?;
+        }
         atomic::write(&self.out, |out| Ok(out.write_all(page.as_bytes())?))?;
         Ok(Written {
             out: self.out.as_path().into(),

@@ -4,7 +4,7 @@
 //! type; `fortran_order`; `shape`), padded with spaces, and the numbers. Float32 in the order of C is read and written,
 //! nothing else: anything else would lose bits.
 
-use std::io::{Cursor, Read, Write};
+use std::io::{Cursor, Read, Seek, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -115,15 +115,26 @@ fn shape(header: &str) -> Result<Vec<usize>> {
 pub fn write(path: &Path, tensors: &Tensors) -> Result<()> {
     atomic::write(path, |out| {
         let mut archive = ZipWriter::new_stream(out);
-        for (name, (info, numbers)) in tensors {
-            let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
-            archive.start_file(format!("{name}.npy"), stored)?;
-            archive.write_all(&npy_header(&info.shape))?;
-            archive.write_all(bytemuck::cast_slice(numbers))?;
+        match write_members(&mut archive, tensors) {
+            Ok(()) => archive.finish().map(drop)?,
+            Err(error) => {
+                // Dropped, it would try to end the archive and complain past all that writes to standard error.
+                std::mem::forget(archive);
+                return Err(error);
+            }
         }
-        archive.finish()?;
         Ok(())
     })
+}
+
+fn write_members<W: Write + Seek>(archive: &mut ZipWriter<W>, tensors: &Tensors) -> Result<()> {
+    for (name, (info, numbers)) in tensors {
+        let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
+        archive.start_file(format!("{name}.npy"), stored)?;
+        archive.write_all(&npy_header(&info.shape))?;
+        archive.write_all(bytemuck::cast_slice(numbers))?;
+    }
+    Ok(())
 }
 
 /// Version 1, so long that the numbers begin at a multiple of 64.

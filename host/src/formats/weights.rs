@@ -143,7 +143,14 @@ pub fn classes(net: &Net, tensors: &Tensors) -> Result<usize> {
     let last = joints(net).pop().context("the network has no weights")?;
     let found = tensors.get(&last.bias.name);
     let (info, _) = found.with_context(|| missing(&last.bias.name, tensors))?;
-    info.shape.first().copied().context("no classes")
+    match info.shape[..] {
+        [classes] => Ok(classes),
+        _ => bail!(
+            "tensor {}: expected one side, found {:?}",
+            last.bias.name,
+            info.shape
+        ),
+    }
 }
 
 /// Checks that there are exactly the network's tensors; the mean image may be among them.

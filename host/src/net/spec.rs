@@ -72,6 +72,7 @@ mod learning;
 mod read;
 mod recipe;
 
+pub(in crate::net) use check::MOST;
 pub use learning::{Course, Frozen, Init, Learning};
 
 /// Makes [`PRESETS`] of the names of files in `nets`.

@@ -229,6 +229,17 @@ fn tensors(trained: &Trained) -> String {
     format!("<h3>Weights</h3>\n{}", table(&caption, &heads, &rows))
 }
 
+/// Four digits that count, with an exponent only where zeros would hide them.
+fn short(value: f64) -> String {
+    match value.abs() {
+        size @ 0.01..10_000.0 => {
+            let before = size.log10().floor() as i32;
+            format!("{value:.*}", (3 - before).max(0) as usize)
+        }
+        _ => format!("{value:.3e}"),
+    }
+}
+
 /// The layers' norms when they were first measured and last, if they were.
 fn norms(run: &Facts) -> String {
     let mut measured = run.training().filter(|line| !line.layers.is_empty());
@@ -237,7 +248,7 @@ fn norms(run: &Facts) -> String {
     };
     let last = measured.next_back().unwrap_or(first);
     let row = |(layer, now): (&String, &Norms)| {
-        let number = |value: f64| Number(format!("{value:.3e}"));
+        let number = |value: f64| Number(short(value));
         let before = first.layers.get(layer).map(Norms::update_ratio);
         Row::from(vec![
             Text(layer.clone()),
@@ -384,4 +395,15 @@ fn differences(runs: &[Facts]) -> String {
         "<section>\n<h2>What differs between the runs</h2>\n{}</section>\n",
         table("", &heads, &rows)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn four_digits_count() {
+        let shown = [3.4461, -0.043601, 1234.56, 0.0017071, 20000.0].map(short);
+        assert_eq!(shown, ["3.446", "-0.04360", "1235", "1.707e-3", "2.000e4"]);
+    }
 }

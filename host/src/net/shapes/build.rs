@@ -7,7 +7,12 @@ use anyhow::{Context, Result, bail, ensure};
 use super::{Dims, GRANULE, Layer, Net};
 use crate::net::layer::Kind;
 use crate::net::layer::fully_connected::Units;
-use crate::net::spec::{Init, Input, LayerSpec, Reads, Rounding, Spec};
+use crate::net::spec::{Init, Input, LayerSpec, MOST, Reads, Rounding, Spec};
+
+/// Most numbers that a layer gives of an image.
+const MOST_NUMBERS: usize = 1 << 32;
+/// Most weights of a layer of a tower.
+const MOST_WEIGHTS: usize = 1 << 40;
 
 impl Spec {
     /// Builds the shapes for `classes` classes with every hidden layer `width` times as wide.
@@ -23,6 +28,10 @@ impl Spec {
             classes >= self.towers,
             "{classes} classes cannot be split over {} towers",
             self.towers
+        );
+        ensure!(
+            classes <= MOST as usize,
+            "{classes} classes are more than {MOST}"
         );
         self.check_order()
             .with_context(|| format!("net {}", self.name))?;
@@ -127,6 +136,12 @@ impl<'a> Shaping<'a> {
             ..self.shape
         };
         let (output, parameters) = kind.keys().shape(input, self)?;
+        let weights = parameters.map(|p| p.inputs.checked_mul(p.outputs));
+        ensure!(
+            output.len() <= MOST_NUMBERS
+                && weights.is_none_or(|n| n.is_some_and(|n| n <= MOST_WEIGHTS)),
+            "no memory is large enough for it"
+        );
         self.shape = output;
         Ok(Layer {
             name: name.clone(),
@@ -183,7 +198,12 @@ impl<'a> Shaping<'a> {
             "{total} {what} cannot be split over {towers} towers"
         );
         let granules = (total / towers) as f64 * self.width / granule as f64;
-        Ok((granules.round() as usize).max(1) * granule)
+        let share = (granules.round() as usize).max(1).saturating_mul(granule);
+        ensure!(
+            share.saturating_mul(towers) <= MOST as usize,
+            "{total} {what} are too many at this width"
+        );
+        Ok(share)
     }
 
     /// Initial values of the layer, for the width.

@@ -309,6 +309,34 @@ fn what_cannot_be_built_is_said_in_one_line() {
             10,
             "net paper: layer conv2: 256 maps over 2 tower(s): each tower must have a multiple of 48",
         ),
+        (
+            &[],
+            1e6,
+            10,
+            "net paper: layer conv1: 96 maps are too many at this width",
+        ),
+        (
+            &[],
+            1.0,
+            1 << 40,
+            "1099511627776 classes are more than 1048576",
+        ),
+        (
+            &["input.size=65536", "input.crop=65536"],
+            1.0,
+            10,
+            "net paper: layer conv1: no memory is large enough for it",
+        ),
+        (
+            &[
+                "conv3.kernel=65535",
+                "conv3.pad=65534",
+                "conv3.maps=1048576",
+            ],
+            1.0,
+            10,
+            "net paper: layer conv3: no memory is large enough for it",
+        ),
         (&[], 0.0, 10, "width must be positive, found 0"),
         (&[], f64::NAN, 10, "width must be positive, found NaN"),
     ] {

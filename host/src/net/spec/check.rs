@@ -1,11 +1,41 @@
 //! Whether the numbers of a network make sense, as far as it can be told without its shapes.
 
 use anyhow::{Context, Result, ensure};
+use toml::Value;
 
 use super::{Input, Spec, Train};
 
+/// The most maps, units or towers; products of what is no larger can be computed.
+pub(in crate::net) const MOST: i64 = 1 << 20;
+
+/// The largest side of an image, a window or a step.
+const SIDE: i64 = 1 << 16;
+
+/// What is a side.
+const SIDES: [&str; 5] = ["size", "crop", "kernel", "stride", "pad"];
+
 impl Spec {
+    /// That no number asks for what nobody can mean.
+    fn check_sizes(&self) -> Result<()> {
+        for (key, value) in self.keys() {
+            let Value::Integer(number) = value else {
+                continue;
+            };
+            let (whose, what) = key.rsplit_once('.').unwrap_or(("", &key));
+            let most = match SIDES.contains(&what) {
+                true => SIDE,
+                false => MOST,
+            };
+            ensure!(
+                number <= most || whose == "train",
+                "{key} is {number}, and may be {most} at most"
+            );
+        }
+        Ok(())
+    }
+
     pub(super) fn check(&self) -> Result<()> {
+        self.check_sizes()?;
         let Input {
             size,
             crop,
