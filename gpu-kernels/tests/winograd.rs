@@ -4,10 +4,11 @@ mod common;
 use common::{Buffer, here, random, relative_error, run};
 use gpu_kernels::convolution::winograd::{
     Direction, PART_COLUMNS, Winograd, winograd_forward, winograd_input_gradient,
-    winograd_weight_gradient, winograd_weight_sums, winograd_weights,
+    winograd_weight_gradient, winograd_weight_transform, winograd_weights,
 };
 use gpu_kernels::convolution::{Shape, Sizes, convolution_forward};
 use gpu_kernels::launch::{self, In, Out};
+use gpu_kernels::sum::{sum_parts, sum_parts_launch};
 use proptest::prelude::*;
 use simt_executor::{Arguments, Kernel, Launch};
 
@@ -125,9 +126,11 @@ fn by_winograd(
     let (out, memory) = (parts.mut_ptr(), scratch.mut_ptr());
     let arguments = (forward, x.ptr(), dy.ptr(), out, memory);
     queue(&winograd_weight_gradient, call.unwrap().launch(), arguments);
-    let call = launch::winograd_weight_sums(winograd, read(&parts), write(&mut results.dw), on);
-    let arguments = (shape, winograd.parts(), parts.ptr(), results.dw.mut_ptr());
-    queue(&winograd_weight_sums, call.unwrap().launch(), arguments);
+    let (len, from, to) = (winograd.part_len() as u32, parts.ptr(), parts.mut_ptr());
+    let arguments = (len, winograd.parts(), from, to);
+    queue(&sum_parts, sum_parts_launch(len, on), arguments);
+    let arguments = (shape, parts.ptr(), results.dw.mut_ptr());
+    queue(&winograd_weight_transform, weights, arguments);
     results
 }
 

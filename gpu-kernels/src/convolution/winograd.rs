@@ -24,7 +24,7 @@
 //! | [`winograd_forward`] | x and these → y |
 //! | [`winograd_input_gradient`] | dy and these → dx |
 //! | [`winograd_weight_gradient`] | x and dy → sums of products in parts |
-//! | [`winograd_weight_sums`] | these → dw |
+//! | [`winograd_weight_transform`] | these, added by [`sum_parts`](crate::sum::sum_parts) → dw |
 //!
 //! Launch configuration: in [`launch`]. [`Winograd`] says how much memory they work in.
 //!
@@ -106,47 +106,51 @@ impl Pass {
     }
 }
 
-/// Where a tile of N × N pixels lies in each map: what is known of its rows and of its columns, [`OUTSIDE`] or an offset
-/// in floats.
+/// Where a tile of N × N pixels lies in each map.
 #[derive(Clone, Copy)]
 struct Tile<const N: usize> {
-    rows: [u32; N],
-    columns: [u32; N],
-    /// From one map to the next.
-    map: usize,
+    /// Its first pixel in the first map, in floats; wraps where that lies outside.
+    first: u32,
+    /// From row to row, from pixel to pixel, and from map to map.
+    steps: [u32; 3],
+    /// Which rows lie in the image, a bit each, and from bit 8 on which columns.
+    inside: u32,
 }
-
-/// Of a pixel outside of the image; less than this are offsets.
-const OUTSIDE: u32 = 1 << 31;
 
 impl<const N: usize> Tile<N> {
     /// The tile whose first pixel is at `top` and `left`, which wrap above and left of the image.
     #[inline(always)]
     fn new(maps: Maps, images: u32, [top, left]: [u32; 2], image: u32) -> Tile<N> {
-        let mut tile = Tile {
-            rows: [OUTSIDE; N],
-            columns: [OUTSIDE; N],
-            map: (maps.height * maps.width * images) as usize,
-        };
+        let mut inside = 0;
         let mut n = 0;
         while n < N {
             let (y, x) = (top.wrapping_add(n as u32), left.wrapping_add(n as u32));
-            if y < maps.height {
-                tile.rows[n] = y * maps.width * images;
-            }
-            if x < maps.width {
-                tile.columns[n] = x * images + image;
-            }
+            inside |= ((y < maps.height) as u32) << n | ((x < maps.width) as u32) << (8 + n);
             n += 1;
         }
-        tile
+        let row = maps.width * images;
+        let first = top
+            .wrapping_mul(row)
+            .wrapping_add(left.wrapping_mul(images));
+        Tile {
+            first: first.wrapping_add(image),
+            steps: [row, images, maps.height * row],
+            inside,
+        }
+    }
+
+    /// From one map to the next.
+    #[inline(always)]
+    fn map(&self) -> usize {
+        self.steps[2] as usize
     }
 
     /// The float at row `r` and column `q` of the tile in the first map, if it is in the image.
     #[inline(always)]
     fn place(&self, r: usize, q: usize) -> Option<usize> {
-        let (row, column) = (self.rows[r], self.columns[q]);
-        (row | column < OUTSIDE).then(|| (row + column) as usize)
+        let bits = 1 << r | 1 << (8 + q);
+        let from_first = r as u32 * self.steps[0] + q as u32 * self.steps[1];
+        (self.inside & bits == bits).then(|| self.first.wrapping_add(from_first) as usize)
     }
 
     /// What is there, or zero; the same of the next map comes into a CPU's cache. `from` is the map.
@@ -157,7 +161,7 @@ impl<const N: usize> Tile<N> {
     unsafe fn load<V: Vector>(&self, from: *const f32, r: usize, q: usize) -> V {
         match self.place(r, q) {
             Some(at) => {
-                prefetch(from.wrapping_add(at + self.map));
+                prefetch(from.wrapping_add(at + self.map()));
                 from.load_vector(at)
             }
             None => V::splat(0.0),
@@ -183,29 +187,27 @@ impl Pass {
     }
 }
 
-/// This thread's share of `rows` × `columns` numbers, vector by vector: `each(row, column, prepared)`, where `prepare`
+/// This thread's share of `rows` × `columns` numbers, of which there are at most `MOST`, vector by vector: `each(row, column, prepared)`, where `prepare`
 /// makes of a column what all of its rows need.
 #[inline(always)]
-fn share<V: Vector, P: Copy>(
+fn share<V: Vector, P: Copy, const MOST: u32>(
     rows: u32,
     columns: u32,
     prepare: impl Fn(u32) -> P,
     mut each: impl FnMut(u32, u32, P),
 ) {
-    let (thread, threads) = (thread::thread_idx_x(), thread::block_dim_x());
-    let across = columns / V::LANES as u32;
-    // A CPU's one thread has all columns. Of a GPU's the neighbours have neighbouring ones; those that are too many for
-    // all columns alike have nothing to do.
-    let alone = const { NativeTile::threads(V::LANES) == 1 };
-    let [step, first, mut column, next] = if alone {
+    let (thread, threads) = (thread::thread_idx_x(), NativeTile::threads(V::LANES) as u32);
+    let across = MOST / V::LANES as u32;
+    // A CPU's one thread has all columns; of a GPU's, neighbours have neighbouring ones.
+    let [step, first, mut column, next] = if threads == 1 {
         [1, 0, 0, 1]
     } else {
         [threads / across, thread / across, thread % across, across]
     };
-    while column < across {
+    while column * (V::LANES as u32) < columns {
         let at = column * V::LANES as u32;
         let prepared = prepare(at);
-        let mut row = if first < step { first } else { rows };
+        let mut row = first;
         while row < rows {
             each(row, at, prepared);
             row += step;
@@ -220,7 +222,7 @@ fn share<V: Vector, P: Copy>(
 /// # Safety
 /// `x` is valid for the pass, `to` for the planes, and no other block uses them.
 #[inline(always)]
-unsafe fn transform_inputs<V: Vector>(
+unsafe fn transform_inputs<V: Vector, const MOST: u32>(
     pass: &Pass,
     x: *const f32,
     channels: [u32; 2],
@@ -229,12 +231,12 @@ unsafe fn transform_inputs<V: Vector>(
     place: impl Fn(u32, u32) -> usize,
 ) {
     let prepare = |column| pass.input_tile(first + column);
-    share::<V, _>(
+    share::<V, _, MOST>(
         channels[1] - channels[0],
         columns,
         prepare,
         |channel, column, tile| {
-            let from = x.add((channels[0] + channel) as usize * tile.map);
+            let from = x.add((channels[0] + channel) as usize * tile.map());
             let to = to.add(place(channel, column));
             transforms::both::<V, Input, 6, 6>(
                 |r, q| tile.load(from, r, q),
@@ -258,14 +260,14 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
     y: *mut f32,
 ) {
     let prepare = |column| pass.output_tile::<N>(first + column);
-    share::<V, _>(
+    share::<V, _, { Cut::HERE.columns }>(
         rows[1] - rows[0],
         columns,
         prepare,
         |row, column, tile: Tile<N>| {
             let filter = rows[0] + row;
             let from = products.add((row * Cut::HERE.columns + column) as usize);
-            let y = y.add(filter as usize * tile.map);
+            let y = y.add(filter as usize * tile.map());
             transforms::both::<V, T, 6, N>(
                 |i, j| from.load_vector((i * 6 + j) * plane),
                 |at, sum| {
@@ -302,9 +304,14 @@ unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
     while first < pass.columns() {
         let columns = least(cut.columns, pass.columns() - first);
         let group = [first, columns];
-        transform_inputs::<V>(pass, x, [0, channels], group, (inputs, plane), |k, i| {
-            Panels::at(channels, k, i)
-        });
+        transform_inputs::<V, { Cut::HERE.columns }>(
+            pass,
+            x,
+            [0, channels],
+            group,
+            (inputs, plane),
+            |k, i| Panels::at(channels, k, i),
+        );
         thread::sync_threads();
         let mut begin = thread::block_idx_y() * cut.rows;
         while begin < filters {
@@ -452,11 +459,11 @@ unsafe fn transform_gradients<V: Vector, T: Transform<N, 6>, const N: usize>(
     (to, plane): (*mut f32, usize),
 ) {
     let prepare = |column| pass.output_tile::<N>(first + column);
-    share::<V, _>(PANEL, columns, prepare, |row, column, mut tile: Tile<N>| {
+    share::<V, _, SUM_COLUMNS>(PANEL, columns, prepare, |row, column, mut tile: Tile<N>| {
         if filter + row >= pass.to.channels {
-            tile.rows = [OUTSIDE; N];
+            tile.inside = 0;
         }
-        let from = dy.wrapping_add((filter + row) as usize * tile.map);
+        let from = dy.wrapping_add((filter + row) as usize * tile.map());
         let to = to.add((row * SUM_COLUMNS + column) as usize);
         transforms::both::<V, T, N, 6>(
             |r, q| tile.load(from, r, q),
@@ -476,7 +483,7 @@ unsafe fn pack<V: Vector>(
     (to, to_plane): (*mut f32, usize),
 ) {
     let squares = PANEL / V::LANES as u32;
-    share::<V, _>(
+    share::<V, _, SUM_COLUMNS>(
         PLANES * squares,
         columns,
         |_| (),
@@ -497,8 +504,8 @@ unsafe fn pack<V: Vector>(
 }
 
 launch_bounds!("winograd_weight_gradient", 256, 1);
-/// `parts`: Σ (Bᵀ x B) ⊙ (A dy Aᵀ), [`PART_COLUMNS`] columns in each, from `x` and `dy`; [`winograd_weight_sums`] makes
-/// dw of them.
+/// `parts`: Σ (Bᵀ x B) ⊙ (A dy Aᵀ), [`PART_COLUMNS`] columns in each, from `x` and `dy`; [`winograd_weight_transform`]
+/// makes dw of their sum.
 ///
 /// # Safety
 /// The pointers are valid for the pass, `parts` for [`Winograd::parts_len`], `scratch` for what it works in; these two
@@ -513,27 +520,23 @@ pub unsafe fn winograd_weight_gradient(
 ) {
     let cut = Cut::HERE;
     let block_len = Winograd::gradient_block(cut);
-    let scratch = scratch.add(thread::block_idx_x() as usize * block_len);
+    let [column, row] = [thread::block_idx_z(), thread::block_idx_y()];
+    let block = (column * thread::grid_dim_y() + row) * thread::grid_dim_x();
+    let scratch = scratch.add((block + thread::block_idx_x()) as usize * block_len);
     let (channels, filters) = (pass.from.channels, pass.to.channels);
-    let (down, across) = (channels.div_ceil(cut.rows), filters.div_ceil(cut.rows));
-    let pieces = pass.columns().div_ceil(PART_COLUMNS) * down * across;
-    let mut piece = thread::block_idx_x();
-    while piece < pieces {
-        let (part, rest) = (piece / (down * across), piece % (down * across));
-        let (channel, filter) = (rest / across * cut.rows, rest % across * cut.rows);
-        let piece_of = Piece {
-            columns: [
-                part * PART_COLUMNS,
-                least((part + 1) * PART_COLUMNS, pass.columns()),
-            ],
+    let (channel, filter) = (row * cut.rows, column * cut.rows);
+    let stride = filters.next_multiple_of(PANEL);
+    let plane = channels as usize * stride as usize;
+    let mut first = thread::block_idx_x() * PART_COLUMNS;
+    while first < pass.columns() {
+        let piece = Piece {
+            columns: [first, least(first + PART_COLUMNS, pass.columns())],
             channels: [channel, least(channel + cut.rows, channels)],
             filters: [filter, least(filter + cut.rows, filters)],
         };
-        let stride = filters.next_multiple_of(PANEL);
-        let plane = channels as usize * stride as usize;
-        let part = parts.add(part as usize * PLANES as usize * plane);
-        piece_of.sum::<V>(&pass, x, dy, (part, plane, stride), scratch);
-        piece += thread::grid_dim_x();
+        let part = parts.add((first / PART_COLUMNS * PLANES) as usize * plane);
+        piece.sum::<V>(&pass, x, dy, (part, plane, stride), scratch);
+        first += thread::grid_dim_x() * PART_COLUMNS;
     }
 }
 
@@ -566,7 +569,7 @@ impl Piece {
         while first < self.columns[1] {
             let columns = least(SUM_COLUMNS, self.columns[1] - first);
             let group = [first, columns];
-            transform_inputs::<V>(
+            transform_inputs::<V, SUM_COLUMNS>(
                 pass,
                 x,
                 self.channels,
@@ -627,31 +630,22 @@ impl Piece {
     }
 }
 
-launch_bounds!("winograd_weight_sums", 256, 1);
-/// `dw`, Gᵀ of the sum of `count` parts.
+launch_bounds!("winograd_weight_transform", 256, 1);
+/// `dw`, Gᵀ p G of the sum of all parts.
 ///
 /// # Safety
-/// The pointers are valid for the shape, `parts` for so many parts, and do not overlap; launched with a thread for each
-/// vector of (channel, filter).
+/// The pointers are valid for the shape, `sum` for one part, and do not overlap; launched with a thread for each vector
+/// of (channel, filter).
 #[kernel]
-pub unsafe fn winograd_weight_sums(shape: Shape, count: u32, parts: *const f32, dw: *mut f32) {
+pub unsafe fn winograd_weight_transform(shape: Shape, sum: *const f32, dw: *mut f32) {
     let (channels, filters, kernel) = (shape.channels, shape.filters.get(), shape.kernel.get());
     let i = thread::index_1d() * V::LANES as u32;
     if i < channels * filters {
         let (channel, filter) = shape.filters.div_rem(i);
         let stride = filters.next_multiple_of(PANEL);
         let plane = channels as usize * stride as usize;
-        let from = parts.add((channel * stride + filter) as usize);
-        let load = |i: usize, j: usize| {
-            let from = from.add((i * 6 + j) * plane);
-            let mut sum: V = from.load_vector(0);
-            let mut part = 1;
-            while part < count {
-                sum = sum + from.load_vector(part as usize * PLANES as usize * plane);
-                part += 1;
-            }
-            sum
-        };
+        let from = sum.add((channel * stride + filter) as usize);
+        let load = |i: usize, j: usize| from.load_vector::<V>((i * 6 + j) * plane);
         let to = dw.add((channel * shape.depth_of_channel() + filter) as usize);
         let store = |at: usize, number: V| to.store_vector(at * filters as usize, number);
         if kernel == 3 {
@@ -756,7 +750,7 @@ pub mod launch {
         unsafe { check.call(winograd.backward.launch(target), arguments) }
     }
 
-    /// `parts`, sums of products that [`winograd_weight_sums`] makes the gradient to the weights of.
+    /// `parts`, sums of products; of their sum [`winograd_weight_transform`] makes the gradient.
     pub fn winograd_weight_gradient<'a>(
         winograd: Winograd,
         x: In<'a, f32>,
@@ -783,24 +777,16 @@ pub mod launch {
         unsafe { check.call(winograd.gradient_launch(target), arguments) }
     }
 
-    /// `dw`, the gradient to the weights, from its parts.
-    pub fn winograd_weight_sums<'a>(
+    /// `dw`, the gradient to the weights, from the sum of its parts.
+    pub fn winograd_weight_transform<'a>(
         winograd: Winograd,
-        parts: In<'a, f32>,
+        sum: In<'a, f32>,
         dw: Out<'a, f32>,
         target: Target,
     ) -> Result<Call<'a>, Error> {
-        let check = Check::new(&super::winograd_weight_sums, target);
-        check.buffers(&needs![
-            parts: winograd.parts_len(),
-            dw: winograd.shape.weights_len(),
-        ])?;
-        let arguments = (
-            winograd.shape,
-            winograd.parts(),
-            parts.pointer(),
-            dw.pointer(),
-        );
+        let check = Check::new(&super::winograd_weight_transform, target);
+        check.buffers(&needs![sum: winograd.part_len(), dw: winograd.shape.weights_len()])?;
+        let arguments = (winograd.shape, sum.pointer(), dw.pointer());
         // SAFETY: sizes are valid, the buffers fit them.
         unsafe { check.call(by_weights(&winograd, target), arguments) }
     }

@@ -356,9 +356,8 @@ pub const CASES: &[Case] = &[
             launch::winograd_weight_gradient(winograd(), x, dy, parts, scratch, m.target)
         },
     ),
-    ("winograd_weight_sums", &["parts", "dw"], |m| {
-        let (parts, dw) = (m.read(0, PARTS), m.write(1, W));
-        launch::winograd_weight_sums(winograd(), parts, dw, m.target)
+    ("winograd_weight_transform", &["sum", "dw"], |m| {
+        launch::winograd_weight_transform(winograd(), m.read(0, PARTS), m.write(1, W), m.target)
     }),
     ("winograd_weights", &["weights", "transformed"], |m| {
         let (w, u) = (m.read(0, W), m.write(1, U));

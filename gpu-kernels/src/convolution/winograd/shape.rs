@@ -207,10 +207,15 @@ impl Winograd {
         self.forward.columns().div_ceil(PART_COLUMNS)
     }
 
+    /// Floats of one of them.
+    pub const fn part_len(&self) -> usize {
+        let filters = self.shape.filters.get().next_multiple_of(PANEL);
+        product(&[PLANES, self.shape.channels, filters])
+    }
+
     /// Floats of all parts.
     pub const fn parts_len(&self) -> usize {
-        let filters = self.shape.filters.get().next_multiple_of(PANEL);
-        product(&[self.parts(), PLANES, self.shape.channels, filters])
+        self.part_len().saturating_mul(self.parts() as usize)
     }
 }
 
@@ -218,6 +223,7 @@ impl Winograd {
 mod launch {
     use super::{Cut, Pass, Winograd};
     use crate::gemm::{CpuTile, GpuTile};
+    use crate::sizes::product;
     use crate::target::Target;
     use cuda_std::simt::Launch;
 
@@ -230,21 +236,22 @@ mod launch {
         }
     }
 
-    const fn blocks(count: u32, rows: u32, target: Target) -> Launch {
-        let most = Cut::on(target).blocks.div_ceil(rows);
+    /// As many blocks along x as the work has and as there may be, by others along y and z.
+    const fn blocks(count: u32, [y, z]: [u32; 2], target: Target) -> Launch {
+        let most = Cut::on(target).blocks.div_ceil(y * z);
         let (threads, shared) = match target {
             Target::Cpu => (CpuTile::threads(16), 0),
             Target::Gpu => (GpuTile::threads(4), GpuTile::SHARED),
         };
         Launch {
-            grid: [if count < most { count } else { most }, rows, 1],
+            grid: [if count < most { count } else { most }, y, z],
             block: [threads as u32, 1, 1],
             shared: shared as u32,
         }
     }
 
     const fn count(launch: Launch) -> usize {
-        launch.grid[0] as usize * launch.grid[1] as usize
+        product(&launch.grid)
     }
 
     impl Pass {
@@ -257,7 +264,7 @@ mod launch {
                 Target::Cpu => 1,
                 Target::Gpu => self.to.channels.div_ceil(cut.rows),
             };
-            blocks(groups, rows, target)
+            blocks(groups, [rows, 1], target)
         }
 
         const fn scratch(&self, target: Target) -> usize {
@@ -266,15 +273,12 @@ mod launch {
     }
 
     impl Winograd {
-        /// Pieces of the weight gradient's products: parts × blocks of channels × blocks of filters.
-        pub(in super::super) const fn pieces(&self, target: Target) -> u32 {
+        /// The launch of the weight gradient: parts × blocks of channels × blocks of filters.
+        pub(in super::super) const fn gradient_launch(&self, target: Target) -> Launch {
             let rows = Cut::on(target).rows;
             let channels = self.shape.channels.div_ceil(rows);
-            self.parts() * channels * self.shape.filters.get().div_ceil(rows)
-        }
-
-        pub(in super::super) const fn gradient_launch(&self, target: Target) -> Launch {
-            blocks(self.pieces(target), 1, target)
+            let filters = self.shape.filters.get().div_ceil(rows);
+            blocks(self.parts(), [channels, filters], target)
         }
 
         /// Floats of memory that [`winograd_forward`](super::super::winograd_forward) works in.
