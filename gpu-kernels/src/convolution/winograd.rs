@@ -3,12 +3,12 @@
 //! ```text
 //! y = Aᵀ [ Σ_c (G w Gᵀ) ⊙ (Bᵀ x B) ] A + b     for each tile of y: 4 × 4 of 6 × 6 pixels of x for windows of 3 × 3,
 //!                                               2 × 2 for 5 × 5
-//! dw = Gᵀ [ Σ_tiles (Bᵀ x B) ⊙ (A dy Aᵀ) ] G
 //! ```
 //!
-//! and dx is the convolution of dy with the windows turned round, channels and filters exchanged. The sums are those of
-//! a [`convolution`](super), whose layouts these kernels take; but other roundings, so other bits, and errors that are
-//! some ten times as large (`docs/winograd.md`). The transforms are in [`transforms`](self::transforms).
+//! and dx is the convolution of dy with the windows turned round, channels and filters exchanged; dw is left to
+//! [`convolution_weight_gradient`](super::convolution_weight_gradient), as the other way was no faster. The sums are those of
+//! a [`convolution`](super), whose layouts these kernels take; but other roundings, so other bits, and larger
+//! errors (`docs/winograd.md`). The transforms are in [`transforms`](self::transforms).
 //!
 //! Everything is element by element over images, but the sums over channels, filters or (tile, image): 36 matrix
 //! products, one for each place of a tile. A block takes a group of columns (tile, image) from images to images:
@@ -23,8 +23,6 @@
 //! | [`winograd_weights`] | w → G w Gᵀ, of either direction, once for all blocks |
 //! | [`winograd_forward`] | x and these → y |
 //! | [`winograd_input_gradient`] | dy and these → dx |
-//! | [`winograd_weight_gradient`] | x and dy → sums of products in parts |
-//! | [`winograd_weight_transform`] | these, added by [`sum_parts`](crate::sum::sum_parts) → dw |
 //!
 //! Launch configuration: in [`launch`]. [`Winograd`] says how much memory they work in.
 //!
@@ -62,19 +60,16 @@
 //! ```
 
 use crate::device::*;
-use crate::gemm::{Matrix, NativeTile, PANEL, Panels, Rows, Source};
+use crate::gemm::{Matrix, NativeTile, Panels, Rows, Source};
 
 use super::Shape;
 
 mod shape;
 pub mod transforms;
 
-use shape::{Cut, GAP, Maps};
-pub use shape::{PART_COLUMNS, PLANES, Pass, SUM_COLUMNS, Winograd};
-use transforms::{
-    Gradient2, Gradient4, Input, Output2, Output4, Transform, Weights3, Weights5, WeightsGradient3,
-    WeightsGradient5,
-};
+use shape::{Cut, Maps};
+pub use shape::{PLANES, Pass, Winograd};
+use transforms::{Input, Output2, Output4, Transform, Weights3, Weights5};
 
 /// Which convolution weights are transformed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -446,216 +441,6 @@ pub unsafe fn winograd_input_gradient(
     convolve::<V, Matrix<true>>(&pass, dy, operand, |_, sum| sum, dx, scratch);
 }
 
-/// A dy Aᵀ of 32 filters from `filter` on, to rows of columns; zeros beyond the last filter.
-///
-/// # Safety
-/// `dy` is valid for the pass, `to` for the planes, and no other block uses them.
-#[inline(always)]
-unsafe fn transform_gradients<V: Vector, T: Transform<N, 6>, const N: usize>(
-    pass: &Pass,
-    dy: *const f32,
-    filter: u32,
-    [first, columns]: [u32; 2],
-    (to, plane): (*mut f32, usize),
-) {
-    let prepare = |column| pass.output_tile::<N>(first + column);
-    share::<V, _, SUM_COLUMNS>(PANEL, columns, prepare, |row, column, mut tile: Tile<N>| {
-        if filter + row >= pass.to.channels {
-            tile.inside = 0;
-        }
-        let from = dy.wrapping_add((filter + row) as usize * tile.map());
-        let to = to.add((row * SUM_COLUMNS + column) as usize);
-        transforms::both::<V, T, N, 6>(
-            |r, q| tile.load(from, r, q),
-            |at, number| to.store_vector(at * plane, number),
-        );
-    });
-}
-
-/// Rows of columns to a panel: `to[column][row]`, in each plane.
-///
-/// # Safety
-/// As of [`transform_gradients`], and its rows are there.
-#[inline(always)]
-unsafe fn pack<V: Vector>(
-    columns: u32,
-    (from, from_plane): (*mut f32, usize),
-    (to, to_plane): (*mut f32, usize),
-) {
-    let squares = PANEL / V::LANES as u32;
-    share::<V, _, SUM_COLUMNS>(
-        PLANES * squares,
-        columns,
-        |_| (),
-        |at, column, ()| {
-            let (i, square) = (at / squares, at % squares * V::LANES as u32);
-            let from = from.add(i as usize * from_plane + (square * SUM_COLUMNS + column) as usize);
-            let to = to.add(i as usize * to_plane + (column * PANEL + square) as usize);
-            let turned = V::transpose(V::square(|row| {
-                from.load_vector(row * SUM_COLUMNS as usize)
-            }));
-            let mut row = 0;
-            while row < V::LANES {
-                to.store_vector(row * PANEL as usize, *turned.as_ref().as_ptr().add(row));
-                row += 1;
-            }
-        },
-    );
-}
-
-launch_bounds!("winograd_weight_gradient", 256, 1);
-/// `parts`: Σ (Bᵀ x B) ⊙ (A dy Aᵀ), [`PART_COLUMNS`] columns in each, from `x` and `dy`; [`winograd_weight_transform`]
-/// makes dw of their sum.
-///
-/// # Safety
-/// The pointers are valid for the pass, `parts` for [`Winograd::parts_len`], `scratch` for what it works in; these two
-/// overlap none of the others. Launched as [`Winograd`] says.
-#[kernel]
-pub unsafe fn winograd_weight_gradient(
-    pass: Pass,
-    x: *const f32,
-    dy: *const f32,
-    parts: *mut f32,
-    scratch: *mut f32,
-) {
-    let cut = Cut::HERE;
-    let block_len = Winograd::gradient_block(cut);
-    let [column, row] = [thread::block_idx_z(), thread::block_idx_y()];
-    let block = (column * thread::grid_dim_y() + row) * thread::grid_dim_x();
-    let scratch = scratch.add((block + thread::block_idx_x()) as usize * block_len);
-    let (channels, filters) = (pass.from.channels, pass.to.channels);
-    let (channel, filter) = (row * cut.rows, column * cut.rows);
-    let stride = filters.next_multiple_of(PANEL);
-    let plane = channels as usize * stride as usize;
-    let mut first = thread::block_idx_x() * PART_COLUMNS;
-    while first < pass.columns() {
-        let piece = Piece {
-            columns: [first, least(first + PART_COLUMNS, pass.columns())],
-            channels: [channel, least(channel + cut.rows, channels)],
-            filters: [filter, least(filter + cut.rows, filters)],
-        };
-        let part = parts.add((first / PART_COLUMNS * PLANES) as usize * plane);
-        piece.sum::<V>(&pass, x, dy, (part, plane, stride), scratch);
-        first += thread::grid_dim_x() * PART_COLUMNS;
-    }
-}
-
-/// What is summed at a time, and for which channels and filters.
-struct Piece {
-    columns: [u32; 2],
-    channels: [u32; 2],
-    filters: [u32; 2],
-}
-
-impl Piece {
-    /// # Safety
-    /// As of [`winograd_weight_gradient`].
-    #[inline(always)]
-    unsafe fn sum<V: Vector>(
-        &self,
-        pass: &Pass,
-        x: *const f32,
-        dy: *const f32,
-        (part, part_plane, stride): (*mut f32, usize, u32),
-        scratch: *mut f32,
-    ) {
-        let rows = Cut::HERE.rows as usize;
-        let plane = rows * SUM_COLUMNS as usize + GAP;
-        let strip_plane = (PANEL * SUM_COLUMNS) as usize + GAP;
-        let inputs = scratch;
-        let gradients = inputs.add(PLANES as usize * plane);
-        let strip = gradients.add(PLANES as usize * plane);
-        let mut first = self.columns[0];
-        while first < self.columns[1] {
-            let columns = least(SUM_COLUMNS, self.columns[1] - first);
-            let group = [first, columns];
-            transform_inputs::<V, SUM_COLUMNS>(
-                pass,
-                x,
-                self.channels,
-                group,
-                (inputs, plane),
-                |row, column| (row * SUM_COLUMNS + column) as usize,
-            );
-            let mut filter = self.filters[0];
-            while filter < self.filters[1] {
-                let strip_of = (strip, strip_plane);
-                if pass.kernel == 3 {
-                    transform_gradients::<V, Gradient4, 4>(pass, dy, filter, group, strip_of);
-                } else {
-                    transform_gradients::<V, Gradient2, 2>(pass, dy, filter, group, strip_of);
-                }
-                thread::sync_threads();
-                let panel = Panels::at(columns, 0, filter - self.filters[0]);
-                pack::<V>(columns, (strip, strip_plane), (gradients.add(panel), plane));
-                thread::sync_threads();
-                filter += PANEL;
-            }
-            let channels = self.channels[1] - self.channels[0];
-            let filters = (self.filters[1] - self.filters[0]).next_multiple_of(PANEL);
-            let mut i = 0;
-            while i < PLANES {
-                let a = Matrix::<true> {
-                    data: inputs.add(i as usize * plane).cast_const(),
-                    stride: SUM_COLUMNS,
-                    depth: columns,
-                    width: channels,
-                };
-                let b = Panels {
-                    data: gradients.add(i as usize * plane).cast_const(),
-                    depth: columns,
-                    width: filters,
-                };
-                let c = part.add(i as usize * part_plane);
-                let begins = first == self.columns[0];
-                let store = |row: u32, column: u32, sum: V| {
-                    let row = (self.channels[0] + row) * stride;
-                    let at = (row + self.filters[0] + column) as usize;
-                    let sum = if begins {
-                        sum
-                    } else {
-                        c.load_vector::<V>(at) + sum
-                    };
-                    c.store_vector(at, sum);
-                };
-                let rows = [0, channels];
-                NativeTile::product_of_packed::<V, Matrix<true>>(
-                    a, b, rows, filters, b.data, store,
-                );
-                i += 1;
-            }
-            thread::sync_threads();
-            first += SUM_COLUMNS;
-        }
-    }
-}
-
-launch_bounds!("winograd_weight_transform", 256, 1);
-/// `dw`, Gᵀ p G of the sum of all parts.
-///
-/// # Safety
-/// The pointers are valid for the shape, `sum` for one part, and do not overlap; launched with a thread for each vector
-/// of (channel, filter).
-#[kernel]
-pub unsafe fn winograd_weight_transform(shape: Shape, sum: *const f32, dw: *mut f32) {
-    let (channels, filters, kernel) = (shape.channels, shape.filters.get(), shape.kernel.get());
-    let i = thread::index_1d() * V::LANES as u32;
-    if i < channels * filters {
-        let (channel, filter) = shape.filters.div_rem(i);
-        let stride = filters.next_multiple_of(PANEL);
-        let plane = channels as usize * stride as usize;
-        let from = sum.add((channel * stride + filter) as usize);
-        let load = |i: usize, j: usize| from.load_vector::<V>((i * 6 + j) * plane);
-        let to = dw.add((channel * shape.depth_of_channel() + filter) as usize);
-        let store = |at: usize, number: V| to.store_vector(at * filters as usize, number);
-        if kernel == 3 {
-            transforms::both::<V, WeightsGradient3, 6, 3>(load, store);
-        } else {
-            transforms::both::<V, WeightsGradient5, 6, 5>(load, store);
-        }
-    }
-}
-
 #[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
 pub mod launch {
     //! Checked launches.
@@ -748,46 +533,5 @@ pub mod launch {
         );
         // SAFETY: sizes are valid, the buffers fit them.
         unsafe { check.call(winograd.backward.launch(target), arguments) }
-    }
-
-    /// `parts`, sums of products; of their sum [`winograd_weight_transform`] makes the gradient.
-    pub fn winograd_weight_gradient<'a>(
-        winograd: Winograd,
-        x: In<'a, f32>,
-        dy: In<'a, f32>,
-        parts: Out<'a, f32>,
-        scratch: Out<'a, f32>,
-        target: Target,
-    ) -> Result<Call<'a>, Error> {
-        let check = Check::new(&super::winograd_weight_gradient, target);
-        check.buffers(&needs![
-            x: winograd.shape.input_len(),
-            dy: winograd.shape.output_len(),
-            parts: winograd.parts_len(),
-            scratch: winograd.weight_gradient_scratch(target),
-        ])?;
-        let arguments = (
-            winograd.forward,
-            x.pointer(),
-            dy.pointer(),
-            parts.pointer(),
-            scratch.pointer(),
-        );
-        // SAFETY: sizes are valid, the buffers fit them.
-        unsafe { check.call(winograd.gradient_launch(target), arguments) }
-    }
-
-    /// `dw`, the gradient to the weights, from the sum of its parts.
-    pub fn winograd_weight_transform<'a>(
-        winograd: Winograd,
-        sum: In<'a, f32>,
-        dw: Out<'a, f32>,
-        target: Target,
-    ) -> Result<Call<'a>, Error> {
-        let check = Check::new(&super::winograd_weight_transform, target);
-        check.buffers(&needs![sum: winograd.part_len(), dw: winograd.shape.weights_len()])?;
-        let arguments = (winograd.shape, sum.pointer(), dw.pointer());
-        // SAFETY: sizes are valid, the buffers fit them.
-        unsafe { check.call(by_weights(&winograd, target), arguments) }
     }
 }

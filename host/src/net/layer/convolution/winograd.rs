@@ -1,4 +1,4 @@
-//! Convolution by Winograd's algorithm.
+//! Convolution by Winograd's algorithm: the output, and the gradient to the input.
 
 use anyhow::Result;
 use gpu_kernels::convolution::Shape;
@@ -51,32 +51,6 @@ impl Transformed {
         });
     }
 
-    /// `dw` of x and dy.
-    pub(super) fn weight_gradient(
-        &self,
-        context: &Context,
-        [x, dy]: [&Buffer<f32>; 2],
-        dw: &Buffer<f32>,
-    ) {
-        let winograd = self.winograd;
-        let len = winograd.weight_gradient_scratch(self.target);
-        let [parts, memory] = self.memory(context, winograd.parts_len(), len);
-        context.stream.launch(|on| {
-            let (x, dy) = (on.read(x), on.read(dy));
-            let (parts, memory) = (on.write(&parts), on.write(&memory));
-            launch::winograd_weight_gradient(winograd, x, dy, parts, memory, on.target())
-        });
-        let sum = parts.slice(0..winograd.part_len());
-        context.stream.launch(|on| {
-            let (parts, sum) = (on.read(&parts), on.write(&sum));
-            launch::sum_parts(winograd.parts(), parts, sum, on.target())
-        });
-        context.stream.launch(|on| {
-            let (sum, dw) = (on.read(&sum), on.write(dw));
-            launch::winograd_weight_transform(winograd, sum, dw, on.target())
-        });
-    }
-
     fn transform(
         &self,
         context: &Context,
@@ -105,7 +79,6 @@ impl Transformed {
         let convolution = winograd
             .forward_scratch(target)
             .max(winograd.input_gradient_scratch(target));
-        let gradient = winograd.parts_len() + winograd.weight_gradient_scratch(target);
-        gradient.max(winograd.weights_len() + convolution)
+        winograd.weights_len() + convolution
     }
 }
