@@ -84,7 +84,7 @@ fn tensors(out: &str, step: u64) -> Vec<(String, Vec<f32>)> {
     let bytes = bytes(checkpoint(&DATA.path().join(out), step));
     let file = SafeTensors::deserialize(&bytes).expect("a checkpoint");
     let floats = |data: &[u8]| {
-        let floats = data.chunks_exact(4).map(|b| b.try_into().expect("four"));
+        let floats = data.as_chunks::<4>().0.iter().copied();
         floats.map(f32::from_le_bytes).collect()
     };
     let mut all: Vec<_> = file.tensors().into_iter().collect();

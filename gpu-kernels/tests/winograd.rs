@@ -3,15 +3,14 @@ mod common;
 
 use common::{Buffer, here, random, relative_error, run};
 use gpu_kernels::convolution::winograd::{
-    Direction, PART_COLUMNS, Winograd, winograd_forward, winograd_input_gradient,
-    winograd_weight_gradient, winograd_weight_sums, winograd_weights,
+    Direction, Winograd, winograd_forward, winograd_input_gradient, winograd_weights,
 };
 use gpu_kernels::convolution::{Shape, Sizes, convolution_forward};
 use gpu_kernels::launch::{self, In, Out};
 use proptest::prelude::*;
 use simt_executor::{Arguments, Kernel, Launch};
 
-/// The largest errors of y, dx and dw relative to their norms: by the direct kernels, and by these, whose tiles have the
+/// The largest errors of y and dx relative to their norms: by the direct kernels, and by these, whose tiles have the
 /// same points for both windows.
 const DIRECT: f64 = 1e-6;
 const TILES_4X4_OF_3X3: f64 = 8e-6;
@@ -25,16 +24,12 @@ fn bound(s: &Sizes) -> f64 {
     }
 }
 
-/// y (without bias), dx and dw, each from its own formula.
-fn formulas(s: &Sizes, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f64>; 3] {
+/// y (without bias) and dx, each from its own formula.
+fn formulas(s: &Sizes, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f64>; 2] {
     let [n, c, m, k] = [s.images, s.channels, s.filters, s.kernel].map(|x| x as usize);
     let [[h, wide], [oh, ow]] = [s.input, s.output].map(|side| side.map(|x| x as usize));
     let pad = s.pad as usize;
-    let mut sums = [
-        vec![0.0; m * oh * ow * n],
-        vec![0.0; x.len()],
-        vec![0.0; w.len()],
-    ];
+    let mut sums = [vec![0.0; m * oh * ow * n], vec![0.0; x.len()]];
     for at in 0..oh * ow * k * k {
         let (i, j, r, q) = (at / k / k / ow, at / k / k % ow, at / k % k, at % k);
         let (Some(row), Some(column)) = ((i + r).checked_sub(pad), (j + q).checked_sub(pad)) else {
@@ -51,7 +46,6 @@ fn formulas(s: &Sizes, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f64>; 3] {
                 let [x, w, dy] = [x[from], w[weight], dy[to]].map(f64::from);
                 sums[0][to] += w * x;
                 sums[1][from] += w * dy;
-                sums[2][weight] += x * dy;
             }
         }
     }
@@ -80,7 +74,6 @@ fn write(buffer: &mut Buffer<f32>) -> Out<'static, f32> {
 struct Results {
     y: Buffer<f32>,
     dx: Buffer<f32>,
-    dw: Buffer<f32>,
 }
 
 fn by_winograd(
@@ -97,7 +90,6 @@ fn by_winograd(
     let mut results = Results {
         y: Buffer::unwritten(shape.output_len()),
         dx: Buffer::unwritten(shape.input_len()),
-        dw: Buffer::unwritten(shape.weights_len()),
     };
     let mut u = Buffer::unwritten(winograd.weights_len());
     let mut scratch = Buffer::unwritten(winograd.forward_scratch(on));
@@ -117,17 +109,6 @@ fn by_winograd(
     let (dx, memory) = (results.dx.mut_ptr(), scratch.mut_ptr());
     let arguments = (backward, dy.ptr(), u.ptr(), dx, memory);
     queue(&winograd_input_gradient, call.unwrap().launch(), arguments);
-
-    let mut parts = Buffer::unwritten(winograd.parts_len());
-    let mut scratch = Buffer::unwritten(winograd.weight_gradient_scratch(on));
-    let (out, memory) = (write(&mut parts), write(&mut scratch));
-    let call = launch::winograd_weight_gradient(winograd, read(x), read(dy), out, memory, on);
-    let (out, memory) = (parts.mut_ptr(), scratch.mut_ptr());
-    let arguments = (forward, x.ptr(), dy.ptr(), out, memory);
-    queue(&winograd_weight_gradient, call.unwrap().launch(), arguments);
-    let call = launch::winograd_weight_sums(winograd, read(&parts), write(&mut results.dw), on);
-    let arguments = (shape, winograd.parts(), parts.ptr(), results.dw.mut_ptr());
-    queue(&winograd_weight_sums, call.unwrap().launch(), arguments);
     results
 }
 
@@ -142,7 +123,7 @@ fn check(s: Sizes, seed: u32) {
     let mut seeds = seed..;
     let [x, w, b, dy] = lengths.map(|len| Buffer::new(&random(seeds.next().unwrap(), len)));
     let found = by_winograd(s, &x, &w, &b, &dy);
-    let [mut y, dx, dw] = formulas(&s, &x, &w, &dy);
+    let [mut y, dx] = formulas(&s, &x, &w, &dy);
     let columns = shape.out_columns() as usize;
     for (at, y) in y.iter_mut().enumerate() {
         *y += f64::from(b[at / columns]);
@@ -151,11 +132,7 @@ fn check(s: Sizes, seed: u32) {
     let arguments = (shape, x.ptr(), w.ptr(), b.ptr(), direct.mut_ptr());
     queue(&convolution_forward, shape.forward(here()), arguments);
     assert!(relative_error(&direct, &y) <= DIRECT);
-    let pairs = [
-        ("y", &found.y, &y),
-        ("dx", &found.dx, &dx),
-        ("dw", &found.dw, &dw),
-    ];
+    let pairs = [("y", &found.y, &y), ("dx", &found.dx, &dx)];
     for (what, found, wanted) in pairs {
         let error = relative_error(found, wanted);
         println!("{what}: {error:.1e}");
@@ -227,8 +204,9 @@ fn more_channels_and_filters_than_a_block() {
     }
 }
 
+/// More columns than all blocks take at once.
 #[test]
-fn more_columns_than_a_part() {
+fn blocks_take_several_groups() {
     let sizes = Sizes {
         input: [13, 13],
         kernel: 5,
@@ -236,8 +214,6 @@ fn more_columns_than_a_part() {
         output: [13, 13],
         ..SIZES
     };
-    let winograd = Winograd::try_new(Shape::new(sizes)).unwrap();
-    assert!(winograd.parts() > 1 && 49 * 32 > PART_COLUMNS);
     check(sizes, 2);
 }
 

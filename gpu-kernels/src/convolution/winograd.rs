@@ -3,12 +3,12 @@
 //! ```text
 //! y = Aᵀ [ Σ_c (G w Gᵀ) ⊙ (Bᵀ x B) ] A + b     for each tile of y: 4 × 4 of 6 × 6 pixels of x for windows of 3 × 3,
 //!                                               2 × 2 for 5 × 5
-//! dw = Gᵀ [ Σ_tiles (Bᵀ x B) ⊙ (A dy Aᵀ) ] G
 //! ```
 //!
-//! and dx is the convolution of dy with the windows turned round, channels and filters exchanged. The sums are those of
-//! a [`convolution`](super), whose layouts these kernels take; but other roundings, so other bits, and errors that are
-//! some ten times as large (`docs/winograd.md`). The transforms are in [`transforms`](self::transforms).
+//! and dx is the convolution of dy with the windows turned round, channels and filters exchanged; dw is left to
+//! [`convolution_weight_gradient`](super::convolution_weight_gradient), as the other way was no faster. The sums are those of
+//! a [`convolution`](super), whose layouts these kernels take; but other roundings, so other bits, and larger
+//! errors (`docs/winograd.md`). The transforms are in [`transforms`](self::transforms).
 //!
 //! Everything is element by element over images, but the sums over channels, filters or (tile, image): 36 matrix
 //! products, one for each place of a tile. A block takes a group of columns (tile, image) from images to images:
@@ -23,8 +23,6 @@
 //! | [`winograd_weights`] | w → G w Gᵀ, of either direction, once for all blocks |
 //! | [`winograd_forward`] | x and these → y |
 //! | [`winograd_input_gradient`] | dy and these → dx |
-//! | [`winograd_weight_gradient`] | x and dy → sums of products in parts |
-//! | [`winograd_weight_sums`] | these → dw |
 //!
 //! Launch configuration: in [`launch`]. [`Winograd`] says how much memory they work in.
 //!
@@ -62,19 +60,16 @@
 //! ```
 
 use crate::device::*;
-use crate::gemm::{Matrix, NativeTile, PANEL, Panels, Rows, Source};
+use crate::gemm::{Matrix, NativeTile, Panels, Rows, Source};
 
 use super::Shape;
 
 mod shape;
 pub mod transforms;
 
-use shape::{Cut, GAP, Maps};
-pub use shape::{PART_COLUMNS, PLANES, Pass, SUM_COLUMNS, Winograd};
-use transforms::{
-    Gradient2, Gradient4, Input, Output2, Output4, Transform, Weights3, Weights5, WeightsGradient3,
-    WeightsGradient5,
-};
+use shape::{Cut, Maps};
+pub use shape::{PLANES, Pass, Winograd};
+use transforms::{Input, Output2, Output4, Transform, Weights3, Weights5};
 
 /// Which convolution weights are transformed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,47 +101,51 @@ impl Pass {
     }
 }
 
-/// Where a tile of N × N pixels lies in each map: what is known of its rows and of its columns, [`OUTSIDE`] or an offset
-/// in floats.
+/// Where a tile of N × N pixels lies in each map.
 #[derive(Clone, Copy)]
 struct Tile<const N: usize> {
-    rows: [u32; N],
-    columns: [u32; N],
-    /// From one map to the next.
-    map: usize,
+    /// Its first pixel in the first map, in floats; wraps where that lies outside.
+    first: u32,
+    /// From row to row, from pixel to pixel, and from map to map.
+    steps: [u32; 3],
+    /// Which rows lie in the image, a bit each, and from bit 8 on which columns.
+    inside: u32,
 }
-
-/// Of a pixel outside of the image; less than this are offsets.
-const OUTSIDE: u32 = 1 << 31;
 
 impl<const N: usize> Tile<N> {
     /// The tile whose first pixel is at `top` and `left`, which wrap above and left of the image.
     #[inline(always)]
     fn new(maps: Maps, images: u32, [top, left]: [u32; 2], image: u32) -> Tile<N> {
-        let mut tile = Tile {
-            rows: [OUTSIDE; N],
-            columns: [OUTSIDE; N],
-            map: (maps.height * maps.width * images) as usize,
-        };
+        let mut inside = 0;
         let mut n = 0;
         while n < N {
             let (y, x) = (top.wrapping_add(n as u32), left.wrapping_add(n as u32));
-            if y < maps.height {
-                tile.rows[n] = y * maps.width * images;
-            }
-            if x < maps.width {
-                tile.columns[n] = x * images + image;
-            }
+            inside |= ((y < maps.height) as u32) << n | ((x < maps.width) as u32) << (8 + n);
             n += 1;
         }
-        tile
+        let row = maps.width * images;
+        let first = top
+            .wrapping_mul(row)
+            .wrapping_add(left.wrapping_mul(images));
+        Tile {
+            first: first.wrapping_add(image),
+            steps: [row, images, maps.height * row],
+            inside,
+        }
+    }
+
+    /// From one map to the next.
+    #[inline(always)]
+    fn map(&self) -> usize {
+        self.steps[2] as usize
     }
 
     /// The float at row `r` and column `q` of the tile in the first map, if it is in the image.
     #[inline(always)]
     fn place(&self, r: usize, q: usize) -> Option<usize> {
-        let (row, column) = (self.rows[r], self.columns[q]);
-        (row | column < OUTSIDE).then(|| (row + column) as usize)
+        let bits = 1 << r | 1 << (8 + q);
+        let from_first = r as u32 * self.steps[0] + q as u32 * self.steps[1];
+        (self.inside & bits == bits).then(|| self.first.wrapping_add(from_first) as usize)
     }
 
     /// What is there, or zero; the same of the next map comes into a CPU's cache. `from` is the map.
@@ -157,7 +156,7 @@ impl<const N: usize> Tile<N> {
     unsafe fn load<V: Vector>(&self, from: *const f32, r: usize, q: usize) -> V {
         match self.place(r, q) {
             Some(at) => {
-                prefetch(from.wrapping_add(at + self.map));
+                prefetch(from.wrapping_add(at + self.map()));
                 from.load_vector(at)
             }
             None => V::splat(0.0),
@@ -183,29 +182,27 @@ impl Pass {
     }
 }
 
-/// This thread's share of `rows` × `columns` numbers, vector by vector: `each(row, column, prepared)`, where `prepare`
+/// This thread's share of `rows` × `columns` numbers, of which there are at most `MOST`, vector by vector: `each(row, column, prepared)`, where `prepare`
 /// makes of a column what all of its rows need.
 #[inline(always)]
-fn share<V: Vector, P: Copy>(
+fn share<V: Vector, P: Copy, const MOST: u32>(
     rows: u32,
     columns: u32,
     prepare: impl Fn(u32) -> P,
     mut each: impl FnMut(u32, u32, P),
 ) {
-    let (thread, threads) = (thread::thread_idx_x(), thread::block_dim_x());
-    let across = columns / V::LANES as u32;
-    // A CPU's one thread has all columns. Of a GPU's the neighbours have neighbouring ones; those that are too many for
-    // all columns alike have nothing to do.
-    let alone = const { NativeTile::threads(V::LANES) == 1 };
-    let [step, first, mut column, next] = if alone {
+    let (thread, threads) = (thread::thread_idx_x(), NativeTile::threads(V::LANES) as u32);
+    let across = MOST / V::LANES as u32;
+    // A CPU's one thread has all columns; of a GPU's, neighbours have neighbouring ones.
+    let [step, first, mut column, next] = if threads == 1 {
         [1, 0, 0, 1]
     } else {
         [threads / across, thread / across, thread % across, across]
     };
-    while column < across {
+    while column * (V::LANES as u32) < columns {
         let at = column * V::LANES as u32;
         let prepared = prepare(at);
-        let mut row = if first < step { first } else { rows };
+        let mut row = first;
         while row < rows {
             each(row, at, prepared);
             row += step;
@@ -220,7 +217,7 @@ fn share<V: Vector, P: Copy>(
 /// # Safety
 /// `x` is valid for the pass, `to` for the planes, and no other block uses them.
 #[inline(always)]
-unsafe fn transform_inputs<V: Vector>(
+unsafe fn transform_inputs<V: Vector, const MOST: u32>(
     pass: &Pass,
     x: *const f32,
     channels: [u32; 2],
@@ -229,12 +226,12 @@ unsafe fn transform_inputs<V: Vector>(
     place: impl Fn(u32, u32) -> usize,
 ) {
     let prepare = |column| pass.input_tile(first + column);
-    share::<V, _>(
+    share::<V, _, MOST>(
         channels[1] - channels[0],
         columns,
         prepare,
         |channel, column, tile| {
-            let from = x.add((channels[0] + channel) as usize * tile.map);
+            let from = x.add((channels[0] + channel) as usize * tile.map());
             let to = to.add(place(channel, column));
             transforms::both::<V, Input, 6, 6>(
                 |r, q| tile.load(from, r, q),
@@ -258,14 +255,14 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
     y: *mut f32,
 ) {
     let prepare = |column| pass.output_tile::<N>(first + column);
-    share::<V, _>(
+    share::<V, _, { Cut::HERE.columns }>(
         rows[1] - rows[0],
         columns,
         prepare,
         |row, column, tile: Tile<N>| {
             let filter = rows[0] + row;
             let from = products.add((row * Cut::HERE.columns + column) as usize);
-            let y = y.add(filter as usize * tile.map);
+            let y = y.add(filter as usize * tile.map());
             transforms::both::<V, T, 6, N>(
                 |i, j| from.load_vector((i * 6 + j) * plane),
                 |at, sum| {
@@ -302,9 +299,14 @@ unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
     while first < pass.columns() {
         let columns = least(cut.columns, pass.columns() - first);
         let group = [first, columns];
-        transform_inputs::<V>(pass, x, [0, channels], group, (inputs, plane), |k, i| {
-            Panels::at(channels, k, i)
-        });
+        transform_inputs::<V, { Cut::HERE.columns }>(
+            pass,
+            x,
+            [0, channels],
+            group,
+            (inputs, plane),
+            |k, i| Panels::at(channels, k, i),
+        );
         thread::sync_threads();
         let mut begin = thread::block_idx_y() * cut.rows;
         while begin < filters {
@@ -439,229 +441,6 @@ pub unsafe fn winograd_input_gradient(
     convolve::<V, Matrix<true>>(&pass, dy, operand, |_, sum| sum, dx, scratch);
 }
 
-/// A dy Aᵀ of 32 filters from `filter` on, to rows of columns; zeros beyond the last filter.
-///
-/// # Safety
-/// `dy` is valid for the pass, `to` for the planes, and no other block uses them.
-#[inline(always)]
-unsafe fn transform_gradients<V: Vector, T: Transform<N, 6>, const N: usize>(
-    pass: &Pass,
-    dy: *const f32,
-    filter: u32,
-    [first, columns]: [u32; 2],
-    (to, plane): (*mut f32, usize),
-) {
-    let prepare = |column| pass.output_tile::<N>(first + column);
-    share::<V, _>(PANEL, columns, prepare, |row, column, mut tile: Tile<N>| {
-        if filter + row >= pass.to.channels {
-            tile.rows = [OUTSIDE; N];
-        }
-        let from = dy.wrapping_add((filter + row) as usize * tile.map);
-        let to = to.add((row * SUM_COLUMNS + column) as usize);
-        transforms::both::<V, T, N, 6>(
-            |r, q| tile.load(from, r, q),
-            |at, number| to.store_vector(at * plane, number),
-        );
-    });
-}
-
-/// Rows of columns to a panel: `to[column][row]`, in each plane.
-///
-/// # Safety
-/// As of [`transform_gradients`], and its rows are there.
-#[inline(always)]
-unsafe fn pack<V: Vector>(
-    columns: u32,
-    (from, from_plane): (*mut f32, usize),
-    (to, to_plane): (*mut f32, usize),
-) {
-    let squares = PANEL / V::LANES as u32;
-    share::<V, _>(
-        PLANES * squares,
-        columns,
-        |_| (),
-        |at, column, ()| {
-            let (i, square) = (at / squares, at % squares * V::LANES as u32);
-            let from = from.add(i as usize * from_plane + (square * SUM_COLUMNS + column) as usize);
-            let to = to.add(i as usize * to_plane + (column * PANEL + square) as usize);
-            let turned = V::transpose(V::square(|row| {
-                from.load_vector(row * SUM_COLUMNS as usize)
-            }));
-            let mut row = 0;
-            while row < V::LANES {
-                to.store_vector(row * PANEL as usize, *turned.as_ref().as_ptr().add(row));
-                row += 1;
-            }
-        },
-    );
-}
-
-launch_bounds!("winograd_weight_gradient", 256, 1);
-/// `parts`: Σ (Bᵀ x B) ⊙ (A dy Aᵀ), [`PART_COLUMNS`] columns in each, from `x` and `dy`; [`winograd_weight_sums`] makes
-/// dw of them.
-///
-/// # Safety
-/// The pointers are valid for the pass, `parts` for [`Winograd::parts_len`], `scratch` for what it works in; these two
-/// overlap none of the others. Launched as [`Winograd`] says.
-#[kernel]
-pub unsafe fn winograd_weight_gradient(
-    pass: Pass,
-    x: *const f32,
-    dy: *const f32,
-    parts: *mut f32,
-    scratch: *mut f32,
-) {
-    let cut = Cut::HERE;
-    let block_len = Winograd::gradient_block(cut);
-    let scratch = scratch.add(thread::block_idx_x() as usize * block_len);
-    let (channels, filters) = (pass.from.channels, pass.to.channels);
-    let (down, across) = (channels.div_ceil(cut.rows), filters.div_ceil(cut.rows));
-    let pieces = pass.columns().div_ceil(PART_COLUMNS) * down * across;
-    let mut piece = thread::block_idx_x();
-    while piece < pieces {
-        let (part, rest) = (piece / (down * across), piece % (down * across));
-        let (channel, filter) = (rest / across * cut.rows, rest % across * cut.rows);
-        let piece_of = Piece {
-            columns: [
-                part * PART_COLUMNS,
-                least((part + 1) * PART_COLUMNS, pass.columns()),
-            ],
-            channels: [channel, least(channel + cut.rows, channels)],
-            filters: [filter, least(filter + cut.rows, filters)],
-        };
-        let stride = filters.next_multiple_of(PANEL);
-        let plane = channels as usize * stride as usize;
-        let part = parts.add(part as usize * PLANES as usize * plane);
-        piece_of.sum::<V>(&pass, x, dy, (part, plane, stride), scratch);
-        piece += thread::grid_dim_x();
-    }
-}
-
-/// What is summed at a time, and for which channels and filters.
-struct Piece {
-    columns: [u32; 2],
-    channels: [u32; 2],
-    filters: [u32; 2],
-}
-
-impl Piece {
-    /// # Safety
-    /// As of [`winograd_weight_gradient`].
-    #[inline(always)]
-    unsafe fn sum<V: Vector>(
-        &self,
-        pass: &Pass,
-        x: *const f32,
-        dy: *const f32,
-        (part, part_plane, stride): (*mut f32, usize, u32),
-        scratch: *mut f32,
-    ) {
-        let rows = Cut::HERE.rows as usize;
-        let plane = rows * SUM_COLUMNS as usize + GAP;
-        let strip_plane = (PANEL * SUM_COLUMNS) as usize + GAP;
-        let inputs = scratch;
-        let gradients = inputs.add(PLANES as usize * plane);
-        let strip = gradients.add(PLANES as usize * plane);
-        let mut first = self.columns[0];
-        while first < self.columns[1] {
-            let columns = least(SUM_COLUMNS, self.columns[1] - first);
-            let group = [first, columns];
-            transform_inputs::<V>(
-                pass,
-                x,
-                self.channels,
-                group,
-                (inputs, plane),
-                |row, column| (row * SUM_COLUMNS + column) as usize,
-            );
-            let mut filter = self.filters[0];
-            while filter < self.filters[1] {
-                let strip_of = (strip, strip_plane);
-                if pass.kernel == 3 {
-                    transform_gradients::<V, Gradient4, 4>(pass, dy, filter, group, strip_of);
-                } else {
-                    transform_gradients::<V, Gradient2, 2>(pass, dy, filter, group, strip_of);
-                }
-                thread::sync_threads();
-                let panel = Panels::at(columns, 0, filter - self.filters[0]);
-                pack::<V>(columns, (strip, strip_plane), (gradients.add(panel), plane));
-                thread::sync_threads();
-                filter += PANEL;
-            }
-            let channels = self.channels[1] - self.channels[0];
-            let filters = (self.filters[1] - self.filters[0]).next_multiple_of(PANEL);
-            let mut i = 0;
-            while i < PLANES {
-                let a = Matrix::<true> {
-                    data: inputs.add(i as usize * plane).cast_const(),
-                    stride: SUM_COLUMNS,
-                    depth: columns,
-                    width: channels,
-                };
-                let b = Panels {
-                    data: gradients.add(i as usize * plane).cast_const(),
-                    depth: columns,
-                    width: filters,
-                };
-                let c = part.add(i as usize * part_plane);
-                let begins = first == self.columns[0];
-                let store = |row: u32, column: u32, sum: V| {
-                    let row = (self.channels[0] + row) * stride;
-                    let at = (row + self.filters[0] + column) as usize;
-                    let sum = if begins {
-                        sum
-                    } else {
-                        c.load_vector::<V>(at) + sum
-                    };
-                    c.store_vector(at, sum);
-                };
-                let rows = [0, channels];
-                NativeTile::product_of_packed::<V, Matrix<true>>(
-                    a, b, rows, filters, b.data, store,
-                );
-                i += 1;
-            }
-            thread::sync_threads();
-            first += SUM_COLUMNS;
-        }
-    }
-}
-
-launch_bounds!("winograd_weight_sums", 256, 1);
-/// `dw`, Gᵀ of the sum of `count` parts.
-///
-/// # Safety
-/// The pointers are valid for the shape, `parts` for so many parts, and do not overlap; launched with a thread for each
-/// vector of (channel, filter).
-#[kernel]
-pub unsafe fn winograd_weight_sums(shape: Shape, count: u32, parts: *const f32, dw: *mut f32) {
-    let (channels, filters, kernel) = (shape.channels, shape.filters.get(), shape.kernel.get());
-    let i = thread::index_1d() * V::LANES as u32;
-    if i < channels * filters {
-        let (channel, filter) = shape.filters.div_rem(i);
-        let stride = filters.next_multiple_of(PANEL);
-        let plane = channels as usize * stride as usize;
-        let from = parts.add((channel * stride + filter) as usize);
-        let load = |i: usize, j: usize| {
-            let from = from.add((i * 6 + j) * plane);
-            let mut sum: V = from.load_vector(0);
-            let mut part = 1;
-            while part < count {
-                sum = sum + from.load_vector(part as usize * PLANES as usize * plane);
-                part += 1;
-            }
-            sum
-        };
-        let to = dw.add((channel * shape.depth_of_channel() + filter) as usize);
-        let store = |at: usize, number: V| to.store_vector(at * filters as usize, number);
-        if kernel == 3 {
-            transforms::both::<V, WeightsGradient3, 6, 3>(load, store);
-        } else {
-            transforms::both::<V, WeightsGradient5, 6, 5>(load, store);
-        }
-    }
-}
-
 #[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
 pub mod launch {
     //! Checked launches.
@@ -754,54 +533,5 @@ pub mod launch {
         );
         // SAFETY: sizes are valid, the buffers fit them.
         unsafe { check.call(winograd.backward.launch(target), arguments) }
-    }
-
-    /// `parts`, sums of products that [`winograd_weight_sums`] makes the gradient to the weights of.
-    pub fn winograd_weight_gradient<'a>(
-        winograd: Winograd,
-        x: In<'a, f32>,
-        dy: In<'a, f32>,
-        parts: Out<'a, f32>,
-        scratch: Out<'a, f32>,
-        target: Target,
-    ) -> Result<Call<'a>, Error> {
-        let check = Check::new(&super::winograd_weight_gradient, target);
-        check.buffers(&needs![
-            x: winograd.shape.input_len(),
-            dy: winograd.shape.output_len(),
-            parts: winograd.parts_len(),
-            scratch: winograd.weight_gradient_scratch(target),
-        ])?;
-        let arguments = (
-            winograd.forward,
-            x.pointer(),
-            dy.pointer(),
-            parts.pointer(),
-            scratch.pointer(),
-        );
-        // SAFETY: sizes are valid, the buffers fit them.
-        unsafe { check.call(winograd.gradient_launch(target), arguments) }
-    }
-
-    /// `dw`, the gradient to the weights, from its parts.
-    pub fn winograd_weight_sums<'a>(
-        winograd: Winograd,
-        parts: In<'a, f32>,
-        dw: Out<'a, f32>,
-        target: Target,
-    ) -> Result<Call<'a>, Error> {
-        let check = Check::new(&super::winograd_weight_sums, target);
-        check.buffers(&needs![
-            parts: winograd.parts_len(),
-            dw: winograd.shape.weights_len(),
-        ])?;
-        let arguments = (
-            winograd.shape,
-            winograd.parts(),
-            parts.pointer(),
-            dw.pointer(),
-        );
-        // SAFETY: sizes are valid, the buffers fit them.
-        unsafe { check.call(by_weights(&winograd, target), arguments) }
     }
 }

@@ -2,17 +2,11 @@
 
 use crate::convolution::Shape;
 use crate::divisor::Divisor;
-use crate::gemm::{PANEL, Panels};
-use crate::sizes::{BadSize, keep, product};
+use crate::gemm::Panels;
+use crate::sizes::{BadSize, keep};
 
 /// Numbers of a transformed tile.
 pub const PLANES: u32 = 36;
-
-/// Columns (tile, image) whose products make one term of the sum of a weight gradient's part, and columns of a part.
-/// Part of the result's bits.
-pub const SUM_COLUMNS: u32 = 64;
-/// See [`SUM_COLUMNS`].
-pub const PART_COLUMNS: u32 = 1024;
 
 /// Floats between the end of one plane and the next one, so that planes do not all begin in the same lines of a cache.
 pub(super) const GAP: usize = 16;
@@ -189,28 +183,10 @@ impl Winograd {
         self.shape
     }
 
-    /// Floats that a block of the weight gradient has to itself: channels and filters transformed, and a panel of
-    /// filters on its way.
-    #[inline(always)]
-    pub(super) const fn gradient_block(cut: Cut) -> usize {
-        PLANES as usize * (SUM_COLUMNS as usize * (2 * cut.rows as usize + 32) + 3 * GAP)
-    }
-
     /// Floats of the transformed weights, of either direction.
     pub const fn weights_len(&self) -> usize {
         let plane = Pass::weights_plane(self.shape.channels, self.shape.filters.get());
         PLANES as usize * plane
-    }
-
-    /// Parts of a weight gradient's sum.
-    pub const fn parts(&self) -> u32 {
-        self.forward.columns().div_ceil(PART_COLUMNS)
-    }
-
-    /// Floats of all parts.
-    pub const fn parts_len(&self) -> usize {
-        let filters = self.shape.filters.get().next_multiple_of(PANEL);
-        product(&[self.parts(), PLANES, self.shape.channels, filters])
     }
 }
 
@@ -218,6 +194,7 @@ impl Winograd {
 mod launch {
     use super::{Cut, Pass, Winograd};
     use crate::gemm::{CpuTile, GpuTile};
+    use crate::sizes::product;
     use crate::target::Target;
     use cuda_std::simt::Launch;
 
@@ -230,53 +207,34 @@ mod launch {
         }
     }
 
-    const fn blocks(count: u32, rows: u32, target: Target) -> Launch {
-        let most = Cut::on(target).blocks.div_ceil(rows);
-        let (threads, shared) = match target {
-            Target::Cpu => (CpuTile::threads(16), 0),
-            Target::Gpu => (GpuTile::threads(4), GpuTile::SHARED),
-        };
-        Launch {
-            grid: [if count < most { count } else { most }, rows, 1],
-            block: [threads as u32, 1, 1],
-            shared: shared as u32,
-        }
-    }
-
-    const fn count(launch: Launch) -> usize {
-        launch.grid[0] as usize * launch.grid[1] as usize
-    }
-
     impl Pass {
         /// The launch of the kernel that convolves.
         pub(in super::super) const fn launch(&self, target: Target) -> Launch {
             let cut = Cut::on(target);
-            let groups = self.columns().div_ceil(cut.columns);
             // A GPU's many blocks share the filters, too.
-            let rows = match target {
-                Target::Cpu => 1,
-                Target::Gpu => self.to.channels.div_ceil(cut.rows),
+            let (rows, threads, shared) = match target {
+                Target::Cpu => (1, CpuTile::threads(16), 0),
+                Target::Gpu => (
+                    self.to.channels.div_ceil(cut.rows),
+                    GpuTile::threads(4),
+                    GpuTile::SHARED,
+                ),
             };
-            blocks(groups, rows, target)
+            let groups = self.columns().div_ceil(cut.columns);
+            let most = cut.blocks.div_ceil(rows);
+            Launch {
+                grid: [if groups < most { groups } else { most }, rows, 1],
+                block: [threads as u32, 1, 1],
+                shared: shared as u32,
+            }
         }
 
         const fn scratch(&self, target: Target) -> usize {
-            self.block_len(Cut::on(target)) * count(self.launch(target))
+            self.block_len(Cut::on(target)) * product(&self.launch(target).grid)
         }
     }
 
     impl Winograd {
-        /// Pieces of the weight gradient's products: parts × blocks of channels × blocks of filters.
-        pub(in super::super) const fn pieces(&self, target: Target) -> u32 {
-            let rows = Cut::on(target).rows;
-            let channels = self.shape.channels.div_ceil(rows);
-            self.parts() * channels * self.shape.filters.get().div_ceil(rows)
-        }
-
-        pub(in super::super) const fn gradient_launch(&self, target: Target) -> Launch {
-            blocks(self.pieces(target), 1, target)
-        }
-
         /// Floats of memory that [`winograd_forward`](super::super::winograd_forward) works in.
         pub const fn forward_scratch(&self, target: Target) -> usize {
             self.forward.scratch(target)
@@ -285,11 +243,6 @@ mod launch {
         /// The same for [`winograd_input_gradient`](super::super::winograd_input_gradient).
         pub const fn input_gradient_scratch(&self, target: Target) -> usize {
             self.backward.scratch(target)
-        }
-
-        /// The same for [`winograd_weight_gradient`](super::super::winograd_weight_gradient).
-        pub const fn weight_gradient_scratch(&self, target: Target) -> usize {
-            Self::gradient_block(Cut::on(target)) * count(self.gradient_launch(target))
         }
     }
 }

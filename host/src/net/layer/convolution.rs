@@ -104,6 +104,32 @@ impl Convolution {
         }
     }
 
+    /// The kernels that compute by the formula; back to the input if anybody asks for that.
+    fn direct_cases(shape: Shape, backward: bool, text: &str, all: &mut Cases) {
+        let (x, y, w) = (shape.input_len(), shape.output_len(), shape.weights_len());
+        let flops = 2.0 * f64::from(shape.depth()) * y as f64;
+        let tensors = [
+            random(1, x, 1.0),
+            random(2, w, 0.1),
+            random(3, shape.filters() as usize, 1.0),
+            unwritten(y),
+        ];
+        let case = all.add("convolution_forward", text, tensors, move |at| {
+            let (x, w, bias) = (at.read(0), at.read(1), at.read(2));
+            launch::convolution_forward(shape, x, w, bias, at.write(3), at.target())
+        });
+        case.flops = flops;
+        // Nobody asks for the gradient to the images, and of the first layer it would be most of all the work.
+        if backward {
+            let tensors = [random(1, w, 0.1), random(2, y, 1.0), unwritten(x)];
+            let case = all.add("convolution_input_gradient", text, tensors, move |at| {
+                let (w, dy) = (at.read(0), at.read(1));
+                launch::convolution_input_gradient(shape, w, dy, at.write(2), at.target())
+            });
+            case.flops = flops;
+        }
+    }
+
     /// In words, for `check-kernels`.
     pub(super) fn text(sizes: &Sizes) -> String {
         let ([i, j], [k, l]) = (sizes.input, sizes.output);
@@ -187,31 +213,13 @@ impl Keys for Convolution {
         let text = Self::text(&sizes);
         sums::channels(all, filters * self.groups, shape.out_columns());
         sums::parameters(all, &parameters);
-        if self.algorithm == Algorithm::Winograd {
-            if let Ok(winograd) = Winograd::try_new(shape) {
-                check::winograd::cases(winograd, site.index > 0, &text, all);
+        match self.algorithm {
+            Algorithm::Direct => Self::direct_cases(shape, site.passes_gradient(), &text, all),
+            Algorithm::Winograd => {
+                if let Ok(winograd) = Winograd::try_new(shape) {
+                    check::winograd::cases(winograd, site.passes_gradient(), &text, all);
+                }
             }
-            return;
-        }
-        let tensors = [
-            random(1, x, 1.0),
-            random(2, w, 0.1),
-            random(3, filters, 1.0),
-            unwritten(y),
-        ];
-        let case = all.add("convolution_forward", &text, tensors, move |at| {
-            let (x, w, bias) = (at.read(0), at.read(1), at.read(2));
-            launch::convolution_forward(shape, x, w, bias, at.write(3), at.target())
-        });
-        case.flops = flops;
-        // Training does not ask for the gradient to the images, and of the first layer it would be most of all the work.
-        if site.passes_gradient() {
-            let tensors = [random(1, w, 0.1), random(2, y, 1.0), unwritten(x)];
-            let case = all.add("convolution_input_gradient", &text, tensors, move |at| {
-                let (w, dy) = (at.read(0), at.read(1));
-                launch::convolution_input_gradient(shape, w, dy, at.write(2), at.target())
-            });
-            case.flops = flops;
         }
         let dw = unwritten(w * shape.splits() as usize);
         let tensors = [random(1, x, 1.0), random(2, y, 1.0), dw];
@@ -285,15 +293,13 @@ impl Layer for Convolves {
             &self.parameters.biases,
         );
         let [weights, biases] = at.wanted;
-        let parts = context.scratch.slice(0..self.scratch());
+        let parts = context
+            .scratch
+            .slice(0..shape.weights_len() * shape.splits() as usize);
         for group in (0..self.groups).filter(|_| weights) {
             let x = part(at.x, group, shape.input_len());
             let dy = part(at.dy, group, shape.output_len());
             let dw = part(&w.gradient, group, shape.weights_len());
-            if let Some(transformed) = &self.transformed {
-                transformed.weight_gradient(context, [&x, &dy], &dw);
-                continue;
-            }
             context.stream.launch(|on| {
                 let (x, dy) = (on.read(&x), on.read(&dy));
                 launch::convolution_weight_gradient(shape, x, dy, on.write(&parts), on.target())
@@ -312,10 +318,9 @@ impl Layer for Convolves {
     }
 
     fn scratch(&self) -> usize {
-        if let Some(transformed) = &self.transformed {
-            return transformed.scratch();
-        }
-        self.shape.weights_len() * self.shape.splits() as usize
+        let parts = self.shape.weights_len() * self.shape.splits() as usize;
+        let transformed = self.transformed.as_ref();
+        parts.max(transformed.map_or(0, Transformed::scratch))
     }
 
     fn parameters(&self) -> Option<&Parameters> {
