@@ -8,7 +8,7 @@
 //! | 20..24 | u32: its CRC-32C |
 //! | 32.. | the description ([`Description`]), JSON |
 //! | 4096.. | codes, \[row\]\[feature\] i8 |
-//! | then | a note for each row ([`Note`]), 24 bytes |
+//! | then | a note for each row, 24 bytes: what its codes stand for, and checksums |
 //! | then | features, \[row\]\[feature\] f32 or f16 |
 //!
 //! All little-endian; each part begins at a multiple of 64. A code c stands for the number scale·c. Of each row the
