@@ -185,10 +185,11 @@ impl Ranks {
         let all = self
             .communicator
             .all_gather_bytes(bytemuck::cast_slice(&own));
-        let all = all
-            .iter()
-            .flat_map(|bytes| bytemuck::pod_collect_to_vec(bytes));
-        all.collect()
+        let numbers = |bytes: &Vec<u8>| {
+            let numbers = bytes.chunks_exact(size_of::<T>());
+            Vec::from_iter(numbers.map(bytemuck::pod_read_unaligned))
+        };
+        all.iter().flat_map(numbers).collect()
     }
 
     /// Whether it holds for any rank.
