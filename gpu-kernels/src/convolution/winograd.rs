@@ -232,10 +232,14 @@ unsafe fn transform_inputs<V: Vector, const MOST: u32>(
         prepare,
         |channel, column, tile| {
             let from = x.add((channels[0] + channel) as usize * tile.map());
-            let to = to.add(place(channel, column));
+            // From plane to plane, as they come: 36 offsets would take a GPU's registers.
+            let mut to = to.add(place(channel, column));
             transforms::both::<V, Input, 6, 6>(
                 |r, q| tile.load(from, r, q),
-                |at, number| to.store_vector(at * plane, number),
+                |_, number| {
+                    to.store_vector(0, number);
+                    to = to.wrapping_add(plane);
+                },
             );
         },
     );

@@ -38,12 +38,18 @@ pub unsafe fn both<V: Vector, T: Transform<N, M>, const N: usize, const M: usize
     load: impl Fn(usize, usize) -> V,
     mut store: impl FnMut(usize, V),
 ) {
-    if cfg!(target_arch = "nvptx64") {
-        // Its registers do not hold a whole tile: half of the rows, each time from the columns anew.
-        rows::<V, T, N, M>([0, M / 2], &load, &mut store);
-        rows::<V, T, N, M>([M / 2, M], &load, &mut store);
-    } else {
+    if cfg!(not(target_arch = "nvptx64")) {
         rows::<V, T, N, M>([0, M], &load, &mut store);
+        return;
+    }
+    // A GPU's registers do not hold a whole tile: two of its rows, each time from the columns anew. No loop: numbered
+    // by one, they would not be registers.
+    rows::<V, T, N, M>([0, 2], &load, &mut store);
+    if M > 2 {
+        rows::<V, T, N, M>([2, 4], &load, &mut store);
+    }
+    if M > 4 {
+        rows::<V, T, N, M>([4, 6], &load, &mut store);
     }
 }
 
