@@ -59,6 +59,7 @@ const HOST: Layers = &[
         ],
     ),
     ("cli", &["commands", "train"]),
+    ("fuzzing", &["formats", "index", "net"]),
 ];
 
 #[test]
