@@ -75,6 +75,7 @@ const HOST: Layers = &[
         ],
     ),
     ("cli", &["commands", "train"]),
+    ("fuzzing", &["formats", "index", "net"]),
 ];
 
 #[test]

@@ -31,6 +31,9 @@ pub mod data;
 pub mod device;
 pub mod evaluate;
 pub mod formats;
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod index;
 pub mod metrics;
 pub mod model;

@@ -9,9 +9,11 @@ use ptx_reader::{Constant, Error, Function, Module, Statement, Variable};
 pub struct Layout {
     /// Offsets of `.global` and `.const` variables of the module.
     pub variables: HashMap<String, (usize, usize)>,
-    /// What they begin as.
-    pub image: Vec<u8>,
-    /// Places in the image that hold an address: the variable or function, and what is added.
+    /// Bytes of all of them.
+    pub bytes: usize,
+    /// What they begin as where that is not zero: the place, the value, and how many bytes of that.
+    pub initial: Vec<(usize, u64, usize)>,
+    /// Places that hold an address: the variable or function, and what is added.
     pub addresses: Vec<(usize, String, i64)>,
     /// Offsets of `.shared` variables of the module; `None` of the array whose size the launch gives.
     pub shared: HashMap<String, Option<u32>>,
@@ -64,14 +66,10 @@ impl Layout {
     }
 
     fn add(&mut self, variable: &Variable) -> Result<(), Error> {
-        let offset = self
-            .image
-            .len()
-            .next_multiple_of(variable.alignment.max(16));
-        if variable.bytes > MOST_BYTES {
-            return Err(too_large(variable));
-        }
-        self.image.resize(offset + variable.bytes, 0);
+        let offset = self.bytes.next_multiple_of(variable.alignment.max(16));
+        let end = offset.checked_add(variable.bytes);
+        let end = end.filter(|end| *end <= MOST_BYTES);
+        self.bytes = end.ok_or_else(|| too_large(variable))?;
         let element = crate::opcode::Type::read(&variable.element);
         let bytes = element.map_or(8, |ty| ty.bytes() as usize);
         for (i, constant) in variable.initial.iter().enumerate() {
@@ -89,10 +87,11 @@ impl Layout {
                     0
                 }
             };
-            let place = self.image.get_mut(at..at + bytes.min(8));
-            place
-                .ok_or_else(|| too_large(variable))?
-                .copy_from_slice(&value.to_le_bytes()[..bytes.min(8)]);
+            let bytes = bytes.min(8);
+            if at + bytes > self.bytes {
+                return Err(too_large(variable));
+            }
+            self.initial.push((at, value, bytes));
         }
         let place = (offset, variable.bytes);
         self.variables.insert(variable.name.clone(), place);
@@ -102,7 +101,7 @@ impl Layout {
 
 /// No GPU has more shared memory.
 const MOST_SHARED: u32 = 1 << 20;
-/// Nor a text larger variables, if it is one.
+/// Nor has a text larger variables.
 const MOST_BYTES: usize = 1 << 32;
 
 fn too_large(variable: &Variable) -> Error {

@@ -172,15 +172,20 @@ impl Program {
 
     /// The module with variables of its own, as a context of the driver has one.
     pub fn instance(&self) -> Module {
-        let mut image: Vec<u128> =
-            vec![0; self.0.layout.image.len().div_ceil(size_of::<u128>()).max(1)];
-        let base: *mut u8 = image.as_mut_ptr().cast();
-        // SAFETY: the image has at least as many bytes.
-        unsafe { base.copy_from(self.0.layout.image.as_ptr(), self.0.layout.image.len()) };
+        let bytes = self.0.layout.bytes;
+        let mut memory: Vec<u128> = vec![0; bytes.div_ceil(size_of::<u128>()).max(1)];
+        let base: *mut u8 = memory.as_mut_ptr().cast();
+        for (at, value, bytes) in &self.0.layout.initial {
+            // SAFETY: the layout has these bytes, of a value of at most eight.
+            unsafe {
+                base.add(*at)
+                    .copy_from(value.to_le_bytes().as_ptr(), *bytes)
+            };
+        }
         let variables = Arc::new(Variables {
             base,
-            bytes: self.0.layout.image.len(),
-            _memory: image,
+            bytes,
+            _memory: memory,
         });
         let module = Module {
             program: self.clone(),
@@ -273,7 +278,7 @@ impl Module {
     /// A variable's address and size.
     pub fn global(&self, name: &str) -> Option<(*mut u8, usize)> {
         let (offset, bytes) = *self.program.0.layout.variables.get(name)?;
-        // SAFETY: the layout has the variable within the image.
+        // SAFETY: the layout has the variable within these bytes.
         Some((unsafe { self.variables.base.add(offset) }, bytes))
     }
 

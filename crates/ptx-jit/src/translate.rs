@@ -67,6 +67,9 @@ enum Own {
     Shared(u32),
 }
 
+/// Local memory that a thread of a GPU has.
+const MOST_LOCAL: usize = 512 << 10;
+
 /// What compiled functions take: the thread, then pointers to results and parameters.
 pub fn signature(convention: CallConv, pointers: usize) -> Signature {
     let mut signature = Signature::new(convention);
@@ -118,6 +121,7 @@ pub fn translate(
         helpers: HashMap::new(),
         called: HashMap::new(),
         is_open: true,
+        is_begun: false,
         counters,
         lines: Vec::new(),
         line: function.line as u32,
@@ -162,6 +166,8 @@ struct Translator<'a, 'b> {
     called: HashMap<String, FuncRef>,
     /// Whether the block at hand has no end as yet.
     is_open: bool,
+    /// Whether it is noted that it runs.
+    is_begun: bool,
     /// Where it is noted that a basic block ran, a byte each; null if nobody asks.
     counters: *const u8,
     lines: Vec<usize>,
@@ -207,13 +213,15 @@ impl<'a> Translator<'a, '_> {
                     self.b.ins().jump(block, &[]);
                 }
                 self.b.switch_to_block(block);
-                self.is_open = true;
-                self.begin_block();
+                // It begins with its first instruction, whose line is its own.
+                (self.is_open, self.is_begun) = (true, false);
             }
             Statement::Instruction(instruction) => {
                 self.line = instruction.line as u32;
                 if !self.is_open {
                     self.open_block();
+                } else if !self.is_begun {
+                    self.begin_block();
                 }
                 self.guarded(instruction)?;
             }
@@ -224,7 +232,7 @@ impl<'a> Translator<'a, '_> {
     /// An array of the function's own.
     fn variable(&mut self, variable: &ptx_reader::Variable) -> Result<(), Error> {
         let own = match variable.space.as_str() {
-            "local" | "param" => {
+            "local" | "param" if variable.bytes <= MOST_LOCAL => {
                 let shift = variable.alignment.max(8).ilog2() as u8;
                 let bytes = variable.bytes.max(8) as u32;
                 let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, bytes, shift);
@@ -243,6 +251,10 @@ impl<'a> Translator<'a, '_> {
                 let key = (self.function.name.clone(), variable.name.clone());
                 let offset = self.context.layout.own_shared.get(&key).copied();
                 Own::Shared(offset.unwrap_or(0))
+            }
+            "local" | "param" => {
+                let name = &variable.name;
+                return Err(self.error(format!("{name} is larger than local memory")));
             }
             space => {
                 return Err(self.error(format!(".{space} within a function is not known here")));
@@ -318,6 +330,7 @@ impl<'a> Translator<'a, '_> {
 
     /// Notes that a basic block runs, and that there is one less to go.
     fn begin_block(&mut self) {
+        self.is_begun = true;
         if !self.counters.is_null() {
             let at = self.counters.addr() + self.lines.len();
             let at = self.b.ins().iconst(I64, at as i64);

@@ -203,6 +203,9 @@ impl<'a> Reader<'a> {
                 (Kind::Name, name) => break (name.to_owned(), token.line),
                 (Kind::Directive, "align") => {
                     let bytes = self.number()? as usize;
+                    if !bytes.is_power_of_two() {
+                        return Err(self.error(format!("an alignment of {bytes}")));
+                    }
                     // Of a pointer it is what it points to.
                     alignment = alignment.or(element.is_none().then_some(bytes));
                 }

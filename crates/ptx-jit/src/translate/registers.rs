@@ -140,7 +140,12 @@ pub struct Declared<'a> {
     pub registers: Names<Use>,
     pub labels: Names<()>,
     pub targets: HashMap<&'a str, Vec<&'a str>>,
+    /// How many registers that is.
+    count: u64,
 }
+
+/// No compiler declares more registers in a body.
+const MOST: u64 = 1 << 20;
 
 impl<'a> Declared<'a> {
     pub fn find(statements: &[Statement<'a>]) -> Result<Self, Error> {
@@ -171,6 +176,14 @@ impl<'a> Declared<'a> {
                 registers.element
             ),
         })?;
+        let more = registers.names.iter().map(|(_, count)| count.unwrap_or(1));
+        self.count += more.map(u64::from).sum::<u64>();
+        if self.count > MOST {
+            return Err(Error {
+                line: 0,
+                cause: format!("{} registers are declared", self.count),
+            });
+        }
         for &(name, count) in &registers.names {
             let mut insert = |name: String| {
                 let (float, is_raw) = (0, false);

@@ -31,3 +31,29 @@ fn approximations_by_their_line() {
         assert!(error.cause.contains(mnemonic), "{error}");
     }
 }
+
+#[test]
+fn what_no_memory_holds() {
+    let text = |outside: &str, inside: &str| {
+        format!(
+            ".version 7.8\n.target sm_80\n.address_size 64\n{outside}\n.visible .entry k()\n{{\n{inside}\nret;\n}}\n"
+        )
+    };
+    for (outside, inside, cause) in [
+        ("", ".reg .b32 %r<4294967295>;", "4294967295 registers"),
+        ("", ".local .b8 a[600000];", "a is larger than local memory"),
+        (".global .align 3 .b8 a[4];", "", "an alignment of 3"),
+        (
+            ".global .v4 .f64 a[4294967295];",
+            "",
+            "the variable a is larger than its place",
+        ),
+    ] {
+        let error = Program::load(&text(outside, inside), &Options::default()).err();
+        let error = error.unwrap_or_else(|| panic!("{outside}{inside} was loaded"));
+        assert!(error.cause.contains(cause), "{error}");
+    }
+    // Where nothing begins as anything, little is taken before it is needed.
+    let large = text(".global .b8 a[4294967295];", "");
+    assert!(Program::load(&large, &Options::default()).is_ok());
+}

@@ -148,3 +148,75 @@ impl Drop for Screen {
         leave();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::fd::FromRawFd;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Set in the program that is to panic.
+    const PANICS: &str = "ALEXNET_TEST_PANICS";
+
+    /// Does nothing by itself; the test below starts it on a terminal.
+    #[test]
+    fn a_run_that_panics() {
+        if std::env::var_os(PANICS).is_some() {
+            let mut screen = Screen::take("a", &[]).expect("a terminal");
+            screen.draw();
+            say("something was said");
+            std::thread::spawn(|| panic!("the planted fault"))
+                .join()
+                .expect_err("it panics");
+        }
+    }
+
+    /// A terminal: the side of whoever looks at it, and the program's.
+    fn terminal() -> (File, File) {
+        let (mut seen, mut used) = (-1, -1);
+        let none = std::ptr::null_mut();
+        let size = libc::winsize {
+            ws_row: 40,
+            ws_col: 120,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        // SAFETY: it writes the two descriptors, which nobody else owns, and reads the size.
+        unsafe {
+            let done = libc::openpty(&mut seen, &mut used, none, none.cast(), &size);
+            assert_eq!(done, 0);
+            (File::from_raw_fd(seen), File::from_raw_fd(used))
+        }
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_and_tells_why() {
+        let (mut seen, used) = terminal();
+        let this = std::env::current_exe().unwrap();
+        let name = "train::observers::screen::tests::a_run_that_panics";
+        let mut command = Command::new(this);
+        command
+            .args(["--exact", name, "--nocapture"])
+            .env(PANICS, "1");
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let mut child = command.stderr(used).spawn().unwrap();
+        drop(command);
+        let (mut all, mut part) = (Vec::new(), [0; 4096]);
+        // At the end of the program the terminal hangs up, which is an error to its reader.
+        while let Ok(count @ 1..) = seen.read(&mut part) {
+            all.extend_from_slice(&part[..count]);
+        }
+        assert!(child.wait().unwrap().success());
+        let text = String::from_utf8_lossy(&all);
+        let (before, after) = text.split_once(LEAVE).expect("the screen is left");
+        assert!(before.contains(ENTER), "{before}");
+        assert!(
+            after.contains("something was said") && after.contains("the planted fault"),
+            "{after}"
+        );
+        assert!(!after.contains("\x1b[?1049"), "{after}");
+    }
+}
