@@ -99,11 +99,15 @@ def index():
         description = {"checkpoint": "runs/a", "checkpoint_hash": "00", "data": "set", "set": "00", "layer": "fc7",
                        "rows": 3, "width": 8, "half": half}
         text = json.dumps(description).encode()
-        codes = bytes(range(24)).ljust(64, b"\0")
-        notes = b"".join(struct.pack("<ffQ", 0.5, 0.1, 100) for _ in range(3)).ljust(64, b"\0")
-        numbers = np.arange(24, dtype=np.float16 if half else np.float32).tobytes()
+        numbers = [struct.pack("<8e" if half else "<8f", *range(8 * row, 8 * row + 8)) for row in range(3)]
+        codes, notes = b"", b""
+        for row in range(3):
+            code, note = bytes(range(8 * row, 8 * row + 8)), struct.pack("<ffQ", 0.5, 0.1, 100)
+            codes += code
+            notes += note + struct.pack("<II", crc32c(code + note), crc32c(numbers[row]))
+        codes, notes, numbers = codes.ljust(64, b"\0"), notes.ljust(128, b"\0"), b"".join(numbers)
         write("index", name, b"\1" + text + b"\n" + codes + notes + numbers)
-        head = b"ALEXIDX1" + struct.pack("<QII", 3, len(text), crc32c(text))
+        head = b"ALEXIDX2" + struct.pack("<QII", 3, len(text), crc32c(text))
         write("index", f"{name}-whole", b"\0" + (head.ljust(32, b"\0") + text).ljust(4096, b"\0") + codes + notes + numbers)
 
 

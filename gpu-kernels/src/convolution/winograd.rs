@@ -5,13 +5,13 @@
 //!                                               2 × 2 for 5 × 5
 //! ```
 //!
-//! and dx is the convolution of dy with the windows turned round, channels and filters exchanged; dw is left to
-//! [`convolution_weight_gradient`](super::convolution_weight_gradient), as the other way was no faster. The sums are those of
-//! a [`convolution`](super), whose layouts these kernels take; but other roundings, so other bits, and larger
-//! errors (`docs/winograd.md`). The transforms are in [`transforms`](self::transforms).
+//! and dx is the convolution of dy with the windows turned round, channels and filters exchanged. dw is left to
+//! [`convolution_weight_gradient`](super::convolution_weight_gradient): this way it was no faster. The sums are those of
+//! a [`convolution`](super), whose layouts these kernels take, with other roundings, so other bits and larger errors
+//! (`docs/winograd.md`). The transforms are in [`transforms`](self::transforms).
 //!
-//! Everything is element by element over images, but the sums over channels, filters or (tile, image): 36 matrix
-//! products, one for each place of a tile. A block takes a group of columns (tile, image) from images to images:
+//! Everything is element by element over images, but the sums over channels: 36 matrix products, one for each place of
+//! a tile. A block takes a group of columns (tile, image) from images to images:
 //!
 //! ```text
 //!  x ──Bᵀ·B──► 36 × channels × columns ──products──► 36 × filters × columns ──Aᵀ·A──► y
@@ -182,8 +182,8 @@ impl Pass {
     }
 }
 
-/// This thread's share of `rows` × `columns` numbers, of which there are at most `MOST`, vector by vector: `each(row, column, prepared)`, where `prepare`
-/// makes of a column what all of its rows need.
+/// This thread's share of `rows` × `columns` numbers, vector by vector, with at most `MOST` columns: `each(row, column,
+/// prepared)`, where `prepare` makes of a column what all of its rows need.
 #[inline(always)]
 fn share<V: Vector, P: Copy, const MOST: u32>(
     rows: u32,
