@@ -91,7 +91,7 @@ impl<'a> At<'a, '_> {
         self.on.write(&self.buffers[i].cast())
     }
 
-    /// The first `len` floats of a tensor to work in, of [`data::scratch`].
+    /// The first `len` floats of a tensor to work in, of `data::scratch`.
     pub fn scratch(&self, i: usize, len: usize) -> Out<'a, f32> {
         self.on.write(&self.buffers[i].cast::<f32>().slice(0..len))
     }

@@ -8,7 +8,7 @@
 //! and dx is the convolution of dy with the windows turned round, channels and filters exchanged. dw is left to
 //! [`convolution_weight_gradient`](super::convolution_weight_gradient): this way it was no faster. The sums are those of
 //! a [`convolution`](super), whose layouts these kernels take, with other roundings, so other bits and larger errors
-//! (`docs/winograd.md`). The transforms are in [`transforms`](self::transforms).
+//! (`docs/winograd.md`). The transforms are in [`transforms`].
 //!
 //! Everything is element by element over images, but the sums over channels: 36 matrix products, one for each place of
 //! a tile. A block takes a group of columns (tile, image) from images to images:

@@ -1,6 +1,6 @@
 //! The ranks of a job: programs on one machine or many that do one piece of work together, and what they tell each other.
 //!
-//! A [`Communicator`] carries data; one rank, [`Alone`], is always there, and `mpi` is the engine of many. Only operations
+//! A [`Communicator`] carries data; one rank alone is always there, and `mpi` is the engine of many. Only operations
 //! are used that leave data as it is, never a reduction of the engine's, whose order of addition is its own affair.
 //!
 //! A job ends as a whole: [`Ranks::carry`] lets the rank that fails say why, with its number and its host, and ends the
