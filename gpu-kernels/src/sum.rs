@@ -140,36 +140,33 @@ pub unsafe fn sum_maps(columns: u32, x: *const f32, y: *mut f32) {
     }
 }
 
-/// The running sums of a channel's `columns`, to `sums`: a thread takes `N` neighbouring vectors of them at a time.
+/// The running sums of a channel's `columns`, to `sums`: a thread has `N` neighbouring vectors of them.
 ///
 /// # Safety
-/// `x` is valid for `columns`, `sums` has room for [`LINES`], which are a multiple of `N` vectors; every thread of
-/// the block calls this.
+/// `x` is valid for `columns`, a multiple of a vector; `sums` has room for [`LINES`], which are `N` vectors for each
+/// thread of the block. All of them call this.
 #[inline(always)]
 unsafe fn running_sums<V: Vector, const N: usize>(columns: usize, x: *const f32, sums: Shared) {
-    let mut line = thread::thread_idx_x() as usize * N * V::LANES;
-    while line < LINES {
-        let mut own = [V::splat(0.0); N];
-        let mut j = line;
-        while j + N * V::LANES <= columns {
-            let mut n = 0;
-            while n < N {
-                own[n] = own[n] + x.load_vector(j + n * V::LANES);
-                n += 1;
-            }
-            j += LINES;
-        }
+    let line = thread::thread_idx_x() as usize * N * V::LANES;
+    let mut own = [V::splat(0.0); N];
+    let mut j = line;
+    while j + N * V::LANES <= columns {
         let mut n = 0;
         while n < N {
-            let at = j + n * V::LANES;
-            let mut sum = own[n];
-            if at < columns {
-                sum = sum + x.load_vector(at);
-            }
-            sums.store_vector(line + n * V::LANES, sum);
+            own[n] = own[n] + x.load_vector(j + n * V::LANES);
             n += 1;
         }
-        line += thread::block_dim_x() as usize * N * V::LANES;
+        j += LINES;
+    }
+    let mut n = 0;
+    while n < N {
+        let at = j + n * V::LANES;
+        // One vector never ends beyond the columns.
+        if N > 1 && at < columns {
+            own[n] = own[n] + x.load_vector(at);
+        }
+        sums.store_vector(line + n * V::LANES, own[n]);
+        n += 1;
     }
 }
 

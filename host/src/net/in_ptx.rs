@@ -31,6 +31,11 @@ const MAY_BE_MISSED: &[(&str, usize, &str)] = &[
     ("convolution_", 1, "a product of no terms"),
     ("fully_connected_", 1, "a product of no terms"),
     ("local_", 1, "a product of no terms"),
+    (
+        "winograd_",
+        3,
+        "a block's second columns, which large layers have, and second filters, which have a block of their own",
+    ),
     ("winograd_", 1, "a product of no terms"),
     (
         "softmax",
