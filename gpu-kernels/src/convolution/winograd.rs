@@ -140,12 +140,14 @@ impl<const N: usize> Tile<N> {
         self.steps[2] as usize
     }
 
-    /// The float at row `r` and column `q` of the tile in the first map, if it is in the image.
+    /// Row `r` and column `q` of the tile in a map, if that is in the image. Step by step: offsets of all pixels would
+    /// take a GPU's registers.
     #[inline(always)]
-    fn place(&self, r: usize, q: usize) -> Option<usize> {
+    fn place(&self, map: *const f32, r: usize, q: usize) -> Option<*const f32> {
         let bits = 1 << r | 1 << (8 + q);
-        let from_first = r as u32 * self.steps[0] + q as u32 * self.steps[1];
-        (self.inside & bits == bits).then(|| self.first.wrapping_add(from_first) as usize)
+        let first = map.wrapping_offset(self.first as i32 as isize);
+        let column = first.wrapping_add(q * self.steps[1] as usize);
+        (self.inside & bits == bits).then(|| column.wrapping_add(r * self.steps[0] as usize))
     }
 
     /// What is there, or zero; the same of the next map comes into a CPU's cache. `from` is the map.
@@ -154,10 +156,10 @@ impl<const N: usize> Tile<N> {
     /// `from` is valid for the map.
     #[inline(always)]
     unsafe fn load<V: Vector>(&self, from: *const f32, r: usize, q: usize) -> V {
-        match self.place(r, q) {
+        match self.place(from, r, q) {
             Some(at) => {
-                prefetch(from.wrapping_add(at + self.map()));
-                from.load_vector(at)
+                prefetch(at.wrapping_add(self.map()));
+                at.load_vector(0)
             }
             None => V::splat(0.0),
         }
@@ -270,8 +272,8 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
             transforms::both::<V, T, 6, N>(
                 |i, j| from.load_vector((i * 6 + j) * plane),
                 |at, sum| {
-                    if let Some(place) = tile.place(at / N, at % N) {
-                        y.store_vector(place, finish(filter, sum));
+                    if let Some(place) = tile.place(y, at / N, at % N) {
+                        place.cast_mut().store_vector(0, finish(filter, sum));
                     }
                 },
             );
