@@ -140,29 +140,54 @@ impl<const N: usize> Tile<N> {
         self.steps[2] as usize
     }
 
-    /// Row `r` and column `q` of the tile in a map, if that is in the image. Step by step: offsets of all pixels would
-    /// take a GPU's registers.
+    /// Whether row `r` and column `q` are in the image.
     #[inline(always)]
-    fn place(&self, map: *const f32, r: usize, q: usize) -> Option<*const f32> {
+    fn has(&self, r: usize, q: usize) -> bool {
         let bits = 1 << r | 1 << (8 + q);
-        let first = map.wrapping_offset(self.first as i32 as isize);
-        let column = first.wrapping_add(q * self.steps[1] as usize);
-        (self.inside & bits == bits).then(|| column.wrapping_add(r * self.steps[0] as usize))
+        self.inside & bits == bits
     }
 
-    /// What is there, or zero; the same of the next map comes into a CPU's cache. `from` is the map.
-    ///
-    /// # Safety
-    /// `from` is valid for the map.
+    /// Its first pixel in a map.
     #[inline(always)]
-    unsafe fn load<V: Vector>(&self, from: *const f32, r: usize, q: usize) -> V {
-        match self.place(from, r, q) {
-            Some(at) => {
-                prefetch(at.wrapping_add(self.map()));
-                at.load_vector(0)
-            }
-            None => V::splat(0.0),
+    fn corner(&self, map: *const f32) -> *const f32 {
+        map.wrapping_offset(self.first as i32 as isize)
+    }
+}
+
+/// A way over places of two indices, the inner one running fastest, each place from the one before: the offsets of all
+/// of them would take a GPU's registers.
+struct Way {
+    first: *const f32,
+    line: *const f32,
+    at: *const f32,
+    /// Floats from one inner index to the next, and from one outer index to the next.
+    steps: [usize; 2],
+}
+
+impl Way {
+    #[inline(always)]
+    fn new(first: *const f32, steps: [usize; 2]) -> Way {
+        Way {
+            first,
+            line: first,
+            at: first,
+            steps,
         }
+    }
+
+    /// The place of these indices. They come in order, which begins anew at the first.
+    #[inline(always)]
+    fn place(&mut self, inner: usize, outer: usize) -> *const f32 {
+        if inner > 0 {
+            self.at = self.at.wrapping_add(self.steps[0]);
+            return self.at;
+        }
+        self.line = match outer {
+            0 => self.first,
+            _ => self.line.wrapping_add(self.steps[1]),
+        };
+        self.at = self.line;
+        self.at
     }
 }
 
@@ -236,8 +261,18 @@ unsafe fn transform_inputs<V: Vector, const MOST: u32>(
             let from = x.add((channels[0] + channel) as usize * tile.map());
             // From plane to plane, as they come: 36 offsets would take a GPU's registers.
             let mut to = to.add(place(channel, column));
+            let [row, pixel, map] = tile.steps.map(|step| step as usize);
+            let mut way = Way::new(tile.corner(from), [row, pixel]);
             transforms::both::<V, Input, 6, 6>(
-                |r, q| tile.load(from, r, q),
+                |r, q| {
+                    let place = way.place(r, q);
+                    if !tile.has(r, q) {
+                        return V::splat(0.0);
+                    }
+                    // The same of the next map comes into a CPU's cache.
+                    prefetch(place.wrapping_add(map));
+                    place.load_vector(0)
+                },
                 |_, number| {
                     to.store_vector(0, number);
                     to = to.wrapping_add(plane);
@@ -269,11 +304,17 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
             let filter = rows[0] + row;
             let from = products.add((row * Cut::HERE.columns + column) as usize);
             let y = y.add(filter as usize * tile.map());
+            let mut way = Way::new(from, [transforms::POINTS * plane, plane]);
+            let mut to = Way::new(
+                tile.corner(y),
+                [tile.steps[1], tile.steps[0]].map(|step| step as usize),
+            );
             transforms::both::<V, T, 6, N>(
-                |i, j| from.load_vector((i * 6 + j) * plane),
+                |i, j| way.place(i, j).load_vector(0),
                 |at, sum| {
-                    if let Some(place) = tile.place(y, at / N, at % N) {
-                        place.cast_mut().store_vector(0, finish(filter, sum));
+                    let place = to.place(at % N, at / N).cast_mut();
+                    if tile.has(at / N, at % N) {
+                        place.store_vector(0, finish(filter, sum));
                     }
                 },
             );

@@ -35,21 +35,21 @@ pub trait Transform<const N: usize, const M: usize> {
 /// The processor has `V`'s instructions.
 #[inline(always)]
 pub unsafe fn both<V: Vector, T: Transform<N, M>, const N: usize, const M: usize>(
-    load: impl Fn(usize, usize) -> V,
+    mut load: impl FnMut(usize, usize) -> V,
     mut store: impl FnMut(usize, V),
 ) {
     if cfg!(not(target_arch = "nvptx64")) {
-        rows::<V, T, N, M>([0, M], &load, &mut store);
+        rows::<V, T, N, M>([0, M], &mut load, &mut store);
         return;
     }
     // A GPU's registers do not hold a whole tile: two of its rows, each time from the columns anew. No loop: numbered
     // by one, they would not be registers.
-    rows::<V, T, N, M>([0, 2], &load, &mut store);
+    rows::<V, T, N, M>([0, 2], &mut load, &mut store);
     if M > 2 {
-        rows::<V, T, N, M>([2, 4], &load, &mut store);
+        rows::<V, T, N, M>([2, 4], &mut load, &mut store);
     }
     if M > 4 {
-        rows::<V, T, N, M>([4, 6], &load, &mut store);
+        rows::<V, T, N, M>([4, 6], &mut load, &mut store);
     }
 }
 
@@ -60,7 +60,7 @@ pub unsafe fn both<V: Vector, T: Transform<N, M>, const N: usize, const M: usize
 #[inline(always)]
 unsafe fn rows<V: Vector, T: Transform<N, M>, const N: usize, const M: usize>(
     [begin, end]: [usize; 2],
-    load: &impl Fn(usize, usize) -> V,
+    load: &mut impl FnMut(usize, usize) -> V,
     store: &mut impl FnMut(usize, V),
 ) {
     let mut half = [[V::splat(0.0); N]; M];
