@@ -1,10 +1,30 @@
 //! Paths in what is written for people and for programs.
 
 use std::fmt;
+use std::fs::File;
+use std::hash::Hasher;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result};
 use console::{escaped, json_name};
 use serde::{Serialize, Serializer};
+use twox_hash::XxHash3_64;
+
+/// XXH3 of what a file holds, in hexadecimal digits.
+pub fn hash(path: &Path) -> Result<String> {
+    let read = || -> io::Result<String> {
+        let (mut file, mut part, mut hash) =
+            (File::open(path)?, vec![0; 1 << 20], XxHash3_64::new());
+        loop {
+            match file.read(&mut part)? {
+                0 => return Ok(format!("{:016x}", hash.finish())),
+                read => hash.write(&part[..read]),
+            }
+        }
+    };
+    read().with_context(|| escaped(path).to_string())
+}
 
 /// A path in a report: as JSON has it, and as people are shown it. A name that is not UTF-8 gets escapes.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -134,12 +134,6 @@ impl<const N: usize> Tile<N> {
         }
     }
 
-    /// From one map to the next.
-    #[inline(always)]
-    fn map(&self) -> usize {
-        self.steps[2] as usize
-    }
-
     /// Whether row `r` and column `q` are in the image.
     #[inline(always)]
     fn has(&self, r: usize, q: usize) -> bool {
@@ -209,17 +203,17 @@ impl Pass {
     }
 }
 
-/// This thread's share of `rows` × `columns` numbers, vector by vector, with at most `MOST` columns: `each(row, column,
+/// This thread's share of `rows` × `columns` numbers, vector by vector, with at most a group's columns: `each(row, column,
 /// prepared)`, where `prepare` makes of a column what all of its rows need.
 #[inline(always)]
-fn share<V: Vector, P: Copy, const MOST: u32>(
+fn share<V: Vector, P: Copy>(
     rows: u32,
     columns: u32,
     prepare: impl Fn(u32) -> P,
     mut each: impl FnMut(u32, u32, P),
 ) {
     let (thread, threads) = (thread::thread_idx_x(), NativeTile::threads(V::LANES) as u32);
-    let across = MOST / V::LANES as u32;
+    let across = Cut::HERE.columns / V::LANES as u32;
     // A CPU's one thread has all columns; of a GPU's, neighbours have neighbouring ones.
     let [step, first, mut column, next] = if threads == 1 {
         [1, 0, 0, 1]
@@ -238,48 +232,41 @@ fn share<V: Vector, P: Copy, const MOST: u32>(
     }
 }
 
-/// Bᵀ x B of `channels[0]..channels[1]` at `columns` columns from `first` on; the number at `place(channel, column)` of
-/// each plane, counted from those.
+/// Bᵀ x B of all channels at `columns` columns from `first` on, as [`Panels`] of each plane.
 ///
 /// # Safety
 /// `x` is valid for the pass, `to` for the planes, and no other block uses them.
 #[inline(always)]
-unsafe fn transform_inputs<V: Vector, const MOST: u32>(
+unsafe fn transform_inputs<V: Vector>(
     pass: &Pass,
     x: *const f32,
-    channels: [u32; 2],
     [first, columns]: [u32; 2],
     (to, plane): (*mut f32, usize),
-    place: impl Fn(u32, u32) -> usize,
 ) {
+    let channels = pass.from.channels;
     let prepare = |column| pass.input_tile(first + column);
-    share::<V, _, MOST>(
-        channels[1] - channels[0],
-        columns,
-        prepare,
-        |channel, column, tile| {
-            let from = x.add((channels[0] + channel) as usize * tile.map());
-            // From plane to plane, as they come: 36 offsets would take a GPU's registers.
-            let mut to = to.add(place(channel, column));
-            let [row, pixel, map] = tile.steps.map(|step| step as usize);
-            let mut way = Way::new(tile.corner(from), [row, pixel]);
-            transforms::both::<V, Input, 6, 6>(
-                |r, q| {
-                    let place = way.place(r, q);
-                    if !tile.has(r, q) {
-                        return V::splat(0.0);
-                    }
-                    // The same of the next map comes into a CPU's cache.
-                    prefetch(place.wrapping_add(map));
-                    place.load_vector(0)
-                },
-                |_, number| {
-                    to.store_vector(0, number);
-                    to = to.wrapping_add(plane);
-                },
-            );
-        },
-    );
+    share::<V, _>(channels, columns, prepare, |channel, column, tile| {
+        // From plane to plane, as they come: 36 offsets would take a GPU's registers.
+        let mut to = to.add(Panels::at(channels, channel, column));
+        let [row, pixel, map] = tile.steps.map(|step| step as usize);
+        let from = x.add(channel as usize * map);
+        let mut way = Way::new(tile.corner(from), [row, pixel]);
+        transforms::both::<V, Input, 6, 6>(
+            |r, q| {
+                let place = way.place(r, q);
+                if !tile.has(r, q) {
+                    return V::splat(0.0);
+                }
+                // The same of the next map comes into a CPU's cache.
+                prefetch(place.wrapping_add(map));
+                place.load_vector(0)
+            },
+            |_, number| {
+                to.store_vector(0, number);
+                to = to.wrapping_add(plane);
+            },
+        );
+    });
 }
 
 /// Aᵀ z A of this block's `rows` × `columns` products, in tiles of N × N to y.
@@ -296,30 +283,24 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
     y: *mut f32,
 ) {
     let prepare = |column| pass.output_tile::<N>(first + column);
-    share::<V, _, { Cut::HERE.columns }>(
-        rows[1] - rows[0],
-        columns,
-        prepare,
-        |row, column, tile: Tile<N>| {
-            let filter = rows[0] + row;
-            let from = products.add((row * Cut::HERE.columns + column) as usize);
-            let y = y.add(filter as usize * tile.map());
-            let mut way = Way::new(from, [transforms::POINTS * plane, plane]);
-            let mut to = Way::new(
-                tile.corner(y),
-                [tile.steps[1], tile.steps[0]].map(|step| step as usize),
-            );
-            transforms::both::<V, T, 6, N>(
-                |i, j| way.place(i, j).load_vector(0),
-                |at, sum| {
-                    let place = to.place(at % N, at / N).cast_mut();
-                    if tile.has(at / N, at % N) {
-                        place.store_vector(0, finish(filter, sum));
-                    }
-                },
-            );
-        },
-    );
+    let height = rows[1] - rows[0];
+    share::<V, _>(height, columns, prepare, |row, column, tile: Tile<N>| {
+        let filter = rows[0] + row;
+        let from = products.add((row * Cut::HERE.columns + column) as usize);
+        let mut way = Way::new(from, [transforms::POINTS * plane, plane]);
+        let [row, pixel, map] = tile.steps.map(|step| step as usize);
+        let y = y.add(filter as usize * map);
+        let mut to = Way::new(tile.corner(y), [pixel, row]);
+        transforms::both::<V, T, 6, N>(
+            |i, j| way.place(i, j).load_vector(0),
+            |at, sum| {
+                let place = to.place(at % N, at / N).cast_mut();
+                if tile.has(at / N, at % N) {
+                    place.store_vector(0, finish(filter, sum));
+                }
+            },
+        );
+    });
 }
 
 /// The convolution of `x`: for each group of columns, its tiles transformed, multiplied and transformed back;
@@ -346,14 +327,7 @@ unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
     while first < pass.columns() {
         let columns = least(cut.columns, pass.columns() - first);
         let group = [first, columns];
-        transform_inputs::<V, { Cut::HERE.columns }>(
-            pass,
-            x,
-            [0, channels],
-            group,
-            (inputs, plane),
-            |k, i| Panels::at(channels, k, i),
-        );
+        transform_inputs::<V>(pass, x, group, (inputs, plane));
         thread::sync_threads();
         let mut begin = thread::block_idx_y() * cut.rows;
         while begin < filters {

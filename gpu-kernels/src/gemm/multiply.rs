@@ -5,7 +5,7 @@ use super::{ThreadTile, Tile};
 use crate::device::*;
 
 /// Rows of a tile of one vector: with sixteen lanes in two of AVX2's sixteen registers, 12 of these accumulate.
-const NARROW: usize = 6;
+pub(super) const NARROW: usize = 6;
 
 impl<
     const BM: usize,

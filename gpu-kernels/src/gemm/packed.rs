@@ -1,14 +1,12 @@
 //! The product of operands that lie as a CPU's innermost loop wants them, and in its cache: it takes them from where they
 //! are and holds its sums in registers from the first term to the last. A GPU takes the ordinary way.
 
+use super::multiply::NARROW;
 use super::{K_STEP, Matrix, Source, Tile};
 use crate::device::*;
 
 /// Columns of a panel.
 pub const PANEL: u32 = 32;
-
-/// Rows of a tile of one vector, as in [`multiply_narrow`](Tile::multiply_narrow).
-const NARROW: usize = 6;
 
 /// An operand packed in panels of [`PANEL`] columns, each row by row of k:
 /// `data[i / 32 · 32 · depth + k · 32 + i % 32]`. The last panel is as large as the others.
@@ -60,20 +58,12 @@ unsafe impl<V: Vector> Source<V> for Panels {
 
 /// An operand A whose rows are taken float by float.
 pub trait Rows {
-    /// Extent of k.
-    fn depth(&self) -> u32;
-    /// Where the element at k = 0 of row `i` lies, relative to `data`.
-    fn row(&self, i: u32) -> usize;
     /// From one k to the next.
     const STEP: usize;
-    /// The first element.
-    fn data(&self) -> *const f32;
-
+    /// Extent of k.
+    fn depth(&self) -> u32;
     /// The address of row `i`, or where it would be.
-    #[inline(always)]
-    fn place(&self, i: u32) -> *const f32 {
-        self.data().wrapping_add(self.row(i))
-    }
+    fn place(&self, i: u32) -> *const f32;
 }
 
 /// What is prefetched, `step` floats further at each step.
@@ -92,13 +82,8 @@ impl Rows for Panels {
     }
 
     #[inline(always)]
-    fn row(&self, i: u32) -> usize {
-        Panels::at(self.depth, 0, i)
-    }
-
-    #[inline(always)]
-    fn data(&self) -> *const f32 {
-        self.data
+    fn place(&self, i: u32) -> *const f32 {
+        self.data.wrapping_add(Panels::at(self.depth, 0, i))
     }
 }
 
@@ -111,13 +96,8 @@ impl Rows for Matrix<true> {
     }
 
     #[inline(always)]
-    fn row(&self, i: u32) -> usize {
-        (i * self.stride) as usize
-    }
-
-    #[inline(always)]
-    fn data(&self) -> *const f32 {
-        self.data
+    fn place(&self, i: u32) -> *const f32 {
+        self.data.wrapping_add((i * self.stride) as usize)
     }
 }
 
@@ -202,7 +182,7 @@ impl<
         store: &mut impl FnMut(u32, u32, V),
     ) {
         while row < end {
-            let mut from = [a.data(); M];
+            let mut from = [a.place(row); M];
             let mut n = 0;
             while n < M {
                 let last = if row + (n as u32) < end {
@@ -210,7 +190,7 @@ impl<
                 } else {
                     end - 1
                 };
-                from[n] = a.data().add(a.row(last));
+                from[n] = a.place(last);
                 n += 1;
             }
             let mut j = 0;

@@ -3,9 +3,6 @@
 mod codes;
 
 use std::fmt;
-use std::fs::File;
-use std::hash::Hasher;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -13,7 +10,6 @@ use clap::Args;
 use console::{Progress, escaped};
 use dataset_pack::Dataset;
 use serde::Serialize;
-use twox_hash::XxHash3_64;
 
 use codes::Coded;
 
@@ -25,8 +21,7 @@ use crate::formats::training::set_identity;
 use crate::index::{Description, Index, Writer};
 use crate::model::{self, Inference};
 use crate::net::Network;
-use crate::net::shapes::Net;
-use crate::paths::ShownPath;
+use crate::paths::{self, ShownPath};
 
 /// Writes the features of a set's images, for `similar` to search.
 #[derive(Args, Clone, Debug)]
@@ -91,7 +86,10 @@ impl Run for MakeIndex {
         evaluate::check_data(network.net(), &data)?;
         let layer = match &self.layer {
             Some(name) => network.net().position(name)?,
-            None => last_hidden(network.net())?,
+            None => {
+                let last = network.net().last_hidden();
+                last.context("the network has no hidden layer; name one with --layer")?
+            }
         };
         let name = network.net().towers[0][layer].name.clone();
         let layer = network.net().last_in_place(layer);
@@ -99,7 +97,7 @@ impl Run for MakeIndex {
             std::path::absolute(&self.data).with_context(|| escaped(&self.data).to_string())?;
         let description = Description {
             checkpoint: self.checkpoint.to_string_lossy().into_owned(),
-            checkpoint_hash: hash(checkpoint.tensors.path())?,
+            checkpoint_hash: paths::hash(checkpoint.tensors.path())?,
             data: folder.to_string_lossy().into_owned(),
             set: set_identity(&data),
             layer: name.clone(),
@@ -149,36 +147,11 @@ fn write(
     writer.publish()
 }
 
-/// The layer with weights before the last one that has some.
-fn last_hidden(net: &Net) -> Result<usize> {
-    let layers = net.towers[0].iter().enumerate();
-    let with_weights = layers.filter(|(_, layer)| layer.parameters().is_some());
-    let hidden = with_weights.rev().nth(1);
-    hidden
-        .map(|(i, _)| i)
-        .context("the network has no hidden layer; name one with --layer")
-}
-
-/// XXH3 of a checkpoint.
-pub(super) fn hash(path: &Path) -> Result<String> {
-    let read = || -> std::io::Result<String> {
-        let (mut file, mut buffer, mut hash) =
-            (File::open(path)?, vec![0; 1 << 20], XxHash3_64::new());
-        loop {
-            match file.read(&mut buffer)? {
-                0 => return Ok(format!("{:016x}", hash.finish())),
-                read => hash.write(&buffer[..read]),
-            }
-        }
-    };
-    read().with_context(|| escaped(path).to_string())
-}
-
 /// That an index was made by a checkpoint.
 pub(super) fn check_maker(made: &Description, checkpoint: &Checkpoint, index: &Path) -> Result<()> {
     let path = checkpoint.tensors.path();
     anyhow::ensure!(
-        hash(path)? == made.checkpoint_hash,
+        paths::hash(path)? == made.checkpoint_hash,
         "{}: it was made by another checkpoint, {}, not by {}",
         escaped(index),
         escaped(&made.checkpoint),

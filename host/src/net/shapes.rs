@@ -198,6 +198,13 @@ impl Net {
         i + after.take_while(|layer| layer.in_place()).count()
     }
 
+    /// The last hidden layer: the one with weights before the last that has some.
+    pub fn last_hidden(&self) -> Option<usize> {
+        let layers = self.towers[0].iter().enumerate();
+        let with_weights = layers.filter(|(_, layer)| layer.parameters().is_some());
+        with_weights.rev().nth(1).map(|(i, _)| i)
+    }
+
     /// The place of a layer in every tower's list.
     pub fn position(&self, name: &str) -> Result<usize> {
         let names = || self.towers[0].iter().map(|layer| layer.name.as_str());

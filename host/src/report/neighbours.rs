@@ -38,12 +38,10 @@ pub struct Features {
 impl Features {
     /// Of the last hidden layer, as it is when all that works in place on it has; `None` if there is none.
     pub fn of(net: &Net) -> Option<Self> {
-        let layers = net.towers[0].iter().enumerate();
-        let mut weighty = layers.filter(|(_, layer)| layer.parameters().is_some());
-        let (at, layer) = weighty.nth_back(1)?;
+        let at = net.last_hidden()?;
         Some(Features {
             layer: net.last_in_place(at),
-            name: layer.name.clone(),
+            name: net.towers[0][at].name.clone(),
             images: Vec::new(),
             width: 0,
             values: Vec::new(),

@@ -1,18 +1,16 @@
 //! That the ranks of a run do the same: what would lead them apart is refused before the first step.
 
-use std::fs::File;
 use std::hash::Hasher;
-use std::io::Read;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use console::escaped;
+use anyhow::Result;
 use twox_hash::XxHash3_64;
 
 use super::settings::Settings;
 use crate::device::Places;
 use crate::formats::state::StateDict;
 use crate::formats::training::TrainingState;
+use crate::paths;
 use crate::ranks::Ranks;
 
 /// That all have the same program, options, sets, network and checkpoint. Where the towers run may differ.
@@ -20,7 +18,8 @@ pub fn check(ranks: &Ranks, options: &Settings, training: &TrainingState) -> Res
     if ranks.is_alone() {
         return Ok(());
     }
-    let program = ranks.agree(of_program())?;
+    // A program is told from others, and with it its kernels, by all that it consists of.
+    let program = ranks.agree(paths::hash(Path::new("/proc/self/exe")))?;
     let settings = Settings {
         places: Places::default(),
         ..options.clone()
@@ -56,18 +55,4 @@ pub fn check_weights(ranks: &Ranks, state: &StateDict) -> Result<()> {
     };
     let digest = ranks.agree(digest())?;
     ranks.check_same(&[("first weights", digest)])
-}
-
-/// What tells a program from others, its kernels too: all that it consists of.
-fn of_program() -> Result<String> {
-    let path = Path::new("/proc/self/exe");
-    let failed = || escaped(path).to_string();
-    let mut file = File::open(path).with_context(failed)?;
-    let (mut hash, mut part) = (XxHash3_64::with_seed(0), vec![0; 1 << 20]);
-    loop {
-        match file.read(&mut part).with_context(failed)? {
-            0 => return Ok(format!("{:016x}", hash.finish())),
-            read => hash.write(&part[..read]),
-        }
-    }
 }
