@@ -4,12 +4,14 @@
 //!
 //! `cargo bench -p gpu-kernels --bench products [-- NAME]`
 
+use gpu_kernels::convolution::winograd::Winograd;
 use gpu_kernels::convolution::{
     Shape, Sizes, convolution_forward, convolution_input_gradient, convolution_weight_gradient,
 };
 use gpu_kernels::fully_connected::{
     self, fully_connected_forward, fully_connected_input_gradient, fully_connected_weight_gradient,
 };
+use gpu_kernels::launch::{self, Call, In, Out};
 use gpu_kernels::target::Target::Cpu;
 use memmap2::MmapMut;
 use simt_executor::{Arguments, Kernel, Launch, Pool};
@@ -23,7 +25,7 @@ fn main() {
     let pool = Pool::new(std::thread::available_parallelism().map_or(1, Into::into))
         .expect("threads for the pool");
     println!(
-        "{:8} {:>8} {:>8} {:>8}  GFLOP/s a core, median of {ROUNDS}",
+        "{:10} {:>8} {:>8} {:>8}  GFLOP/s a core, median of {ROUNDS}",
         "", "forward", "dx", "dw"
     );
     let layers: [(&str, [u32; 7]); 5] = [
@@ -34,7 +36,11 @@ fn main() {
         ("conv5", [192, 13, 128, 3, 1, 1, 13]),
     ];
     for (name, layer) in layers.iter().filter(|(name, _)| name.contains(&wanted)) {
-        report(name, convolution(&pool, *layer));
+        let shape = shape(*layer);
+        report(name, convolution(&pool, shape));
+        if let Ok(winograd) = Winograd::try_new(shape) {
+            report("  winograd", by_winograd(&pool, winograd));
+        }
     }
     let layers = [("fc6", [9216, 2048]), ("fc7", [4096, 2048])];
     for (name, layer) in layers.iter().filter(|(name, _)| name.contains(&wanted)) {
@@ -43,15 +49,14 @@ fn main() {
 }
 
 fn report(name: &str, [forward, dx, dw]: [f64; 3]) {
-    println!("{name:8} {forward:8.1} {dx:8.1} {dw:8.1}");
+    println!("{name:10} {forward:8.1} {dx:8.1} {dw:8.1}");
 }
 
 /// Nobody asks for the gradient of the images.
 const NOT_TRAINED: f64 = f64::NAN;
 
-fn convolution(pool: &Pool, layer: [u32; 7]) -> [f64; 3] {
-    let [channels, input, filters, kernel, stride, pad, output] = layer;
-    let s = Shape::new(Sizes {
+fn shape([channels, input, filters, kernel, stride, pad, output]: [u32; 7]) -> Shape {
+    Shape::new(Sizes {
         images: IMAGES,
         channels,
         input: [input; 2],
@@ -60,16 +65,25 @@ fn convolution(pool: &Pool, layer: [u32; 7]) -> [f64; 3] {
         stride,
         pad,
         output: [output; 2],
-    });
+    })
+}
+
+/// Of the operations that a direct convolution has.
+fn operations(s: Shape) -> f64 {
+    2.0 * s.weights_len() as f64 * s.out_columns() as f64
+}
+
+fn convolution(pool: &Pool, s: Shape) -> [f64; 3] {
+    let filters = s.filters();
     let weights = s.depth() * filters;
-    let x = floats(channels * s.in_columns());
+    let x = floats(s.input_len() as u32);
     let (w, bias) = (floats(weights), floats(filters));
     let (mut y, mut dx) = (
         floats(filters * s.out_columns()),
-        floats(channels * s.in_columns()),
+        floats(s.input_len() as u32),
     );
     let mut dw = floats(s.splits() * weights);
-    let operations = 2.0 * weights as f64 * s.out_columns() as f64;
+    let operations = operations(s);
     let (x, w, bias, y, dx, dw) = (
         at(&x),
         at(&w),
@@ -88,7 +102,7 @@ fn convolution(pool: &Pool, layer: [u32; 7]) -> [f64; 3] {
                 s.forward(Cpu),
                 (s, x, w, bias, y),
             ),
-            if channels == 3 {
+            if s.input_len() == s.in_columns() as usize * 3 {
                 NOT_TRAINED
             } else {
                 rate(
@@ -108,6 +122,45 @@ fn convolution(pool: &Pool, layer: [u32; 7]) -> [f64; 3] {
             ),
         ]
     }
+}
+
+/// The weights' transform is not counted.
+fn by_winograd(pool: &Pool, winograd: Winograd) -> [f64; 3] {
+    let s = winograd.shape();
+    let (mut x, mut y) = (floats(s.input_len() as u32), floats(s.output_len() as u32));
+    let weights = floats(winograd.weights_len() as u32);
+    let (weights, bias) = (In::from(slice(&weights)), floats(s.filters()));
+    let scratches = [
+        winograd.forward_scratch(Cpu),
+        winograd.input_gradient_scratch(Cpu),
+    ];
+    let [mut scratch, mut back] = scratches.map(|len| floats(len as u32));
+    let run = |call: Result<Call, launch::Error>| {
+        let call = call.expect("the buffers are of the shape's sizes");
+        call.run(pool).expect("a launch");
+    };
+    let forward = median(operations(s), || {
+        let (x, bias, out) = (
+            In::from(slice(&x)),
+            In::from(slice(&bias)),
+            Out::from(slice_mut(&mut y)),
+        );
+        let scratch = Out::from(slice_mut(&mut scratch));
+        run(launch::winograd_forward(
+            winograd, x, weights, bias, out, scratch, Cpu,
+        ));
+    });
+    let dx = median(operations(s), || {
+        let (dy, out, scratch) = (
+            In::from(slice(&y)),
+            Out::from(slice_mut(&mut x)),
+            Out::from(slice_mut(&mut back)),
+        );
+        run(launch::winograd_input_gradient(
+            winograd, dy, weights, out, scratch, Cpu,
+        ));
+    });
+    [forward, dx, NOT_TRAINED]
 }
 
 fn fully_connected(pool: &Pool, [inputs, outputs]: [u32; 2]) -> [f64; 3] {
@@ -159,7 +212,7 @@ fn fully_connected(pool: &Pool, [inputs, outputs]: [u32; 2]) -> [f64; 3] {
     }
 }
 
-/// Billions of operations per second of processor time.
+/// See [`median`].
 ///
 /// # Safety
 /// The kernel's own contract.
@@ -170,12 +223,18 @@ unsafe fn rate<A: Arguments + 'static>(
     launch: Launch,
     arguments: A,
 ) -> f64 {
+    median(operations, || {
+        // SAFETY: the caller's.
+        unsafe { pool.run(kernel, launch, arguments) }.unwrap_or_else(|fault| panic!("{fault}"))
+    })
+}
+
+/// Billions of operations per second of processor time.
+fn median(operations: f64, mut run: impl FnMut()) -> f64 {
     let mut rates: Vec<f64> = (0..ROUNDS)
         .map(|_| {
             let begin = processor_seconds();
-            // SAFETY: the caller's.
-            unsafe { pool.run(kernel, launch, arguments) }
-                .unwrap_or_else(|fault| panic!("{fault}"));
+            run();
             operations / (processor_seconds() - begin) / 1e9
         })
         .collect();
@@ -198,10 +257,24 @@ fn floats(len: u32) -> MmapMut {
     let mut map = MmapMut::map_anon(4 * len as usize).expect("memory");
     let _ = map.advise(memmap2::Advice::HugePage);
     for (i, bytes) in map.as_chunks_mut::<4>().0.iter_mut().enumerate() {
-        let number = (i / 16 % 7) as f32 - (i % 16) as f32 / 8.0;
-        bytes.copy_from_slice(&number.to_ne_bytes());
+        bytes.copy_from_slice(&number(i).to_ne_bytes());
     }
     map
+}
+
+/// Of both signs.
+fn number(i: usize) -> f32 {
+    (i / 16 % 7) as f32 - (i % 16) as f32 / 8.0
+}
+
+fn slice(map: &MmapMut) -> &[f32] {
+    // SAFETY: a page's beginning is aligned, and all bits are floats.
+    unsafe { std::slice::from_raw_parts(at(map), map.len() / 4) }
+}
+
+fn slice_mut(map: &mut MmapMut) -> &mut [f32] {
+    // SAFETY: as of `slice`.
+    unsafe { std::slice::from_raw_parts_mut(at_mut(map), map.len() / 4) }
 }
 
 fn at(map: &MmapMut) -> *const f32 {

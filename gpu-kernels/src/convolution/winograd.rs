@@ -203,32 +203,31 @@ impl Pass {
     }
 }
 
-/// This thread's share of `rows` × `columns` numbers, vector by vector, with at most a group's columns: `each(row, column,
-/// prepared)`, where `prepare` makes of a column what all of its rows need.
-#[inline(always)]
-fn share<V: Vector, P: Copy>(
-    rows: u32,
-    columns: u32,
-    prepare: impl Fn(u32) -> P,
-    mut each: impl FnMut(u32, u32, P),
-) {
-    let (thread, threads) = (thread::thread_idx_x(), NativeTile::threads(V::LANES) as u32);
-    let across = Cut::HERE.columns / V::LANES as u32;
-    // A CPU's one thread has all columns; of a GPU's, neighbours have neighbouring ones.
-    let [step, first, mut column, next] = if threads == 1 {
-        [1, 0, 0, 1]
-    } else {
-        [threads / across, thread / across, thread % across, across]
-    };
-    while column * (V::LANES as u32) < columns {
-        let at = column * V::LANES as u32;
-        let prepared = prepare(at);
-        let mut row = first;
-        while row < rows {
-            each(row, at, prepared);
-            row += step;
+/// This thread's share of rows × columns of numbers, of which it takes vectors: from `first` on in steps of `steps`.
+struct Part {
+    first: [u32; 2],
+    steps: [u32; 2],
+}
+
+impl Part {
+    /// A CPU's one thread has all columns; of a GPU's, neighbours have neighbouring ones.
+    #[inline(always)]
+    fn of_thread(lanes: u32) -> Part {
+        let (thread, threads) = (
+            thread::thread_idx_x(),
+            NativeTile::threads(lanes as usize) as u32,
+        );
+        let across = Cut::HERE.columns / lanes;
+        if threads == 1 {
+            return Part {
+                first: [0, 0],
+                steps: [1, lanes],
+            };
         }
-        column += next;
+        Part {
+            first: [thread / across, thread % across * lanes],
+            steps: [threads / across, Cut::HERE.columns],
+        }
     }
 }
 
@@ -244,29 +243,36 @@ unsafe fn transform_inputs<V: Vector>(
     (to, plane): (*mut f32, usize),
 ) {
     let channels = pass.from.channels;
-    let prepare = |column| pass.input_tile(first + column);
-    share::<V, _>(channels, columns, prepare, |channel, column, tile| {
-        // From plane to plane, as they come: 36 offsets would take a GPU's registers.
-        let mut to = to.add(Panels::at(channels, channel, column));
+    let part = Part::of_thread(V::LANES as u32);
+    let mut column = part.first[1];
+    while column < columns {
+        let tile = pass.input_tile(first + column);
         let [row, pixel, map] = tile.steps.map(|step| step as usize);
-        let from = x.add(channel as usize * map);
-        let mut way = Way::new(tile.corner(from), [row, pixel]);
-        transforms::both::<V, Input, 6, 6>(
-            |r, q| {
-                let place = way.place(r, q);
-                if !tile.has(r, q) {
-                    return V::splat(0.0);
-                }
-                // The same of the next map comes into a CPU's cache.
-                prefetch(place.wrapping_add(map));
-                place.load_vector(0)
-            },
-            |_, number| {
-                to.store_vector(0, number);
-                to = to.wrapping_add(plane);
-            },
-        );
-    });
+        let mut channel = part.first[0];
+        while channel < channels {
+            // From plane to plane, as they come: 36 offsets would take a GPU's registers.
+            let mut to = to.add(Panels::at(channels, channel, column));
+            let from = x.add(channel as usize * map);
+            let mut way = Way::new(tile.corner(from), [row, pixel]);
+            transforms::both::<V, Input, 6, 6>(
+                |r, q| {
+                    let place = way.place(r, q);
+                    if !tile.has(r, q) {
+                        return V::splat(0.0);
+                    }
+                    // The same of the next map comes into a CPU's cache.
+                    prefetch(place.wrapping_add(map));
+                    place.load_vector(0)
+                },
+                |_, number| {
+                    to.store_vector(0, number);
+                    to = to.wrapping_add(plane);
+                },
+            );
+            channel += part.steps[0];
+        }
+        column += part.steps[1];
+    }
 }
 
 /// Aᵀ z A of this block's `rows` × `columns` products, in tiles of N × N to y.
@@ -282,25 +288,30 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
     finish: impl Fn(u32, V) -> V,
     y: *mut f32,
 ) {
-    let prepare = |column| pass.output_tile::<N>(first + column);
-    let height = rows[1] - rows[0];
-    share::<V, _>(height, columns, prepare, |row, column, tile: Tile<N>| {
-        let filter = rows[0] + row;
-        let from = products.add((row * Cut::HERE.columns + column) as usize);
-        let mut way = Way::new(from, [transforms::POINTS * plane, plane]);
+    let part = Part::of_thread(V::LANES as u32);
+    let mut column = part.first[1];
+    while column < columns {
+        let tile: Tile<N> = pass.output_tile(first + column);
         let [row, pixel, map] = tile.steps.map(|step| step as usize);
-        let y = y.add(filter as usize * map);
-        let mut to = Way::new(tile.corner(y), [pixel, row]);
-        transforms::both::<V, T, 6, N>(
-            |i, j| way.place(i, j).load_vector(0),
-            |at, sum| {
-                let place = to.place(at % N, at / N).cast_mut();
-                if tile.has(at / N, at % N) {
-                    place.store_vector(0, finish(filter, sum));
-                }
-            },
-        );
-    });
+        let mut filter = rows[0] + part.first[0];
+        while filter < rows[1] {
+            let from = products.add(((filter - rows[0]) * Cut::HERE.columns + column) as usize);
+            let mut way = Way::new(from, [transforms::POINTS * plane, plane]);
+            let y = y.add(filter as usize * map);
+            let mut to = Way::new(tile.corner(y), [pixel, row]);
+            transforms::both::<V, T, 6, N>(
+                |i, j| way.place(i, j).load_vector(0),
+                |at, sum| {
+                    let place = to.place(at % N, at / N).cast_mut();
+                    if tile.has(at / N, at % N) {
+                        place.store_vector(0, finish(filter, sum));
+                    }
+                },
+            );
+            filter += part.steps[0];
+        }
+        column += part.steps[1];
+    }
 }
 
 /// The convolution of `x`: for each group of columns, its tiles transformed, multiplied and transformed back;
