@@ -54,7 +54,7 @@ mod packed;
 mod slab;
 mod source;
 
-pub use packed::{PANEL, Panels, Rows};
+pub use packed::{PANEL, Panels, Rows, Sums};
 use slab::Layout;
 pub use source::{Matrix, Source};
 

@@ -33,7 +33,7 @@ pub fn unregister(base: *const u8) {
 }
 
 /// Ends the launch with a fault unless `count` elements of `T` at `pointer` lie
-/// within one registered buffer at a multiple of `align` bytes.
+/// within one registered buffer, or the block's shared memory, at a multiple of `align` bytes.
 #[inline(always)]
 pub fn check<T>(pointer: *const T, count: usize, align: usize) {
     #[cfg(feature = "checked")]
@@ -71,7 +71,7 @@ fn check_address(address: usize, bytes: usize, align: usize) {
     let buffers = BUFFERS.read().unwrap_or_else(|e| e.into_inner());
     let before = buffers.range(..=address).next_back();
     let inside = before.is_some_and(|(base, len)| address + bytes <= base + len);
-    if !inside {
+    if !inside && !in_shared_memory(address, bytes) {
         let near = before.map_or("no buffer lies below it".to_owned(), |(base, len)| {
             format!(
                 "the nearest buffer below has {len} bytes and this begins at byte {}",
@@ -83,4 +83,11 @@ fn check_address(address: usize, bytes: usize, align: usize) {
             "out of bounds: {bytes} bytes at {address:#x}; {near}"
         ));
     }
+}
+
+/// A pointer may point to the block's shared memory, too.
+#[cfg(feature = "checked")]
+fn in_shared_memory(address: usize, bytes: usize) -> bool {
+    let base = crate::shared_memory().addr();
+    address >= base && address + bytes <= base + crate::shared_len()
 }

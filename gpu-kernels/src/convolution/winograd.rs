@@ -60,7 +60,7 @@
 //! ```
 
 use crate::device::*;
-use crate::gemm::{Matrix, NativeTile, Panels, Rows, Source};
+use crate::gemm::{Matrix, NativeTile, Panels, Rows, Source, Sums};
 
 use super::Shape;
 
@@ -314,6 +314,21 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
     }
 }
 
+/// `len` floats that the block has to itself: a part of `scratch`, as shared memory does not hold so much.
+#[cfg(target_arch = "nvptx64")]
+#[inline(always)]
+unsafe fn block_memory(scratch: *mut f32, len: usize) -> *mut f32 {
+    let block = thread::block_idx_x() + thread::block_idx_y() * thread::grid_dim_x();
+    scratch.add(block as usize * len)
+}
+
+/// The floats that the block has to itself: a CPU's shared memory, which stays in the cache from block to block.
+#[cfg(not(target_arch = "nvptx64"))]
+#[inline(always)]
+unsafe fn block_memory(_: *mut f32, _: usize) -> *mut f32 {
+    Shared::dynamic().as_mut_ptr()
+}
+
 /// The convolution of `x`: for each group of columns, its tiles transformed, multiplied and transformed back;
 /// `operand(i)` are the weights' numbers in plane i, `finish(filter, y)` makes the result.
 ///
@@ -329,9 +344,8 @@ unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
     scratch: *mut f32,
 ) {
     let cut = Cut::HERE;
-    let block = thread::block_idx_x() + thread::block_idx_y() * thread::grid_dim_x();
     let [plane, products_plane] = pass.planes(cut);
-    let inputs = scratch.add(block as usize * pass.block_len(cut));
+    let inputs = block_memory(scratch, pass.block_len(cut));
     let products = inputs.add(PLANES as usize * plane);
     let (channels, filters) = (pass.from.channels, pass.to.channels);
     let mut first = thread::block_idx_x() * cut.columns;
@@ -350,16 +364,16 @@ unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
                     depth: channels,
                     width: columns,
                 };
-                let c = products.add(i as usize * products_plane);
-                let store = |row: u32, column: u32, sum: V| {
-                    c.store_vector(((row - begin) * cut.columns + column) as usize, sum)
+                let sums = Sums {
+                    data: products.add(i as usize * products_plane),
+                    stride: cut.columns as usize,
                 };
                 let next = match i + 1 {
                     PLANES => operand(0).place(begin + thread::grid_dim_y() * cut.rows),
                     next => operand(next).place(begin),
                 };
                 let a = operand(i);
-                NativeTile::product_of_packed::<V, A>(a, b, rows, columns, next, store);
+                NativeTile::product_of_packed::<V, A>(a, b, rows, columns, next, sums);
                 i += 1;
             }
             thread::sync_threads();

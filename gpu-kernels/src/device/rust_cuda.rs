@@ -119,6 +119,13 @@ impl Shared {
         Shared(self.0.wrapping_add(offset))
     }
 
+    /// Its address.
+    #[cfg(not(target_arch = "nvptx64"))]
+    #[inline(always)]
+    pub fn as_mut_ptr(self) -> *mut f32 {
+        self.0
+    }
+
     /// The float at `i`.
     ///
     /// # Safety

@@ -8,6 +8,9 @@ use crate::device::*;
 /// Columns of a panel.
 pub const PANEL: u32 = 32;
 
+/// Rows of a panel that a CPU multiplies at a time, at most: with what it takes of A they stay in its first-level cache.
+const BLOCK: u32 = 128;
+
 /// An operand packed in panels of [`PANEL`] columns, each row by row of k:
 /// `data[i / 32 · 32 · depth + k · 32 + i % 32]`. The last panel is as large as the others.
 #[derive(Clone, Copy)]
@@ -53,6 +56,23 @@ unsafe impl<V: Vector> Source<V> for Panels {
     #[inline(always)]
     unsafe fn address(&self, k: u32, i: u32) -> Option<*const f32> {
         (k < self.depth && i < self.width).then(|| self.data.add(Self::at(self.depth, k, i)))
+    }
+}
+
+/// The memory of a product's sums.
+#[derive(Clone, Copy)]
+pub struct Sums {
+    /// The first one.
+    pub data: *mut f32,
+    /// From one row to the next.
+    pub stride: usize,
+}
+
+impl Sums {
+    #[inline(always)]
+    fn at(self, row: u32, col: u32) -> *mut f32 {
+        self.data
+            .wrapping_add(row as usize * self.stride + col as usize)
     }
 }
 
@@ -113,12 +133,13 @@ impl<
     const STAGE: usize,
 > Tile<BM, BN, BK, MR, GROUP, NR, PASSES, PANELS, STAGE>
 {
-    /// Rows `rows[0]..rows[1]` and columns `0..cols` of C, all by this block, given to `store(row, col, vector)`.
+    /// Rows `rows[0]..rows[1]` and columns `0..cols` of C, all by this block, to `sums`, whose first row is `rows[0]`.
     /// `rows[0]` is a multiple of 32 and `cols`, too. What lies at `next` comes into a CPU's cache meanwhile, as much as
     /// there is of A: the next product's rows, if they are not there yet.
     ///
     /// # Safety
-    /// As of [`product`](Self::product); on a CPU without shared memory. Rows of A and columns of B are there.
+    /// As of [`product`](Self::product); on a CPU without shared memory. Rows of A and columns of B are there, and `sums`
+    /// has room for the product.
     #[inline(always)]
     pub unsafe fn product_of_packed<V: Vector, A: Source<V> + Rows + Copy>(
         a: A,
@@ -126,26 +147,10 @@ impl<
         rows: [u32; 2],
         cols: u32,
         next: *const f32,
-        mut store: impl FnMut(u32, u32, V),
+        sums: Sums,
     ) {
         if STAGE > 0 {
-            let mut row = rows[0];
-            while row < rows[1] {
-                let mut col = 0;
-                while col < cols {
-                    let extent = [rows[1], cols];
-                    Self::product::<V, A, Panels>(
-                        a,
-                        b,
-                        [0, a.depth()],
-                        [row, col],
-                        extent,
-                        &mut store,
-                    );
-                    col += BN as u32;
-                }
-                row += BM as u32;
-            }
+            Self::tiles_of_packed::<V, A>(a, b, rows, cols, sums);
             return;
         }
         // Bit by bit, at each step.
@@ -153,57 +158,110 @@ impl<
             at: next,
             step: (MR as u32 * PANEL / cols) as usize,
         };
-        let mut col = 0;
-        while col < cols {
-            let panel = b.data.add(Panels::at(b.depth, 0, col));
-            if V::REGISTERS > MR * NR {
-                Self::rows_times_panel::<V, A, MR, NR>(a, panel, rows, col, &mut next, &mut store);
+        let blocks = a.depth().div_ceil(BLOCK);
+        let step = a.depth().div_ceil(blocks);
+        let mut begin = 0;
+        while begin < a.depth() {
+            let end = if a.depth() - begin < step {
+                a.depth()
             } else {
-                Self::rows_times_panel::<V, A, NARROW, 1>(
-                    a, panel, rows, col, &mut next, &mut store,
-                );
+                begin + step
+            };
+            let mut col = 0;
+            while col < cols {
+                let at = At {
+                    k: [begin, end],
+                    rows,
+                    col,
+                };
+                if V::REGISTERS > MR * NR {
+                    Self::rows_times_panel::<V, A, MR, NR>(a, b, at, &mut next, sums);
+                } else {
+                    Self::rows_times_panel::<V, A, NARROW, 1>(a, b, at, &mut next, sums);
+                }
+                col += PANEL;
             }
-            col += PANEL;
+            begin = end;
         }
     }
 
-    /// Rows times one panel, `M` of them by `N` vectors at a time. A last group with fewer rows computes its last one
-    /// several times.
+    /// The product, a tile at a time.
+    ///
+    /// # Safety
+    /// As of [`product_of_packed`](Self::product_of_packed).
+    #[inline(always)]
+    unsafe fn tiles_of_packed<V: Vector, A: Source<V> + Copy>(
+        a: A,
+        b: Panels,
+        rows: [u32; 2],
+        cols: u32,
+        sums: Sums,
+    ) {
+        let mut row = rows[0];
+        while row < rows[1] {
+            let mut col = 0;
+            while col < cols {
+                let extent = [rows[1], cols];
+                let store = |row: u32, col: u32, sum: V| {
+                    sums.at(row - rows[0], col).store_vector(0, sum);
+                };
+                Self::product::<V, A, Panels>(a, b, [0, b.depth], [row, col], extent, store);
+                col += BN as u32;
+            }
+            row += BM as u32;
+        }
+    }
+
+    /// Rows times a part of a panel, `M` of them by `N` vectors at a time. A last group with fewer rows computes its last
+    /// one several times.
     ///
     /// # Safety
     /// As of [`product_of_packed`](Self::product_of_packed).
     #[inline(always)]
     unsafe fn rows_times_panel<V: Vector, A: Rows, const M: usize, const N: usize>(
         a: A,
-        panel: *const f32,
-        [mut row, end]: [u32; 2],
-        col: u32,
+        b: Panels,
+        At {
+            k: [begin, end],
+            rows,
+            col,
+        }: At,
         next: &mut Ahead,
-        store: &mut impl FnMut(u32, u32, V),
+        sums: Sums,
     ) {
-        while row < end {
+        let depth = (end - begin) as usize;
+        let mut row = rows[0];
+        while row < rows[1] {
             let mut from = [a.place(row); M];
+            let mut to = [sums.at(0, 0); M];
             let mut n = 0;
             while n < M {
-                let last = if row + (n as u32) < end {
+                let row = if row + (n as u32) < rows[1] {
                     row + n as u32
                 } else {
-                    end - 1
+                    rows[1] - 1
                 };
-                from[n] = a.place(last);
+                from[n] = a.place(row).wrapping_add(begin as usize * A::STEP);
+                to[n] = sums.at(row - rows[0], col);
                 n += 1;
             }
             let mut j = 0;
             while j < PANEL as usize {
-                let acc = Self::dots::<V, A, M, N>(from, panel.add(j), a.depth() as usize, *next);
-                next.at = next.at.wrapping_add(a.depth() as usize * next.step);
+                let panel = b.data.add(Panels::at(b.depth, begin, col) + j);
+                let mut acc = [[V::splat(0.0); N]; M];
+                if begin > 0 {
+                    acc = Self::load_sums(to, j);
+                }
+                Self::dots::<V, A, M, N>(from, panel, depth, *next, &mut acc);
+                if end == b.depth && !end.is_multiple_of(K_STEP) {
+                    Self::add_zeros(&mut acc);
+                }
+                next.at = next.at.wrapping_add(depth * next.step);
                 let mut n = 0;
                 while n < M {
                     let mut l = 0;
                     while l < N {
-                        if row + (n as u32) < end {
-                            store(row + n as u32, col + (j + l * V::LANES) as u32, acc[n][l]);
-                        }
+                        to[n].store_vector(j + l * V::LANES, acc[n][l]);
                         l += 1;
                     }
                     n += 1;
@@ -217,13 +275,33 @@ impl<
     /// # Safety
     /// As of [`product_of_packed`](Self::product_of_packed).
     #[inline(always)]
+    unsafe fn load_sums<V: Vector, const M: usize, const N: usize>(
+        rows: [*mut f32; M],
+        first: usize,
+    ) -> [[V; N]; M] {
+        let mut sums = [[V::splat(0.0); N]; M];
+        let mut n = 0;
+        while n < M {
+            let mut l = 0;
+            while l < N {
+                sums[n][l] = rows[n].load_vector(first + l * V::LANES);
+                l += 1;
+            }
+            n += 1;
+        }
+        sums
+    }
+
+    /// # Safety
+    /// As of [`product_of_packed`](Self::product_of_packed).
+    #[inline(always)]
     unsafe fn dots<V: Vector, A: Rows, const M: usize, const N: usize>(
         from: [*const f32; M],
         panel: *const f32,
         depth: usize,
         next: Ahead,
-    ) -> [[V; N]; M] {
-        let mut acc = [[V::splat(0.0); N]; M];
+        acc: &mut [[V; N]; M],
+    ) {
         let mut k = 0;
         while k < depth {
             let mut b = [V::splat(0.0); N];
@@ -245,19 +323,31 @@ impl<
             }
             k += 1;
         }
-        // The zeros that a GPU adds at the end make 0 of −0.
-        if !depth.is_multiple_of(K_STEP as usize) {
-            let zero = V::splat(0.0);
-            let mut n = 0;
-            while n < M {
-                let mut l = 0;
-                while l < N {
-                    acc[n][l] = zero.fma(zero, acc[n][l]);
-                    l += 1;
-                }
-                n += 1;
-            }
-        }
-        acc
     }
+
+    /// The zeros that a GPU adds at the end of k make 0 of −0.
+    ///
+    /// # Safety
+    /// As of [`product_of_packed`](Self::product_of_packed).
+    #[inline(always)]
+    unsafe fn add_zeros<V: Vector, const M: usize, const N: usize>(acc: &mut [[V; N]; M]) {
+        let zero = V::splat(0.0);
+        let mut n = 0;
+        while n < M {
+            let mut l = 0;
+            while l < N {
+                acc[n][l] = zero.fma(zero, acc[n][l]);
+                l += 1;
+            }
+            n += 1;
+        }
+    }
+}
+
+/// A part of a product on a CPU: rows of a panel, rows of C, and the panel's first column.
+#[derive(Clone, Copy)]
+struct At {
+    k: [u32; 2],
+    rows: [u32; 2],
+    col: u32,
 }

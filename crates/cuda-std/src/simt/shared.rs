@@ -199,6 +199,13 @@ impl Shared {
         }
     }
 
+    /// Its address. As in CUDA, that is an address like any other; in PTX, where it would have to be converted, nobody
+    /// has needed it yet.
+    #[inline(always)]
+    pub fn as_mut_ptr(self) -> *mut f32 {
+        self.base
+    }
+
     #[inline(always)]
     fn check(self, i: usize, count: usize, align: usize) {
         if cfg!(feature = "checked") {

@@ -40,8 +40,8 @@ pub(super) struct Cut {
     pub columns: u32,
     /// Filters, and channels, that are multiplied at a time.
     pub rows: u32,
-    /// Blocks at most, each of which has memory of its own.
-    pub blocks: u32,
+    /// Blocks at most, each of which has a part of global memory to itself; nothing, where shared memory holds it all.
+    pub blocks: Option<u32>,
 }
 
 impl Cut {
@@ -49,13 +49,13 @@ impl Cut {
     pub const CPU: Cut = Cut {
         columns: 32,
         rows: 64,
-        blocks: 24,
+        blocks: None,
     };
     /// The tile of the product.
     pub const GPU: Cut = Cut {
         columns: 128,
         rows: 128,
-        blocks: 64,
+        blocks: Some(64),
     };
     /// Of the device this is compiled for.
     pub const HERE: Cut = if cfg!(target_arch = "nvptx64") {
@@ -213,7 +213,11 @@ mod launch {
             let cut = Cut::on(target);
             // A GPU's many blocks share the filters, too.
             let (rows, threads, shared) = match target {
-                Target::Cpu => (1, CpuTile::threads(16), 0),
+                Target::Cpu => (
+                    1,
+                    CpuTile::threads(16),
+                    size_of::<f32>() * self.block_len(cut),
+                ),
                 Target::Gpu => (
                     self.to.channels.div_ceil(cut.rows),
                     GpuTile::threads(4),
@@ -221,7 +225,10 @@ mod launch {
                 ),
             };
             let groups = self.columns().div_ceil(cut.columns);
-            let most = cut.blocks.div_ceil(rows);
+            let most = match cut.blocks {
+                Some(blocks) => blocks.div_ceil(rows),
+                None => groups,
+            };
             Launch {
                 grid: [if groups < most { groups } else { most }, rows, 1],
                 block: [threads as u32, 1, 1],
@@ -230,12 +237,16 @@ mod launch {
         }
 
         const fn scratch(&self, target: Target) -> usize {
-            self.block_len(Cut::on(target)) * product(&self.launch(target).grid)
+            let cut = Cut::on(target);
+            match cut.blocks {
+                Some(_) => self.block_len(cut) * product(&self.launch(target).grid),
+                None => 0,
+            }
         }
     }
 
     impl Winograd {
-        /// Floats of memory that [`winograd_forward`](super::super::winograd_forward) works in.
+        /// Floats of global memory that [`winograd_forward`](super::super::winograd_forward) works in.
         pub const fn forward_scratch(&self, target: Target) -> usize {
             self.forward.scratch(target)
         }
