@@ -3,7 +3,7 @@
 
 #[cfg(not(feature = "rust-cuda"))]
 pub use cuda_std::{
-    simt::{Load, Shared, Store, V, Vector, fma, prefetch, sqrt},
+    simt::{Load, Shared, Store, V, Vector, fma, prefetch, prefetch_l1, sqrt},
     thread,
 };
 

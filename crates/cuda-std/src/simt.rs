@@ -13,7 +13,7 @@ pub use shared::Shared;
 #[cfg(not(target_arch = "nvptx64"))]
 pub use simt_executor::{InstructionSet, Kernel, Launch};
 pub use simt_vector as vector;
-pub use simt_vector::{Vector, fma, prefetch, sqrt};
+pub use simt_vector::{Vector, fma, prefetch, prefetch_l1, sqrt};
 
 /// The vector type of the code it is written in.
 ///

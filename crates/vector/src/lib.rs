@@ -22,7 +22,7 @@ mod x86;
 use core::ops::{Add, Div, Mul, Sub};
 
 pub use lanes::Lanes;
-pub use scalar::{fma, prefetch, sqrt};
+pub use scalar::{fma, prefetch, prefetch_l1, sqrt};
 #[cfg(target_arch = "x86_64")]
 pub use x86::{Avx2, Avx512};
 

@@ -80,6 +80,9 @@ pub enum Direction {
     Backward,
 }
 
+/// Images of a tile that are neighbouring columns.
+const IMAGES: u32 = 16;
+
 /// A tile's row and column among the tiles, and an image.
 #[derive(Clone, Copy)]
 struct Column {
@@ -91,7 +94,9 @@ struct Column {
 impl Pass {
     #[inline(always)]
     fn column(&self, column: u32) -> Column {
-        let (tile, image) = self.images.div_rem(column);
+        // Tiles side by side share pixels, so they are neighbours, by as many images as a vector has at most.
+        let (images, tile) = self.tiles.div_rem(column / IMAGES);
+        let image = images * IMAGES + column % IMAGES;
         let (down, across) = self.across.div_rem(tile);
         Column {
             down,
@@ -191,7 +196,7 @@ impl Pass {
     fn input_tile(&self, column: u32) -> Tile<6> {
         let at = self.column(column);
         let corner = [at.down, at.across].map(|n| (n * self.side()).wrapping_sub(self.pad));
-        Tile::new(self.from, self.images.get(), corner, at.image)
+        Tile::new(self.from, self.images, corner, at.image)
     }
 
     /// The tile of the output that `column` is, of `N` = [`side`](Self::side) pixels.
@@ -199,7 +204,7 @@ impl Pass {
     fn output_tile<const N: usize>(&self, column: u32) -> Tile<N> {
         let at = self.column(column);
         let corner = [at.down * N as u32, at.across * N as u32];
-        Tile::new(self.to, self.images.get(), corner, at.image)
+        Tile::new(self.to, self.images, corner, at.image)
     }
 }
 
@@ -261,7 +266,7 @@ unsafe fn transform_inputs<V: Vector>(
                         return V::splat(0.0);
                     }
                     // The same of the next map comes into a CPU's cache.
-                    prefetch(place.wrapping_add(map));
+                    prefetch_l1(place.wrapping_add(map));
                     place.load_vector(0)
                 },
                 |_, number| {
@@ -348,9 +353,12 @@ unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
     let inputs = block_memory(scratch, pass.block_len(cut));
     let products = inputs.add(PLANES as usize * plane);
     let (channels, filters) = (pass.from.channels, pass.to.channels);
-    let mut first = thread::block_idx_x() * cut.columns;
-    while first < pass.columns() {
-        let columns = least(cut.columns, pass.columns() - first);
+    let groups = pass.columns().div_ceil(cut.columns);
+    let each = groups.div_ceil(thread::grid_dim_x()) * cut.columns;
+    let mut first = thread::block_idx_x() * each;
+    let end = least(first + each, pass.columns());
+    while first < end {
+        let columns = least(cut.columns, end - first);
         let group = [first, columns];
         transform_inputs::<V>(pass, x, group, (inputs, plane));
         thread::sync_threads();
@@ -386,7 +394,7 @@ unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
             thread::sync_threads();
             begin += thread::grid_dim_y() * cut.rows;
         }
-        first += thread::grid_dim_x() * cut.columns;
+        first += cut.columns;
     }
 }
 

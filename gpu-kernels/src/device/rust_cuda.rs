@@ -9,7 +9,7 @@ pub use rust_cuda_std::kernel;
 pub use rust_cuda_std::thread;
 #[cfg(not(feature = "kernels"))]
 pub(crate) use simt_std_macros::no_kernel as kernel;
-pub use simt_vector::{Vector, fma, prefetch, sqrt};
+pub use simt_vector::{Vector, fma, prefetch, prefetch_l1, sqrt};
 
 /// The vector type of kernels: four lanes, a GPU's widest access.
 pub type V = simt_vector::Lanes<4>;

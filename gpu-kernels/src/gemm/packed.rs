@@ -154,10 +154,7 @@ impl<
             return;
         }
         // Bit by bit, at each step.
-        let mut next = Ahead {
-            at: next,
-            step: (MR as u32 * PANEL / cols) as usize,
-        };
+        let mut next = Ahead { at: next, step: 0 };
         let blocks = a.depth().div_ceil(BLOCK);
         let step = a.depth().div_ceil(blocks);
         let mut begin = 0;
@@ -172,6 +169,7 @@ impl<
                 let at = At {
                     k: [begin, end],
                     rows,
+                    cols,
                     col,
                 };
                 if V::REGISTERS > MR * NR {
@@ -224,12 +222,14 @@ impl<
         At {
             k: [begin, end],
             rows,
+            cols,
             col,
         }: At,
         next: &mut Ahead,
         sums: Sums,
     ) {
         let depth = (end - begin) as usize;
+        next.step = (M * N * V::LANES) / cols as usize;
         let mut row = rows[0];
         while row < rows[1] {
             let mut from = [a.place(row); M];
@@ -303,25 +303,44 @@ impl<
         acc: &mut [[V; N]; M],
     ) {
         let mut k = 0;
+        while k + 4 <= depth {
+            prefetch(next.at.wrapping_add(k * next.step));
+            Self::step::<V, A, M, N>(from, panel, k, acc);
+            Self::step::<V, A, M, N>(from, panel, k + 1, acc);
+            Self::step::<V, A, M, N>(from, panel, k + 2, acc);
+            Self::step::<V, A, M, N>(from, panel, k + 3, acc);
+            k += 4;
+        }
         while k < depth {
-            let mut b = [V::splat(0.0); N];
+            Self::step::<V, A, M, N>(from, panel, k, acc);
+            k += 1;
+        }
+    }
+
+    /// # Safety
+    /// As of [`product_of_packed`](Self::product_of_packed).
+    #[inline(always)]
+    unsafe fn step<V: Vector, A: Rows, const M: usize, const N: usize>(
+        from: [*const f32; M],
+        panel: *const f32,
+        k: usize,
+        acc: &mut [[V; N]; M],
+    ) {
+        let mut b = [V::splat(0.0); N];
+        let mut l = 0;
+        while l < N {
+            b[l] = panel.load_vector(k * PANEL as usize + l * V::LANES);
+            l += 1;
+        }
+        let mut n = 0;
+        while n < M {
+            let a = V::splat(from[n].load(k * A::STEP));
             let mut l = 0;
             while l < N {
-                b[l] = panel.load_vector(k * PANEL as usize + l * V::LANES);
+                acc[n][l] = a.fma(b[l], acc[n][l]);
                 l += 1;
             }
-            prefetch(next.at.wrapping_add(k * next.step));
-            let mut n = 0;
-            while n < M {
-                let a = V::splat(from[n].load(k * A::STEP));
-                let mut l = 0;
-                while l < N {
-                    acc[n][l] = a.fma(b[l], acc[n][l]);
-                    l += 1;
-                }
-                n += 1;
-            }
-            k += 1;
+            n += 1;
         }
     }
 
@@ -349,5 +368,6 @@ impl<
 struct At {
     k: [u32; 2],
     rows: [u32; 2],
+    cols: u32,
     col: u32,
 }

@@ -24,9 +24,9 @@ pub(super) struct Maps {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub struct Pass {
-    pub(super) images: Divisor,
+    pub(super) images: u32,
     pub(super) across: Divisor,
-    pub(super) tiles: u32,
+    pub(super) tiles: Divisor,
     pub(super) kernel: u32,
     pub(super) pad: u32,
     pub(super) from: Maps,
@@ -40,22 +40,22 @@ pub(super) struct Cut {
     pub columns: u32,
     /// Filters, and channels, that are multiplied at a time.
     pub rows: u32,
-    /// Blocks at most, each of which has a part of global memory to itself; nothing, where shared memory holds it all.
-    pub blocks: Option<u32>,
+    /// Blocks at most, each of which takes some groups of columns, one behind the other.
+    pub blocks: u32,
 }
 
 impl Cut {
-    /// What is multiplied at a time lies in a second-level cache.
+    /// What is multiplied at a time lies in a second-level cache. Groups of one block share what lies between them.
     pub const CPU: Cut = Cut {
         columns: 32,
         rows: 64,
-        blocks: None,
+        blocks: 128,
     };
-    /// The tile of the product.
+    /// The tile of the product. Each block has a part of global memory to itself.
     pub const GPU: Cut = Cut {
         columns: 128,
         rows: 128,
-        blocks: Some(64),
+        blocks: 64,
     };
     /// Of the device this is compiled for.
     pub const HERE: Cut = if cfg!(target_arch = "nvptx64") {
@@ -75,16 +75,16 @@ impl Pass {
     /// (tile, image) pairs.
     #[inline(always)]
     pub(super) const fn columns(&self) -> u32 {
-        self.tiles * self.images.get()
+        self.tiles.get() * self.images
     }
 
     const fn of(shape: &Shape, pad: u32, from: Maps, to: Maps) -> Pass {
         let side = 7 - shape.kernel.get();
         let across = to.width.div_ceil(side);
         Pass {
-            images: shape.images,
+            images: shape.images.get(),
             across: Divisor::new(across),
-            tiles: across * to.height.div_ceil(side),
+            tiles: Divisor::new(across * to.height.div_ceil(side)),
             kernel: shape.kernel.get(),
             pad,
             from,
@@ -225,22 +225,18 @@ mod launch {
                 ),
             };
             let groups = self.columns().div_ceil(cut.columns);
-            let most = match cut.blocks {
-                Some(blocks) => blocks.div_ceil(rows),
-                None => groups,
-            };
+            let each = groups.div_ceil(cut.blocks.div_ceil(rows));
             Launch {
-                grid: [if groups < most { groups } else { most }, rows, 1],
+                grid: [groups.div_ceil(each), rows, 1],
                 block: [threads as u32, 1, 1],
                 shared: shared as u32,
             }
         }
 
         const fn scratch(&self, target: Target) -> usize {
-            let cut = Cut::on(target);
-            match cut.blocks {
-                Some(_) => self.block_len(cut) * product(&self.launch(target).grid),
-                None => 0,
+            match target {
+                Target::Cpu => 0,
+                Target::Gpu => self.block_len(Cut::GPU) * product(&self.launch(target).grid),
             }
         }
     }
