@@ -24,6 +24,9 @@ pub struct Nets {
     /// Maps and units of every hidden layer times this [default: 1]
     #[arg(long, value_name = "W")]
     pub width: Option<f64>,
+    /// How convolutions are computed, those for which there are several ways
+    #[arg(long, value_name = "NAME", requires = "name")]
+    pub algorithm: Option<Algorithm>,
     /// Changes one key of the network
     #[arg(long, value_name = "KEY=VALUE", requires = "name")]
     pub set: Vec<String>,
@@ -89,6 +92,7 @@ impl Run for Nets {
             let choice = NetworkChoice {
                 net: self.name.clone(),
                 width: Some(width),
+                algorithm: self.algorithm,
                 set: self.set.clone(),
                 ..NetworkChoice::default()
             };
@@ -211,7 +215,9 @@ impl fmt::Display for Resolved {
 /// How a convolution is computed, if not by the formula.
 fn algorithm(kind: &Kind) -> Option<&'static str> {
     match kind {
-        Kind::Convolution(keys) if keys.algorithm == Algorithm::Winograd => Some("winograd"),
+        Kind::Convolution(keys) if keys.algorithm != Algorithm::Direct => {
+            Some(keys.algorithm.word())
+        }
         _ => None,
     }
 }

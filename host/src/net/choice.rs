@@ -6,7 +6,9 @@ use anyhow::Result;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::spec::Spec;
+use super::layer::Kind;
+use super::layer::convolution::Algorithm;
+use super::spec::{LayerSpec, Spec};
 
 /// Which network. What was not given is `None`.
 #[derive(Args, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +25,10 @@ pub struct NetworkChoice {
     /// Maps and units of every hidden layer times this, rounded to multiples of 16 in each tower [default: 1]
     #[arg(long, value_name = "W", value_parser = finite)]
     pub width: Option<f64>,
+    /// How convolutions are computed, those for which there are several ways; the bits of the results depend on it
+    #[arg(long, value_name = "NAME")]
+    #[serde(skip)]
+    pub algorithm: Option<Algorithm>,
     /// Changes one key of the network, such as conv2.bias=0.1, lrn.alpha=2e-5 or train.momentum=0.8
     #[arg(long, value_name = "KEY=VALUE")]
     #[serde(skip)]
@@ -30,7 +36,7 @@ pub struct NetworkChoice {
 }
 
 impl NetworkChoice {
-    /// The network, changed by the recipe, then by `before` and then by `--set`.
+    /// The network, changed by the recipe, by `--algorithm`, then by `before` and then by `--set`.
     pub fn load(&self, before: &[String]) -> Result<Spec> {
         let net = self.net.as_deref().unwrap_or(OsStr::new("paper"));
         self.change(Spec::load(net, &[])?, before)
@@ -42,7 +48,11 @@ impl NetworkChoice {
             Some(recipe) => spec.with_recipe(recipe)?,
             None => spec,
         };
-        spec.with_sets(&[before, &self.set].concat())
+        let algorithm = match self.algorithm {
+            Some(algorithm) => sets(algorithm, &spec),
+            None => Vec::new(),
+        };
+        spec.with_sets(&[&algorithm, before, &self.set].concat())
     }
 
     /// How wide.
@@ -51,9 +61,41 @@ impl NetworkChoice {
     }
 }
 
+/// What sets the algorithm of every convolution that can have it.
+fn sets(algorithm: Algorithm, spec: &Spec) -> Vec<String> {
+    let can_be = |layer: &&LayerSpec| match &layer.kind {
+        Kind::Convolution(convolution) => convolution.can_be(algorithm),
+        _ => false,
+    };
+    let set = |layer: &LayerSpec| format!("{}.algorithm={}", layer.name, algorithm.word());
+    spec.layers.iter().filter(can_be).map(set).collect()
+}
+
 fn finite(text: &str) -> Result<f64, String> {
     match text.parse() {
         Ok(number) if f64::is_finite(number) => Ok(number),
         _ => Err("must be a number".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of the paper's convolutions the first has windows four pixels apart; --set has the last word.
+    #[test]
+    fn an_algorithm_is_for_those_that_can_have_it() {
+        let choice = NetworkChoice {
+            algorithm: Some(Algorithm::Winograd),
+            set: vec!["conv3.algorithm=direct".into()],
+            ..NetworkChoice::default()
+        };
+        let spec = choice.load(&[]).unwrap();
+        let found = spec.layers.iter().filter_map(|layer| match &layer.kind {
+            Kind::Convolution(convolution) => Some(convolution.algorithm),
+            _ => None,
+        });
+        let [direct, winograd] = [Algorithm::Direct, Algorithm::Winograd];
+        assert!(found.eq([direct, winograd, direct, winograd, winograd]));
     }
 }

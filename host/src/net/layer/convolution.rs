@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::{Result, ensure};
+use clap::ValueEnum;
 use gpu_kernels::convolution::winograd::Winograd;
 use gpu_kernels::convolution::{Shape, Sizes};
 use gpu_kernels::launch;
@@ -49,7 +50,7 @@ pub struct Convolution {
 }
 
 /// How a convolution is computed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
     /// By the formula: one product after the other.
@@ -63,7 +64,25 @@ fn one() -> usize {
     1
 }
 
+impl Algorithm {
+    /// As a network's file has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Algorithm::Direct => "direct",
+            Algorithm::Winograd => "winograd",
+        }
+    }
+}
+
 impl Convolution {
+    /// Whether it can be computed that way.
+    pub fn can_be(&self, algorithm: Algorithm) -> bool {
+        match algorithm {
+            Algorithm::Direct => true,
+            Algorithm::Winograd => self.stride == 1 && matches!(self.kernel, 3 | 5),
+        }
+    }
+
     /// Those of a group, and the parameters of all.
     pub(super) fn sizes(&self, site: &Site) -> Result<(Sizes, ParameterSpec)> {
         let layer = site.layer();
@@ -154,7 +173,7 @@ impl Keys for Convolution {
             self.kernel
         );
         ensure!(
-            self.algorithm == Algorithm::Direct || self.stride == 1 && matches!(self.kernel, 3 | 5),
+            self.can_be(self.algorithm),
             "algorithm winograd needs kernel 3 or 5 and stride 1, found kernel {} and stride {}",
             self.kernel,
             self.stride
