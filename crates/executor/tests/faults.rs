@@ -103,3 +103,17 @@ fn shared_memory() {
         "{fault}"
     );
 }
+
+unsafe fn shared_by_pointer(_: *const ()) {
+    let shared = simt_executor::shared_memory();
+    check(shared.wrapping_add(16 * linear_thread()), 16, 16);
+}
+
+#[test]
+fn a_pointer_to_shared_memory() {
+    let eight = |shared: usize| -> Launch { launch([1; 3], [8, 1, 1], shared) };
+    assert_eq!(run_plain(shared_by_pointer, eight(128)), Ok(()));
+    let fault = run_plain(shared_by_pointer, eight(127)).expect_err("beyond");
+    assert_eq!(fault.thread, [7, 0, 0]);
+    assert!(fault.cause.starts_with("out of bounds"), "{fault}");
+}
