@@ -81,7 +81,13 @@ pub enum Direction {
 }
 
 /// Images of a tile that are neighbouring columns.
-const IMAGES: u32 = 16;
+const IMAGES: u32 = 32;
+/// Vectors of a tile that a thread takes at a time: a CPU's, whose memory likes to give two lines, all of them.
+const VECTORS: u32 = if cfg!(target_arch = "nvptx64") {
+    1
+} else {
+    IMAGES / V::LANES as u32
+};
 
 /// A tile's row and column among the tiles, and an image.
 #[derive(Clone, Copy)]
@@ -94,7 +100,7 @@ struct Column {
 impl Pass {
     #[inline(always)]
     fn column(&self, column: u32) -> Column {
-        // Tiles side by side share pixels, so they are neighbours, by as many images as a vector has at most.
+        // Tiles side by side share pixels, so they are neighbours.
         let (images, tile) = self.tiles.div_rem(column / IMAGES);
         let image = images * IMAGES + column % IMAGES;
         let (down, across) = self.across.div_rem(tile);
@@ -226,7 +232,7 @@ impl Part {
         if threads == 1 {
             return Part {
                 first: [0, 0],
-                steps: [1, lanes],
+                steps: [1, IMAGES],
             };
         }
         Part {
@@ -252,32 +258,51 @@ unsafe fn transform_inputs<V: Vector>(
     let mut column = part.first[1];
     while column < columns {
         let tile = pass.input_tile(first + column);
-        let [row, pixel, map] = tile.steps.map(|step| step as usize);
+        let map = tile.steps[2] as usize;
         let mut channel = part.first[0];
         while channel < channels {
-            // From plane to plane, as they come: 36 offsets would take a GPU's registers.
-            let mut to = to.add(Panels::at(channels, channel, column));
-            let from = x.add(channel as usize * map);
-            let mut way = Way::new(tile.corner(from), [row, pixel]);
-            transforms::both::<V, Input, 6, 6>(
-                |r, q| {
-                    let place = way.place(r, q);
-                    if !tile.has(r, q) {
-                        return V::splat(0.0);
-                    }
-                    // The same of the next map comes into a CPU's cache.
-                    prefetch_l1(place.wrapping_add(map));
-                    place.load_vector(0)
-                },
-                |_, number| {
-                    to.store_vector(0, number);
-                    to = to.wrapping_add(plane);
-                },
-            );
+            let from = tile.corner(x.add(channel as usize * map));
+            let to = to.add(Panels::at(channels, channel, column));
+            let mut lane = 0;
+            while lane < VECTORS as usize * V::LANES {
+                transform_input::<V>(&tile, from.wrapping_add(lane), to.add(lane), plane);
+                lane += V::LANES;
+            }
             channel += part.steps[0];
         }
         column += part.steps[1];
     }
+}
+
+/// Bᵀ x B of a vector of tiles, the first pixel of which would be at `from`.
+///
+/// # Safety
+/// As of [`transform_inputs`].
+#[inline(always)]
+unsafe fn transform_input<V: Vector>(
+    tile: &Tile<6>,
+    from: *const f32,
+    mut to: *mut f32,
+    plane: usize,
+) {
+    let [row, pixel, map] = tile.steps.map(|step| step as usize);
+    let mut way = Way::new(from, [row, pixel]);
+    transforms::both::<V, Input, 6, 6>(
+        |r, q| {
+            let place = way.place(r, q);
+            if !tile.has(r, q) {
+                return V::splat(0.0);
+            }
+            // The same of the next map comes into a CPU's cache.
+            prefetch_l1(place.wrapping_add(2 * map));
+            place.load_vector(0)
+        },
+        |_, number| {
+            // From plane to plane, as they come: 36 offsets would take a GPU's registers.
+            to.store_vector(0, number);
+            to = to.wrapping_add(plane);
+        },
+    );
 }
 
 /// Aᵀ z A of this block's `rows` × `columns` products, in tiles of N × N to y.
@@ -297,26 +322,46 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
     let mut column = part.first[1];
     while column < columns {
         let tile: Tile<N> = pass.output_tile(first + column);
-        let [row, pixel, map] = tile.steps.map(|step| step as usize);
+        let map = tile.steps[2] as usize;
         let mut filter = rows[0] + part.first[0];
         while filter < rows[1] {
             let from = products.add(((filter - rows[0]) * Cut::HERE.columns + column) as usize);
-            let mut way = Way::new(from, [transforms::POINTS * plane, plane]);
-            let y = y.add(filter as usize * map);
-            let mut to = Way::new(tile.corner(y), [pixel, row]);
-            transforms::both::<V, T, 6, N>(
-                |i, j| way.place(i, j).load_vector(0),
-                |at, sum| {
-                    let place = to.place(at % N, at / N).cast_mut();
-                    if tile.has(at / N, at % N) {
-                        place.store_vector(0, finish(filter, sum));
-                    }
-                },
-            );
+            let to = tile.corner(y.add(filter as usize * map));
+            let mut lane = 0;
+            while lane < VECTORS as usize * V::LANES {
+                let (from, to) = ((from.add(lane), plane), to.wrapping_add(lane));
+                transform_output::<V, T, N>(&tile, from, |sum| finish(filter, sum), to);
+                lane += V::LANES;
+            }
             filter += part.steps[0];
         }
         column += part.steps[1];
     }
+}
+
+/// Aᵀ z A of a vector of tiles, whose first pixel is at `to`.
+///
+/// # Safety
+/// As of [`transform_outputs`].
+#[inline(always)]
+unsafe fn transform_output<V: Vector, T: Transform<6, N>, const N: usize>(
+    tile: &Tile<N>,
+    (products, plane): (*mut f32, usize),
+    finish: impl Fn(V) -> V,
+    to: *const f32,
+) {
+    let mut from = Way::new(products, [transforms::POINTS * plane, plane]);
+    let [row, pixel, _] = tile.steps.map(|step| step as usize);
+    let mut to = Way::new(to, [pixel, row]);
+    transforms::both::<V, T, 6, N>(
+        |i, j| from.place(i, j).load_vector(0),
+        |at, sum| {
+            let place = to.place(at % N, at / N).cast_mut();
+            if tile.has(at / N, at % N) {
+                place.store_vector(0, finish(sum));
+            }
+        },
+    );
 }
 
 /// `len` floats that the block has to itself: a part of `scratch`, as shared memory does not hold so much.
