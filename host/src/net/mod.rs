@@ -45,7 +45,7 @@ use anyhow::{Result, ensure};
 use gpu_kernels::augment::View;
 use gpu_kernels::launch::{self, Target};
 
-use crate::device::{Buffer, Device, OutOfMemory, Stream};
+use crate::device::{Buffer, Device, Event, OutOfMemory, Stream};
 pub use cases::cases;
 use context::{Context, Mode, Share};
 use input::Input;
@@ -87,6 +87,12 @@ impl Default for Passes {
             image_gradient: false,
         }
     }
+}
+
+/// When the gradients of a layer have been added over the shares that have passed.
+pub struct Added {
+    layer: usize,
+    in_tower: Vec<Event>,
 }
 
 /// A batch of images on the host.
@@ -259,16 +265,18 @@ impl Network {
 
     /// Queues the pass back, from the loss to the gradient of all that ever learns.
     pub fn backward(&self, mode: Mode) {
-        self.backward_to(&self.ever_wanted(), mode);
+        self.backward_between(self.steps(), &self.ever_wanted(), mode, |_| ());
     }
 
-    /// Queues the pass back from the loss to the wanted gradients of each layer's weights and biases, and no further.
-    fn backward_to(&self, wanted: &[[bool; 2]], mode: Mode) {
-        self.backward_between(self.steps(), wanted, mode);
-    }
-
-    /// Likewise, from the gradient to what the last layer before layer `end` gave.
-    fn backward_between(&self, end: usize, wanted: &[[bool; 2]], mode: Mode) {
+    /// Queues the pass back, from the gradient to what the last layer before layer `end` gave to the wanted gradients of
+    /// each layer's weights and biases, and no further. Tells `then` of each layer when those are queued.
+    fn backward_between(
+        &self,
+        end: usize,
+        wanted: &[[bool; 2]],
+        mode: Mode,
+        mut then: impl FnMut(usize),
+    ) {
         let first = wanted.iter().position(|layer| layer.contains(&true));
         let first = first.unwrap_or(self.steps());
         let lowest = match self.image_gradient {
@@ -280,11 +288,13 @@ impl Network {
             // What the towers fetch from each other arrives meanwhile.
             let fetched = self.begin_reduce_scatter(i);
             self.weight_gradients(i, mode, wanted[i]);
+            then(i);
             self.finish_reduce_scatter(i, &fetched);
         }
         // Nobody below wants a gradient.
         if first < lowest.min(end) {
             self.weight_gradients(first, mode, wanted[first]);
+            then(first);
         }
     }
 
@@ -353,8 +363,8 @@ impl Network {
     }
 
     /// Queues the passes of a share that was loaded, forward and back, and adds its gradients to those of the shares of
-    /// this step that have passed here; `place` is how many have.
-    pub fn pass(&self, step: u32, place: u32, rates: &Rates) {
+    /// this step that have passed here; `place` is how many have. Says when each layer's are added.
+    pub fn pass(&self, step: u32, place: u32, rates: &Rates) -> Vec<Added> {
         let shares = &self.shares;
         let share = Share {
             number: shares.own.start + place,
@@ -362,12 +372,20 @@ impl Network {
         };
         let mode = Mode::Train { step, share };
         let wanted = Vec::from_iter((0..self.steps()).map(|i| rates.wanted(i)));
-        self.forward(mode);
-        self.backward_to(&wanted, mode);
         let place = [place, shares.own.len() as u32];
-        for tower in &self.towers {
-            tower.add_share(&self.context(tower, mode), place, &wanted);
-        }
+        let mut added = Vec::new();
+        self.forward(mode);
+        self.backward_between(self.steps(), &wanted, mode, |layer| {
+            let add = |tower: &Tower| {
+                tower.add_share(layer, &self.context(tower, mode), place, wanted[layer]);
+                tower.stream.record()
+            };
+            if wanted[layer].contains(&true) {
+                let in_tower = self.towers.iter().map(add).collect();
+                added.push(Added { layer, in_tower });
+            }
+        });
+        added
     }
 
     /// Queues a step down the gradients that the last passes back gave.

@@ -157,12 +157,16 @@ impl Tower {
         }
     }
 
-    /// Queues the addition of a share's gradients to those of the shares before it.
-    pub(super) fn add_share(&self, context: &Context, place: [u32; 2], wanted: &[[bool; 2]]) {
-        for (step, wanted) in self.steps.iter().zip(wanted) {
-            if let Some(parameters) = step.layer.parameters() {
-                parameters.add_share(context, place, *wanted);
-            }
+    /// Queues the addition of a share's gradients, of layer `i`, to those of the shares before it.
+    pub(super) fn add_share(
+        &self,
+        i: usize,
+        context: &Context,
+        place: [u32; 2],
+        wanted: [bool; 2],
+    ) {
+        if let Some(parameters) = self.parameters_of(i) {
+            parameters.add_share(context, place, wanted);
         }
     }
 

@@ -330,18 +330,20 @@ impl<'a> Run<'a> {
                 None => loader.next()?,
             };
             self.network.load(&prepared.batch);
-            self.network.pass(step, place, rates);
+            let added = self.network.pass(step, place, rates);
             let is_last = place + 1 == count;
             if is_last {
-                if let Some(collective) = &mut self.collective {
-                    self.network.add_ranks(collective, rates)?;
-                }
-                self.network.update(rates);
                 self.training.step += 1;
                 self.training.cursor = prepared.cursor;
             }
             if !(is_last && self.is_done()) {
                 self.upload_ahead(loader);
+            }
+            if is_last {
+                if let Some(collective) = &mut self.collective {
+                    self.network.add_ranks(collective, &added, rates)?;
+                }
+                self.network.update(rates);
             }
             scores.add(self.network.scores()?);
         }
