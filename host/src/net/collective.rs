@@ -1,8 +1,9 @@
-//! The sum of gradients over ranks, the same bits for any number of them.
+//! A step down the sum of gradients over ranks, the same bits for any number of them.
 //!
-//! Each rank has the sum over its own [shares](super::shares), a subtree. Of a piece of a gradient every rank gets the
-//! subtrees' sums of one chunk (all-to-all), adds them as the tree goes on above them, and gives the result to all
-//! (all-gather). So each float is added by one rank, in one order, and every rank goes on with the same gradient.
+//! Each rank has the sum over its own [shares](super::shares), a subtree. Of a [piece](super::pieces) of a gradient every
+//! rank gets the subtrees' sums of its own chunk (all-to-all), adds them as the tree goes on above them, takes the step
+//! there, and gives the new weights to all (all-gather). So each float is added by one rank, in one order, and every rank
+//! goes on with the same weights.
 //!
 //! A layer's gradients go out as soon as the last share of this rank has passed back through it, and the passes through
 //! the layers before it go on meanwhile: they are queued, and the exchange has streams of its own. While numbers of one
@@ -11,16 +12,12 @@
 use anyhow::Result;
 use gpu_kernels::launch;
 
+use super::parameters::{Sgd, Tensor};
+use super::pieces::{self, PIECE, Piece};
 use super::rates::Rates;
 use super::{Added, Network, Tower};
 use crate::device::{Buffer, Stream};
 use crate::ranks::{Ranks, Transfer};
-
-/// Floats that are exchanged at a time, at most.
-const PIECE: usize = 1 << 22;
-
-/// Floats of a chunk come in multiples of this, as the kernel wants them.
-const LANES: usize = 16;
 
 /// What a rank needs for the exchange.
 pub struct Collective<'a> {
@@ -37,27 +34,30 @@ struct Side {
     chunks: Buffer<f32>,
 }
 
-/// A part of a gradient.
-struct Piece {
+/// A piece of a tensor that learns.
+#[derive(Clone, Copy)]
+struct Learning<'a> {
     tower: usize,
-    floats: Buffer<f32>,
+    tensor: &'a Tensor,
+    piece: &'a Piece,
+    sgd: Sgd,
 }
 
-/// A piece on its way.
-struct Underway {
-    piece: Piece,
+/// Its numbers on their way.
+struct Underway<'a> {
+    of: Learning<'a>,
     transfer: Box<dyn Transfer>,
 }
 
 impl Network {
-    /// What the ranks add gradients with; nothing, where there is one.
+    /// What the ranks take steps with together; nothing, where there is one.
     pub fn collective<'a>(&self, ranks: &'a Ranks) -> Result<Option<Collective<'a>>> {
         let side = |tower: &Tower| -> Result<Side> {
             let tensors = tower.parameters().flat_map(|p| [&p.weights, &p.biases]);
-            let longest = tensors.map(|tensor| tensor.gradient.len()).max();
-            let len = padded(longest.unwrap_or(0).min(PIECE), ranks);
+            let longest = tensors.map(|tensor| tensor.value.len()).max();
+            let len = pieces::padded(longest.unwrap_or(0).min(PIECE), ranks.size() as usize);
             Ok(Side {
-                // SAFETY: it and the tower's own wait for each other, in `add_ranks`.
+                // SAFETY: it and the tower's own wait for each other, in `step`.
                 stream: unsafe { tower.device.clone().stream() }?,
                 chunks: Buffer::new(&tower.device, len)?,
             })
@@ -73,20 +73,15 @@ impl Network {
             .transpose()
     }
 
-    /// Adds the wanted gradients of all ranks, those of a layer when this rank has `added` its own, last layer first.
-    /// Returns when the last have been exchanged; what is queued from here on finds the sums.
-    pub fn add_ranks(
-        &self,
-        collective: &mut Collective,
-        added: &[Added],
-        rates: &Rates,
-    ) -> Result<()> {
+    /// A step of all ranks down the sum of their gradients, layer by layer as soon as this rank has `added` its own, last
+    /// layer first. Returns when all have been exchanged; what is queued from here on finds the new weights.
+    pub fn step(&self, collective: &mut Collective, added: &[Added], rates: &Rates) -> Result<()> {
         for Added { layer, in_tower } in added {
             for (side, event) in collective.sides.iter().zip(in_tower) {
                 side.stream.wait(event);
             }
-            let of_tower = |tower| pieces(tower, *layer, rates);
-            collective.add(self.towers.iter().flat_map(of_tower))?;
+            let of_tower = |tower| learning(tower, *layer, rates);
+            collective.step(self.towers.iter().flat_map(of_tower))?;
         }
         for (side, tower) in collective.sides.iter().zip(&self.towers) {
             tower.stream.wait(&side.stream.record());
@@ -95,80 +90,86 @@ impl Network {
     }
 }
 
-/// The wanted gradients of a layer of a tower, in pieces.
-fn pieces(tower: &Tower, layer: usize, rates: &Rates) -> Vec<Piece> {
-    let Some(parameters) = tower.parameters_of(layer) else {
-        return Vec::new();
+/// What learns of a layer of a tower, in pieces.
+fn learning<'a>(
+    tower: &'a Tower,
+    layer: usize,
+    rates: &Rates,
+) -> impl Iterator<Item = Learning<'a>> + use<'a> {
+    let tensors = tower.parameters_of(layer).into_iter();
+    let tensors = tensors.flat_map(|p| [&p.weights, &p.biases]);
+    let learn = tensors.zip(rates.of(layer));
+    let in_pieces = move |(tensor, sgd): (&'a Tensor, Option<Sgd>)| {
+        let pieces = sgd.map(|sgd| tensor.pieces.iter().map(move |piece| (piece, sgd)));
+        pieces
+            .into_iter()
+            .flatten()
+            .map(move |(piece, sgd)| Learning {
+                tower: tower.index,
+                tensor,
+                piece,
+                sgd,
+            })
     };
-    let tensors = [&parameters.weights, &parameters.biases];
-    let wanted = tensors.into_iter().zip(rates.wanted(layer));
-    let gradients = wanted.filter_map(|(tensor, wanted)| wanted.then_some(&tensor.gradient));
-    let cut = |gradient: &Buffer<f32>| {
-        let len = gradient.len();
-        let ranges = (0..len).step_by(PIECE).map(|i| i..len.min(i + PIECE));
-        Vec::from_iter(ranges.map(|range| gradient.slice(range)))
-    };
-    let floats = gradients.flat_map(cut);
-    let tower = tower.index;
-    floats.map(|floats| Piece { tower, floats }).collect()
-}
-
-/// A length that can be cut into chunks, one for each rank.
-fn padded(len: usize, ranks: &Ranks) -> usize {
-    len.next_multiple_of(LANES * ranks.size() as usize)
+    learn.flat_map(in_pieces)
 }
 
 impl Collective<'_> {
-    /// Adds pieces that all ranks have here. One is on its way to be added while the sum of the one before it is on its
-    /// way to all; which comes when is the same for every rank.
-    fn add(&mut self, pieces: impl Iterator<Item = Piece>) -> Result<()> {
+    /// A step of pieces that all ranks have here. The gradients of one are on their way while the weights of the one before
+    /// it are; which goes when is the same for every rank.
+    fn step<'t>(&mut self, pieces: impl Iterator<Item = Learning<'t>>) -> Result<()> {
         let (mut scattering, mut gathering) = (None, None);
         for piece in pieces.map(Some).chain([None, None]) {
-            let begun = piece.map(|piece| self.scatter(piece)).transpose()?;
-            let summed = scattering.map(|piece| self.sum(piece)).transpose()?;
+            let scattered = piece.map(|piece| self.scatter(piece)).transpose()?;
+            let learnt = scattering.map(|piece| self.learn(piece)).transpose()?;
             gathering.into_iter().for_each(|piece| self.spread(piece));
-            (scattering, gathering) = (begun, summed);
+            (scattering, gathering) = (scattered, learnt);
         }
         Ok(())
     }
 
-    /// Begins to give every rank its chunk.
-    fn scatter(&mut self, piece: Piece) -> Result<Underway> {
-        let len = padded(piece.floats.len(), self.ranks);
+    /// Begins to give every rank the gradients of its chunk.
+    fn scatter<'t>(&mut self, of: Learning<'t>) -> Result<Underway<'t>> {
+        let range = of.piece.range.clone();
+        let len = of.piece.chunk * self.ranks.size() as usize;
         let (mut send, receive) = (self.memory(len), self.memory(len));
-        let (own, padding) = send.split_at_mut(piece.floats.len());
-        self.sides[piece.tower]
-            .stream
-            .download_to(&piece.floats, own)?;
+        let (own, padding) = send.split_at_mut(range.len());
+        let stream = &self.sides[of.tower].stream;
+        stream.download_to(&of.tensor.gradient.slice(range), own)?;
         padding.fill(0.0);
         let transfer = self.ranks.all_to_all(send, receive);
-        Ok(Underway { piece, transfer })
+        Ok(Underway { of, transfer })
     }
 
-    /// Adds what has come, and begins to give all the sum.
-    fn sum(&mut self, Underway { piece, transfer }: Underway) -> Result<Underway> {
-        let [mut reordered, received] = transfer.finish();
-        let chunk = received.len() / self.ranks.size() as usize;
-        for (rank, from) in received.chunks_exact(chunk).enumerate() {
-            let at = chunk * reversed(rank, self.ranks.size());
-            reordered[at..at + chunk].copy_from_slice(from);
+    /// Adds what has come, takes the step, and begins to give the new weights to all.
+    fn learn<'t>(&mut self, Underway { of, transfer }: Underway<'t>) -> Result<Underway<'t>> {
+        let [mut own, received] = transfer.finish();
+        let Learning { tensor, piece, .. } = of;
+        for (rank, from) in received.chunks_exact(piece.chunk).enumerate() {
+            let at = piece.chunk * reversed(rank, self.ranks.size());
+            own[at..at + piece.chunk].copy_from_slice(from);
         }
-        let Side { stream, chunks } = &self.sides[piece.tower];
+        let Side { stream, chunks } = &self.sides[of.tower];
         let chunks = chunks.slice(0..received.len());
-        stream.upload(&reordered, &chunks);
-        add_neighbours(&**stream, &chunks, chunk);
-        reordered.truncate(chunk);
-        stream.download_to(&chunks.slice(0..chunk), &mut reordered)?;
-        let transfer = self.ranks.all_gather(reordered, received);
-        Ok(Underway { piece, transfer })
+        stream.upload(&own, &chunks);
+        add_neighbours(&**stream, &chunks, piece.chunk);
+        let (range, len) = (piece.own.clone(), piece.own.len());
+        stream.copy(&chunks.slice(0..len), &tensor.gradient.slice(range.clone()));
+        tensor.step(&**stream, of.sgd, piece);
+        own.truncate(piece.chunk);
+        stream.download_to(&tensor.value.slice(range), &mut own[..len])?;
+        let transfer = self.ranks.all_gather(own, received);
+        Ok(Underway { of, transfer })
     }
 
-    /// Queues the upload of the sum.
-    fn spread(&mut self, Underway { piece, transfer }: Underway) {
-        let [sent, received] = transfer.finish();
-        let sum = &received[..piece.floats.len()];
-        self.sides[piece.tower].stream.upload(sum, &piece.floats);
-        self.spare.extend([sent, received]);
+    /// Queues the upload of the new weights.
+    fn spread(&mut self, Underway { of, transfer }: Underway) {
+        let [own, all] = transfer.finish();
+        let range = of.piece.range.clone();
+        let weights = &all[..range.len()];
+        let stream = &self.sides[of.tower].stream;
+        stream.upload(weights, &of.tensor.value.slice(range));
+        self.spare.extend([own, all]);
     }
 
     /// So many floats of the host's, with whatever they hold.

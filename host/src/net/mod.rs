@@ -12,7 +12,8 @@
 //! | [`norms`] | how large weights and gradients are |
 //! | `tower` | the layers of a tower and the memory between them |
 //! | [`shares`] | how a batch is cut into equal shares, and which of them pass here |
-//! | [`collective`] | the sum of gradients over ranks |
+//! | [`pieces`] | which part of a tensor is a rank's own |
+//! | [`collective`] | the step down the sum of gradients over ranks |
 //! | `exchange` | all-gather and reduce-scatter between the towers |
 //! | `input` | a batch on its way to the first layer |
 //! | `gradients` | from a gradient to what it gives to the gradient to the images |
@@ -32,6 +33,7 @@ pub mod layer;
 mod memory_plan;
 pub mod norms;
 pub mod parameters;
+pub mod pieces;
 pub mod rates;
 pub mod shapes;
 pub mod shares;
@@ -177,7 +179,7 @@ impl Network {
     ) -> Result<Self> {
         let size = Size {
             batch,
-            sums: passes.shares.sums(),
+            shares: &passes.shares,
             image_gradient: passes.image_gradient,
         };
         let towers = devices.iter().enumerate();
@@ -388,7 +390,8 @@ impl Network {
         added
     }
 
-    /// Queues a step down the gradients that the last passes back gave.
+    /// Queues a step down the gradients that the last passes back gave, on one rank; on many
+    /// [`Network::step`](collective) takes it.
     pub fn update(&self, rates: &Rates) {
         for tower in &self.towers {
             tower.update(&self.context(tower, Mode::Test), rates);

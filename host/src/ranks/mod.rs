@@ -37,7 +37,10 @@ pub trait Communicator {
     /// Begins to give every rank what all ranks have, in their order.
     fn all_gather(&self, from: Vec<f32>, to: Vec<f32>) -> Box<dyn Transfer>;
 
-    /// The same of bytes, as many as each rank likes.
+    /// Gives the first rank what all ranks have, in their order; the others get nothing.
+    fn gather_at_first(&self, own: Vec<f32>) -> Vec<f32>;
+
+    /// Gives every rank the bytes that all ranks have, as many as each likes.
     fn all_gather_bytes(&self, own: &[u8]) -> Vec<Vec<u8>>;
 
     /// Ends all ranks, this one too.
@@ -85,6 +88,10 @@ impl Communicator for Alone {
         Box::new(Arrived([from, to]))
     }
 
+    fn gather_at_first(&self, own: Vec<f32>) -> Vec<f32> {
+        own
+    }
+
     fn all_gather_bytes(&self, own: &[u8]) -> Vec<Vec<u8>> {
         vec![own.to_vec()]
     }
@@ -108,7 +115,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Ranks {
     communicator: Box<dyn Communicator>,
     host: String,
-    /// Bytes of gradients that this rank has sent to others.
+    /// Bytes of gradients and weights that this rank has sent to others.
     sent: Cell<u64>,
 }
 
@@ -171,7 +178,7 @@ impl Ranks {
         &self.host
     }
 
-    /// Bytes of gradients that this rank has sent to others so far.
+    /// Bytes of gradients and weights that this rank has sent to others in steps so far.
     pub fn sent(&self) -> u64 {
         self.sent.get()
     }
@@ -186,6 +193,11 @@ impl Ranks {
     pub fn all_gather(&self, from: Vec<f32>, to: Vec<f32>) -> Box<dyn Transfer> {
         self.count(size_of_val(&from[..]));
         self.communicator.all_gather(from, to)
+    }
+
+    /// See [`Communicator::gather_at_first`].
+    pub fn gather_at_first(&self, own: Vec<f32>) -> Vec<f32> {
+        self.communicator.gather_at_first(own)
     }
 
     /// So many bytes go to each of the others.
@@ -298,6 +310,7 @@ mod tests {
         assert!(ranks.is_first() && ranks.is_alone());
         let [_, to] = ranks.all_to_all(vec![1.0, 2.0], vec![0.0; 2]).finish();
         assert_eq!((&to[..], ranks.sent()), (&[1.0, 2.0][..], 0));
+        assert_eq!(ranks.gather_at_first(vec![1.0, 2.0]), [1.0, 2.0]);
         assert_eq!(ranks.gather(vec![3u32, 4]), [3, 4]);
         assert!(ranks.any(true) && !ranks.any(false));
         assert!(ranks.agree::<()>(Err(anyhow!("bad"))).is_err());

@@ -14,7 +14,7 @@ use mpi::ffi::{
 };
 use mpi::raw::AsRaw;
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator as _, CommunicatorCollectives as _, Equivalence};
+use mpi::traits::{Communicator as _, CommunicatorCollectives as _, Equivalence, Root as _};
 
 use super::{Communicator, Transfer};
 
@@ -159,6 +159,17 @@ impl Communicator for Mpi {
         assert_eq!(from.len() * self.size() as usize, to.len());
         // SAFETY: what is received has as many such parts as there are ranks.
         unsafe { self.begin(ffi::MPI_Iallgather, from.len(), [from, to]) }
+    }
+
+    fn gather_at_first(&self, own: Vec<f32>) -> Vec<f32> {
+        let root = self.world.process_at_rank(0);
+        if self.rank() > 0 {
+            root.gather_into(&own[..]);
+            return Vec::new();
+        }
+        let mut all = vec![0.0; own.len() * self.size() as usize];
+        root.gather_into_root(&own[..], &mut all[..]);
+        all
     }
 
     fn all_gather_bytes(&self, own: &[u8]) -> Vec<Vec<u8>> {
