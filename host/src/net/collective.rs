@@ -145,14 +145,12 @@ impl Collective<'_> {
     fn learn<'t>(&mut self, Underway { of, transfer }: Underway<'t>) -> Result<Underway<'t>> {
         let [mut own, received] = transfer.finish();
         let Learning { tensor, piece, .. } = of;
+        let Side { stream, chunks } = &self.sides[of.tower];
         for (rank, from) in received.chunks_exact(piece.chunk).enumerate() {
             let at = piece.chunk * reversed(rank, self.ranks.size());
-            own[at..at + piece.chunk].copy_from_slice(from);
+            stream.upload(from, &chunks.slice(at..at + piece.chunk));
         }
-        let Side { stream, chunks } = &self.sides[of.tower];
-        let chunks = chunks.slice(0..received.len());
-        stream.upload(&own, &chunks);
-        add_neighbours(&**stream, &chunks, piece.chunk);
+        add_neighbours(&**stream, &chunks.slice(0..received.len()), piece.chunk);
         let (range, len) = (piece.own.clone(), piece.own.len());
         stream.copy(&chunks.slice(0..len), &tensor.gradient.slice(range.clone()));
         tensor.step(&**stream, of.sgd, piece);
