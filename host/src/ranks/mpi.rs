@@ -131,13 +131,9 @@ impl Drop for Underway {
 impl Communicator for Mpi {
     fn describe(&self) -> String {
         let version = environment::library_version().unwrap_or_default();
-        let first = version.lines().next().unwrap_or_default();
-        first
-            .split(',')
-            .next()
-            .unwrap_or_default()
-            .trim()
-            .to_owned()
+        let first = version.split(['\n', ',']).next().unwrap_or_default();
+        // MPICH has tabs in it.
+        Vec::from_iter(first.split_whitespace()).join(" ")
     }
 
     fn rank(&self) -> u32 {
