@@ -236,6 +236,29 @@ fn what_the_ranks_send_is_what_the_formula_says() {
 }
 
 #[test]
+fn the_exchange_is_measured() {
+    if !has_ranks() {
+        return;
+    }
+    let mut bench = common::program("host");
+    bench.args(["bench", "--json", "--net", &common::tiny()]);
+    bench.args(["--batch", "32", "--steps", "1", "--gpus", "cpu"]);
+    assert!(run(&mut bench).ok().json().get("ranks").is_none());
+    let report = run(&mut mpirun(&[(2, &bench)])).ok().json();
+    let ranks = &report["ranks"];
+    assert_eq!(ranks["step_seconds"], report["step_seconds"]);
+    for key in [
+        "bytes_sent_a_step",
+        "step_seconds_one_after_the_other",
+        "step_seconds_without",
+        "message_seconds",
+        "bytes_sent_a_second",
+    ] {
+        assert!(ranks[key].as_f64().is_some_and(|n| n > 0.0), "{ranks}");
+    }
+}
+
+#[test]
 fn a_test_on_ranks_is_that_of_one() {
     if !has_ranks() {
         return;
