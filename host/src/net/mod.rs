@@ -365,7 +365,8 @@ impl Network {
     }
 
     /// Queues the passes of a share that was loaded, forward and back, and adds its gradients to those of the shares of
-    /// this step that have passed here; `place` is how many have. Says when each layer's are added.
+    /// this step that have passed here; `place` is how many have. Says, where other ranks wait for it, when each layer's
+    /// are added.
     pub fn pass(&self, step: u32, place: u32, rates: &Rates) -> Vec<Added> {
         let shares = &self.shares;
         let share = Share {
@@ -374,17 +375,20 @@ impl Network {
         };
         let mode = Mode::Train { step, share };
         let wanted = Vec::from_iter((0..self.steps()).map(|i| rates.wanted(i)));
+        let awaited = shares.rank()[1] > 1 && place + 1 == shares.own.len() as u32;
         let place = [place, shares.own.len() as u32];
         let mut added = Vec::new();
         self.forward(mode);
         self.backward_between(self.steps(), &wanted, mode, |layer| {
-            let add = |tower: &Tower| {
+            for tower in &self.towers {
                 tower.add_share(layer, &self.context(tower, mode), place, wanted[layer]);
-                tower.stream.record()
-            };
-            if wanted[layer].contains(&true) {
-                let in_tower = self.towers.iter().map(add).collect();
-                added.push(Added { layer, in_tower });
+            }
+            if awaited && wanted[layer].contains(&true) {
+                let in_tower = self.towers.iter().map(|tower| tower.stream.record());
+                added.push(Added {
+                    layer,
+                    in_tower: in_tower.collect(),
+                });
             }
         });
         added
