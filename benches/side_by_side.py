@@ -30,6 +30,7 @@ def arguments():
     parser.add_argument("--torch", default="conv channels_last compiled", help="PyTorch's setting in training")
     parser.add_argument("--torch-infer", default="conv channels_last compiled", help="and in inference")
     parser.add_argument("--torch-batch", type=int, default=64, help="PyTorch's batch in training (64)")
+    parser.add_argument("--batch", type=int, nargs="+", default=[32, 128], help="batches in inference (32 128)")
     parser.add_argument("--turns", type=int, default=5, help="how often each program runs (5)")
     parser.add_argument("--steps", type=int, default=3, help="timed steps of each run (3)")
     parser.add_argument("--avx2", action="store_true", help="nobody uses AVX-512 (ONNX Runtime cannot be told)")
@@ -61,7 +62,7 @@ def torch(options, environment, kind, setting, batch):
 def turn(options, environment):
     """Images a second by what was done, at which batch, and by whom."""
     rates = {}
-    for batch in (128, 32):
+    for batch in {*options.batch, 128}:
         for algorithm in ("direct", "winograd"):
             found = host(options, environment, algorithm, batch)
             rates["infer", batch, f"host, {algorithm}"] = found["infer"]

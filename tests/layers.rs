@@ -38,7 +38,10 @@ const HOST: Layers = &[
     ("index", &["atomic"]),
     ("autoencoder", &["data", "device", "index", "net"]),
     ("evaluate", &["data", "metrics", "net", "ranks"]),
-    ("formats", &["atomic", "data", "device", "net", "schedule"]),
+    (
+        "formats",
+        &["atomic", "data", "device", "net", "ranks", "schedule"],
+    ),
     ("model", &["device", "formats", "net"]),
     (
         "train",

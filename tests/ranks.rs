@@ -176,6 +176,48 @@ fn resumed_on_another_number_of_ranks() {
     assert_same("resumed", 4);
 }
 
+/// Tensors that are exchanged in several pieces, what learns by rules of its own or not at all, and norms.
+#[test]
+fn whatever_learns_does_so_on_any_number_of_ranks() {
+    if !has_ranks() {
+        return;
+    }
+    let options = [
+        "--set",
+        "fc3.units=32768",
+        "--set",
+        "fc3.momentum.biases=0.5",
+        "--set",
+        "conv1.frozen=true",
+        "--set",
+        "conv2.rates={ weights = 0, biases = 2 }",
+        "--norms-every",
+        "1",
+    ];
+    let go = |ranks, out, options: &[&str]| {
+        let train = replaced(&train(DATA.path(), out, options), "--checkpoint-every", "2");
+        run(&mut mpirun(&[(ranks, &train)])).ok();
+    };
+    let steps = |steps| [&options[..], &["--steps", steps]].concat();
+    go(1, "wide-1", &steps("4"));
+    go(2, "wide-2", &steps("2"));
+    go(4, "wide-2", &[&["--resume"], &steps("4")[..]].concat());
+    let folders = ["wide-1", "wide-2"].map(|out| DATA.path().join(out));
+    for step in [2, 4] {
+        let of = folders
+            .each_ref()
+            .map(|folder| bytes(checkpoint(folder, step)));
+        assert!(of[0] == of[1], "step {step} differs");
+    }
+    let lines = folders.each_ref().map(|folder| metrics(folder));
+    assert!(
+        lines[0][0]["layers"]["fc3"]["gradient"].is_number(),
+        "{}",
+        lines[0][0]
+    );
+    assert_eq!(lines[0], lines[1]);
+}
+
 #[test]
 fn what_the_ranks_send_is_what_the_formula_says() {
     if !has_ranks() {
@@ -191,6 +233,29 @@ fn what_the_ranks_send_is_what_the_formula_says() {
     let chunk: usize = tensors("sent", 2).iter().map(floats).sum();
     let sent = done.json()["ranks"]["bytes_sent_a_step"].as_u64();
     assert_eq!(sent, Some(2 * 3 * 4 * chunk as u64));
+}
+
+#[test]
+fn the_exchange_is_measured() {
+    if !has_ranks() {
+        return;
+    }
+    let mut bench = common::program("host");
+    bench.args(["bench", "--json", "--net", &common::tiny()]);
+    bench.args(["--batch", "32", "--steps", "1", "--gpus", "cpu"]);
+    assert!(run(&mut bench).ok().json().get("ranks").is_none());
+    let report = run(&mut mpirun(&[(2, &bench)])).ok().json();
+    let ranks = &report["ranks"];
+    assert_eq!(ranks["step_seconds"], report["step_seconds"]);
+    for key in [
+        "bytes_sent_a_step",
+        "step_seconds_one_after_the_other",
+        "step_seconds_without",
+        "message_seconds",
+        "bytes_sent_a_second",
+    ] {
+        assert!(ranks[key].as_f64().is_some_and(|n| n > 0.0), "{ranks}");
+    }
 }
 
 #[test]

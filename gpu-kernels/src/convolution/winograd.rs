@@ -293,7 +293,7 @@ unsafe fn transform_input<V: Vector>(
             if !tile.has(r, q) {
                 return V::splat(0.0);
             }
-            // The same of the next map comes into a CPU's cache.
+            // The same of the map after the next comes into a CPU's cache.
             prefetch_l1(place.wrapping_add(2 * map));
             place.load_vector(0)
         },

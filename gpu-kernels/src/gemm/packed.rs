@@ -9,7 +9,7 @@ use crate::device::*;
 pub const PANEL: u32 = 32;
 
 /// Rows of a panel that a CPU multiplies at a time, at most: with what it takes of A they stay in its first-level cache.
-const BLOCK: u32 = 128;
+const BLOCK: u32 = 256;
 
 /// An operand packed in panels of [`PANEL`] columns, each row by row of k:
 /// `data[i / 32 · 32 · depth + k · 32 + i % 32]`. The last panel is as large as the others.

@@ -10,15 +10,18 @@ use gpu_kernels::target::Target;
 use serde::Serialize;
 
 use super::Run;
+use super::exchange::Exchange;
 use crate::data::views::centre;
 use crate::device::Places;
 use crate::net::choice::NetworkChoice;
 use crate::net::context::{Mode, Share};
+use crate::net::shares::Shares;
 use crate::net::{Batch, Network, Sgd};
+use crate::ranks::Ranks;
 
 const CLASSES: usize = 1000;
 
-/// Measures the speed of training.
+/// Measures the speed of training, and under a launcher what the ranks' exchange takes.
 #[derive(Args, Clone, Debug)]
 #[command(after_help = "Example: host bench --net paper --batch 128 --layers")]
 pub struct Bench {
@@ -28,7 +31,7 @@ pub struct Bench {
     #[command(flatten)]
     #[allow(missing_docs)]
     pub places: Places,
-    /// Images a step
+    /// Images a step, of each rank
     #[arg(long, default_value_t = 128, value_name = "N")]
     pub batch: usize,
     /// Steps measured, after one that is not
@@ -51,6 +54,9 @@ pub struct Speed {
     step_seconds: f64,
     inference_images_per_second: f64,
     peak_memory_bytes: Option<u64>,
+    /// What the ranks' exchange takes; nothing where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranks: Option<Exchange>,
     /// Of each layer.
     layers: Option<BTreeMap<String, Times>>,
 }
@@ -62,16 +68,30 @@ impl Run for Bench {
     type Report = Speed;
 
     fn run(&self) -> Result<Speed> {
+        Ranks::join()?.carry(|ranks| self.measure(ranks))
+    }
+}
+
+impl Bench {
+    fn measure(&self, ranks: &Ranks) -> Result<Speed> {
         let spec = self.network.load(&[])?;
         let net = spec.resolve(self.network.width(), CLASSES)?;
         let devices = self.places.open(net.towers.len())?;
-        let mut network = Network::new(&net, &devices, self.batch, 0)?;
+        let all = self.batch * ranks.size() as usize;
+        let shares = Shares::new(ranks.size(), all, [ranks.rank(), ranks.size()])?;
+        let mut network = Network::in_shares(&net, &devices, self.batch, 0, shares)?;
         network.initialise();
         let batch = batch(&network);
         let sgd = Sgd::new(&spec.train, spec.train.lr);
         let (steps, images) = (self.steps, self.batch as f64);
-        train(&mut network, &batch, 0, sgd)?;
-        let training = median_of(1..=steps, |step| train(&mut network, &batch, step, sgd))?;
+        let exchange = Exchange::measure(&mut network, ranks, &batch, steps, sgd)?;
+        let training = match &exchange {
+            Some(exchange) => exchange.step_seconds(),
+            None => {
+                train(&mut network, &batch, 0, sgd)?;
+                median_of(1..=steps, |step| train(&mut network, &batch, step, sgd))?
+            }
+        };
         let testing = median_of(1..=steps, |_| test(&mut network, &batch))?;
         let mut layers = || layers(&mut network, &batch, steps);
         Ok(Speed {
@@ -83,6 +103,7 @@ impl Run for Bench {
             training_images_per_second: images / training,
             step_seconds: training,
             inference_images_per_second: images / testing,
+            ranks: exchange,
             layers: self.layers.then(&mut layers).transpose()?,
             peak_memory_bytes: peak_memory(),
         })
@@ -107,6 +128,9 @@ impl fmt::Display for Speed {
             let mebibytes = bytes as f64 / 1_048_576.0;
             writeln!(f, "memory       {mebibytes:.0} MiB at most")?;
         }
+        if let Some(exchange) = &self.ranks {
+            writeln!(f, "{exchange}")?;
+        }
         for (name, times) in self.layers.iter().flatten() {
             let [forward, input, weights] = times.map(|seconds| 1e3 * seconds);
             writeln!(
@@ -119,7 +143,7 @@ impl fmt::Display for Speed {
 }
 
 /// Seconds of a training step.
-fn train(network: &mut Network, batch: &Batch, step: u32, sgd: Sgd) -> Result<f64> {
+pub(super) fn train(network: &mut Network, batch: &Batch, step: u32, sgd: Sgd) -> Result<f64> {
     let begun = Instant::now();
     network.load(batch);
     network.train(step, sgd);
@@ -160,7 +184,7 @@ fn batch(network: &Network) -> Batch {
     }
 }
 
-fn median(mut seconds: Vec<f64>) -> f64 {
+pub(super) fn median(mut seconds: Vec<f64>) -> f64 {
     seconds.sort_by(f64::total_cmp);
     seconds[seconds.len() / 2]
 }

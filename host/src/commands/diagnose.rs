@@ -25,6 +25,7 @@ use crate::net::norms::norms;
 use crate::net::shares::Shares;
 use crate::net::spec::Train;
 use crate::net::{Network, Sgd};
+use crate::ranks::Ranks;
 
 /// Below this share of its size, what a layer gives hardly depends on the image.
 const DEAD_SIGNAL: f64 = 0.05;
@@ -96,7 +97,7 @@ impl Run for Diagnose {
         network.set_mean(mean.with_context(context)?);
         network.initialise();
         let loss = self.train(&mut network, &data, &spec.train)?;
-        let norms = norms(&network)?;
+        let norms = norms(&network, &Ranks::alone())?;
         // The last batch once more, as a test sees it: without dropout.
         network.forward(Mode::Test);
         let layers = layers(&network, &norms)?;

@@ -7,6 +7,7 @@ mod check_kernels;
 mod completions;
 mod diagnose;
 mod doctor;
+mod exchange;
 mod export;
 mod features;
 mod filters;

@@ -230,11 +230,17 @@ impl dyn Stream + '_ {
 
     /// What a buffer holds once all that is queued has run.
     pub fn download<T: Pod>(&self, from: &Buffer<T>) -> Result<Vec<T>> {
-        assert_own(self.device(), from);
         let mut to = vec![T::zeroed(); from.len()];
-        // SAFETY: of the same length, as just made.
-        unsafe { self.download_bytes(&from.cast(), bytemuck::cast_slice_mut(&mut to))? };
+        self.download_to(from, &mut to)?;
         Ok(to)
+    }
+
+    /// The same into memory that is there, of the same length.
+    pub fn download_to<T: Pod>(&self, from: &Buffer<T>, to: &mut [T]) -> Result<()> {
+        assert_eq!(from.len(), to.len(), "download of another length");
+        assert_own(self.device(), from);
+        // SAFETY: of the same length, as just checked.
+        unsafe { self.download_bytes(&from.cast(), bytemuck::cast_slice_mut(to)) }
     }
 }
 

@@ -9,11 +9,12 @@
 
 use anyhow::Result;
 
-use super::tensors::{File, Info};
-use crate::device::{Buffer, Stream};
+use super::tensors::{self, File, Info};
+use crate::device::Stream;
 use crate::net::parameters::Tensor;
 use crate::net::shapes::Net;
 use crate::net::{Network, Parameters};
+use crate::ranks::Ranks;
 
 /// The mean image.
 pub fn mean_info(net: &Net) -> Info {
@@ -56,16 +57,19 @@ fn velocity(info: &Info) -> Info {
 /// All numbers of a network, and of the mean image that belongs to it.
 pub struct StateDict<'a> {
     views: Vec<(Info, Source<'a>)>,
+    ranks: &'a Ranks,
 }
 
 enum Source<'a> {
     Host(&'a [f32]),
-    Device(Buffer<f32>, &'a dyn Stream),
+    Value(&'a Tensor, &'a dyn Stream),
+    /// Every rank has a part.
+    Velocity(&'a Tensor, &'a dyn Stream),
 }
 
 impl<'a> StateDict<'a> {
-    /// Of this network.
-    pub fn of(network: &'a Network, mean: &'a [f32]) -> Self {
+    /// Of the network of these ranks.
+    pub fn of(network: &'a Network, mean: &'a [f32], ranks: &'a Ranks) -> Self {
         let mut views = vec![(mean_info(network.net()), Source::Host(mean))];
         for Learned {
             info,
@@ -73,13 +77,10 @@ impl<'a> StateDict<'a> {
             stream,
         } in learned(network)
         {
-            views.push((
-                velocity(&info),
-                Source::Device(tensor.velocity.clone(), stream),
-            ));
-            views.push((info, Source::Device(tensor.value.clone(), stream)));
+            views.push((velocity(&info), Source::Velocity(tensor, stream)));
+            views.push((info, Source::Value(tensor, stream)));
         }
-        StateDict { views }
+        StateDict { views, ranks }
     }
 
     /// Their names and shapes.
@@ -87,14 +88,35 @@ impl<'a> StateDict<'a> {
         self.views.iter().map(|(info, _)| info.clone()).collect()
     }
 
-    /// One of them.
+    /// Those that every rank has whole.
+    pub fn common(&self) -> impl Iterator<Item = &Info> {
+        let common = |(_, source): &&(_, _)| !matches!(source, Source::Velocity(..));
+        self.views.iter().filter(common).map(|(info, _)| info)
+    }
+
+    /// What the other ranks do while the first one fetches all, in the order of a file.
+    pub fn give(&self) -> Result<()> {
+        for info in tensors::order(&self.infos()) {
+            if let Some(Source::Velocity(tensor, stream)) = self.source(info) {
+                tensor.all_velocity(*stream, self.ranks)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// One of them. What every rank has a part of, only the first gets, and the others [give](Self::give).
     pub fn fetch(&self, wanted: &Info) -> Result<Vec<f32>> {
-        let found = self.views.iter().find(|(info, _)| info.name == wanted.name);
-        match found {
-            Some((_, Source::Host(numbers))) => Ok(numbers.to_vec()),
-            Some((_, Source::Device(view, stream))) => stream.download(view),
+        match self.source(wanted) {
+            Some(Source::Host(numbers)) => Ok(numbers.to_vec()),
+            Some(Source::Value(tensor, stream)) => stream.download(&tensor.value),
+            Some(Source::Velocity(tensor, stream)) => tensor.all_velocity(*stream, self.ranks),
             None => anyhow::bail!("the network has no tensor {}", wanted.name),
         }
+    }
+
+    fn source(&self, wanted: &Info) -> Option<&Source<'a>> {
+        let found = self.views.iter().find(|(info, _)| info.name == wanted.name);
+        found.map(|(_, source)| source)
     }
 }
 
@@ -115,7 +137,7 @@ pub fn restore(network: &Network, file: &File, momentum: bool) -> Result<Vec<f32
     {
         stream.upload(&file.f32(&info)?, &tensor.value);
         if momentum {
-            stream.upload(&file.f32(&velocity(&info))?, &tensor.velocity);
+            tensor.set_velocity(stream, &file.f32(&velocity(&info))?);
         }
     }
     let mean = file.f32(&mean)?;

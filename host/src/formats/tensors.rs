@@ -87,9 +87,7 @@ pub fn write_parts(
     tensors: &[Info],
     mut fill: impl FnMut(&Info, &mut dyn Write) -> Result<()>,
 ) -> Result<()> {
-    let mut order: Vec<&Info> = tensors.iter().collect();
-    // Wider numbers first keeps all of them aligned.
-    order.sort_by_key(|info| (std::cmp::Reverse(info.dtype.bitsize()), &info.name));
+    let order = order(tensors);
     let header = header(text, &order)?;
     atomic::write(path, |out| {
         out.write_all(&(header.len() as u64).to_le_bytes())?;
@@ -107,6 +105,14 @@ pub fn write_parts(
         }
         Ok(())
     })
+}
+
+/// Tensors in the order of a file.
+pub fn order(tensors: &[Info]) -> Vec<&Info> {
+    let mut order: Vec<&Info> = tensors.iter().collect();
+    // Wider numbers first keeps all of them aligned.
+    order.sort_by_key(|info| (std::cmp::Reverse(info.dtype.bitsize()), &info.name));
+    order
 }
 
 /// Counts what is written.

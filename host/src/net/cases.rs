@@ -8,6 +8,7 @@ use gpu_kernels::launch;
 use super::IMAGES;
 use super::layer::Site;
 use super::shapes::Net;
+use super::shares::Shares;
 use super::spec::{PRESETS, Spec};
 use crate::check::data::{bytes, random, unwritten, views};
 use crate::check::{Case, Cases, edges};
@@ -69,7 +70,7 @@ fn of_all_layers(net: &Net, images: usize, image_gradient: bool) -> Vec<Case> {
             images,
             id: index as u32,
             image_gradient,
-            sums: 0,
+            shares: &Shares::WHOLE,
         };
         layer.kind.keys().cases(&site, &mut all);
     }

@@ -13,13 +13,13 @@ impl Network {
     /// It is not as long as what the network gives.
     pub fn backward_from(&self, gradient: &[f32], mode: Mode) {
         let end = self.give_back(gradient);
-        self.backward_between(end, &self.ever_wanted(), mode);
+        self.backward_between(end, &self.ever_wanted(), mode, |_| ());
     }
 
     /// Likewise, to the images alone.
     pub fn backward_to_images(&self, gradient: &[f32], mode: Mode) {
         let end = self.give_back(gradient);
-        self.backward_between(end, &vec![[false; 2]; end], mode);
+        self.backward_between(end, &vec![[false; 2]; end], mode, |_| ());
     }
 
     /// Uploads a gradient to what the network gives before its loss, and says how many layers made that.

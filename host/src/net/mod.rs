@@ -12,7 +12,8 @@
 //! | [`norms`] | how large weights and gradients are |
 //! | `tower` | the layers of a tower and the memory between them |
 //! | [`shares`] | how a batch is cut into equal shares, and which of them pass here |
-//! | [`collective`] | the sum of gradients over ranks |
+//! | [`pieces`] | which part of a tensor is a rank's own |
+//! | [`collective`] | the step down the sum of gradients over ranks |
 //! | `exchange` | all-gather and reduce-scatter between the towers |
 //! | `input` | a batch on its way to the first layer |
 //! | `gradients` | from a gradient to what it gives to the gradient to the images |
@@ -32,6 +33,7 @@ pub mod layer;
 mod memory_plan;
 pub mod norms;
 pub mod parameters;
+pub mod pieces;
 pub mod rates;
 pub mod shapes;
 pub mod shares;
@@ -45,7 +47,7 @@ use anyhow::{Result, ensure};
 use gpu_kernels::augment::View;
 use gpu_kernels::launch::{self, Target};
 
-use crate::device::{Buffer, Device, OutOfMemory, Stream};
+use crate::device::{Buffer, Device, Event, OutOfMemory, Stream};
 pub use cases::cases;
 use context::{Context, Mode, Share};
 use input::Input;
@@ -87,6 +89,12 @@ impl Default for Passes {
             image_gradient: false,
         }
     }
+}
+
+/// When the gradients of a layer have been added over the shares that have passed.
+pub struct Added {
+    layer: usize,
+    in_tower: Vec<Event>,
 }
 
 /// A batch of images on the host.
@@ -171,7 +179,7 @@ impl Network {
     ) -> Result<Self> {
         let size = Size {
             batch,
-            sums: passes.shares.sums(),
+            shares: &passes.shares,
             image_gradient: passes.image_gradient,
         };
         let towers = devices.iter().enumerate();
@@ -259,16 +267,18 @@ impl Network {
 
     /// Queues the pass back, from the loss to the gradient of all that ever learns.
     pub fn backward(&self, mode: Mode) {
-        self.backward_to(&self.ever_wanted(), mode);
+        self.backward_between(self.steps(), &self.ever_wanted(), mode, |_| ());
     }
 
-    /// Queues the pass back from the loss to the wanted gradients of each layer's weights and biases, and no further.
-    fn backward_to(&self, wanted: &[[bool; 2]], mode: Mode) {
-        self.backward_between(self.steps(), wanted, mode);
-    }
-
-    /// Likewise, from the gradient to what the last layer before layer `end` gave.
-    fn backward_between(&self, end: usize, wanted: &[[bool; 2]], mode: Mode) {
+    /// Queues the pass back, from the gradient to what the last layer before layer `end` gave to the wanted gradients of
+    /// each layer's weights and biases, and no further. Tells `then` of each layer when those are queued.
+    fn backward_between(
+        &self,
+        end: usize,
+        wanted: &[[bool; 2]],
+        mode: Mode,
+        mut then: impl FnMut(usize),
+    ) {
         let first = wanted.iter().position(|layer| layer.contains(&true));
         let first = first.unwrap_or(self.steps());
         let lowest = match self.image_gradient {
@@ -280,11 +290,13 @@ impl Network {
             // What the towers fetch from each other arrives meanwhile.
             let fetched = self.begin_reduce_scatter(i);
             self.weight_gradients(i, mode, wanted[i]);
+            then(i);
             self.finish_reduce_scatter(i, &fetched);
         }
         // Nobody below wants a gradient.
         if first < lowest.min(end) {
             self.weight_gradients(first, mode, wanted[first]);
+            then(first);
         }
     }
 
@@ -353,8 +365,9 @@ impl Network {
     }
 
     /// Queues the passes of a share that was loaded, forward and back, and adds its gradients to those of the shares of
-    /// this step that have passed here; `place` is how many have.
-    pub fn pass(&self, step: u32, place: u32, rates: &Rates) {
+    /// this step that have passed here; `place` is how many have. Says, where other ranks wait for it, when each layer's
+    /// are added.
+    pub fn pass(&self, step: u32, place: u32, rates: &Rates) -> Vec<Added> {
         let shares = &self.shares;
         let share = Share {
             number: shares.own.start + place,
@@ -362,15 +375,27 @@ impl Network {
         };
         let mode = Mode::Train { step, share };
         let wanted = Vec::from_iter((0..self.steps()).map(|i| rates.wanted(i)));
-        self.forward(mode);
-        self.backward_to(&wanted, mode);
+        let awaited = shares.rank()[1] > 1 && place + 1 == shares.own.len() as u32;
         let place = [place, shares.own.len() as u32];
-        for tower in &self.towers {
-            tower.add_share(&self.context(tower, mode), place, &wanted);
-        }
+        let mut added = Vec::new();
+        self.forward(mode);
+        self.backward_between(self.steps(), &wanted, mode, |layer| {
+            for tower in &self.towers {
+                tower.add_share(layer, &self.context(tower, mode), place, wanted[layer]);
+            }
+            if awaited && wanted[layer].contains(&true) {
+                let in_tower = self.towers.iter().map(|tower| tower.stream.record());
+                added.push(Added {
+                    layer,
+                    in_tower: in_tower.collect(),
+                });
+            }
+        });
+        added
     }
 
-    /// Queues a step down the gradients that the last passes back gave.
+    /// Queues a step down the gradients that the last passes back gave, on one rank; on many
+    /// [`Network::step`](collective) takes it.
     pub fn update(&self, rates: &Rates) {
         for tower in &self.towers {
             tower.update(&self.context(tower, Mode::Test), rates);

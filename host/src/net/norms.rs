@@ -5,24 +5,18 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 
 use super::Network;
-use super::parameters::Tensor;
-use crate::device::{Buffer, Stream};
 use crate::metrics::Norms;
+use crate::ranks::Ranks;
 
-/// Waits for the step that was queued, then gives the norms by layer.
-pub fn norms(network: &Network) -> Result<BTreeMap<String, Norms>> {
+/// Waits for the step that was queued, then gives the norms by layer; of many ranks the first has them.
+pub fn norms(network: &Network, ranks: &Ranks) -> Result<BTreeMap<String, Norms>> {
     let mut squares: BTreeMap<String, Norms> = BTreeMap::new();
     for (_, parameters, stream) in network.parameters() {
-        let Tensor {
-            value,
-            velocity,
-            gradient,
-            ..
-        } = &parameters.weights;
+        let tensor = &parameters.weights;
         let sum = squares.entry(parameters.name.clone()).or_default();
-        sum.weight += square(stream, value)?;
-        sum.gradient += square(stream, gradient)?;
-        sum.update += square(stream, velocity)?;
+        sum.weight += square(&stream.download(&tensor.value)?);
+        sum.gradient += square(&tensor.all_gradient(stream, ranks)?);
+        sum.update += square(&tensor.all_velocity(stream, ranks)?);
     }
     for norms in squares.values_mut() {
         *norms = Norms {
@@ -34,7 +28,6 @@ pub fn norms(network: &Network) -> Result<BTreeMap<String, Norms>> {
     Ok(squares)
 }
 
-fn square(stream: &dyn Stream, numbers: &Buffer<f32>) -> Result<f64> {
-    let numbers = stream.download(numbers)?;
-    Ok(numbers.iter().map(|&x| f64::from(x).powi(2)).sum())
+fn square(numbers: &[f32]) -> f64 {
+    numbers.iter().map(|&x| f64::from(x).powi(2)).sum()
 }

@@ -7,9 +7,11 @@ use gpu_kernels::launch::{self, Gaussian};
 
 use super::context::Context;
 use super::layer::Site;
+use super::pieces::{Piece, pieces};
 use super::shapes::ParameterSpec;
 use super::spec::Train;
-use crate::device::{Buffer, Device};
+use crate::device::{Buffer, Device, Stream};
+use crate::ranks::Ranks;
 
 /// Weights `[input][output]`, as of [`Banks`](super::shapes::Banks), and biases `[output]`, outputs padded with zeros
 /// to [`ParameterSpec::padded_outputs`], each with its velocity and its gradient.
@@ -30,10 +32,12 @@ pub struct Parameters {
 pub struct Tensor {
     /// Its values.
     pub value: Buffer<f32>,
-    /// Its velocity, which momentum keeps from step to step.
+    /// The velocity, which momentum keeps from step to step, of this rank's own part.
     pub velocity: Buffer<f32>,
-    /// The gradient of the loss to it.
+    /// The gradient of the loss to it. Of many ranks each has the sum in its own part, behind a step.
     pub gradient: Buffer<f32>,
+    /// How ranks divide it among them.
+    pub pieces: Vec<Piece>,
     /// The gradient, and behind it the sums of those of earlier shares: of one share, of two, of four and so on.
     sums: Buffer<f32>,
 }
@@ -65,12 +69,14 @@ impl Parameters {
     pub fn new(site: &Site, spec: ParameterSpec, device: &Arc<dyn Device>) -> Result<Self> {
         let padded = spec.padded_outputs();
         let tensor = |len| -> Result<Tensor> {
-            let sums = Buffer::new(device, len * (1 + site.sums))?;
+            let sums = Buffer::new(device, len * (1 + site.shares.sums()))?;
+            let pieces = pieces(len, site.shares.rank());
             Ok(Tensor {
                 value: Buffer::new(device, len)?,
-                velocity: Buffer::new(device, len)?,
+                velocity: Buffer::new(device, pieces.last().map_or(0, |last| last.kept.end))?,
                 gradient: sums.slice(0..len),
                 sums,
+                pieces,
             })
         };
         let (weights, biases) = (tensor(spec.inputs * padded)?, tensor(padded)?);
@@ -118,8 +124,64 @@ impl Parameters {
     pub fn update(&self, context: &Context, by: [Option<Sgd>; 2]) {
         for (sgd, tensor) in by.into_iter().zip([&self.weights, &self.biases]) {
             if let Some(sgd) = sgd {
-                step(context, sgd, tensor);
+                let pieces = tensor.pieces.iter();
+                pieces.for_each(|piece| tensor.step(context.stream, sgd, piece));
             }
+        }
+    }
+}
+
+impl Tensor {
+    /// Queues a step down the gradient, of this rank's own part of a piece.
+    pub(super) fn step(&self, stream: &dyn Stream, sgd: Sgd, piece: &Piece) {
+        if piece.own.is_empty() {
+            return;
+        }
+        let numbers = [sgd.rate, sgd.momentum, sgd.decay].map(|n| n as f32);
+        let [gradient, value] =
+            [&self.gradient, &self.value].map(|whole| whole.slice(piece.own.clone()));
+        let velocity = self.velocity.slice(piece.kept.clone());
+        stream.launch(|on| {
+            let (g, v, w) = (on.read(&gradient), on.write(&velocity), on.write(&value));
+            launch::sgd_update(numbers, g, v, w, on.target())
+        });
+    }
+
+    /// Waits for the whole velocity, of which every rank has its own part; the first one gets it, the others nothing.
+    pub fn all_velocity(&self, stream: &dyn Stream, ranks: &Ranks) -> Result<Vec<f32>> {
+        self.gather(stream, ranks, |piece| {
+            self.velocity.slice(piece.kept.clone())
+        })
+    }
+
+    /// The same of the gradient that the last step went down.
+    pub fn all_gradient(&self, stream: &dyn Stream, ranks: &Ranks) -> Result<Vec<f32>> {
+        self.gather(stream, ranks, |piece| {
+            self.gradient.slice(piece.own.clone())
+        })
+    }
+
+    fn gather(
+        &self,
+        stream: &dyn Stream,
+        ranks: &Ranks,
+        own: impl Fn(&Piece) -> Buffer<f32>,
+    ) -> Result<Vec<f32>> {
+        let mut whole = Vec::new();
+        for piece in &self.pieces {
+            let mut part = stream.download(&own(piece))?;
+            part.resize(piece.chunk, 0.0);
+            let all = ranks.gather_at_first(part);
+            whole.extend(all.iter().take(piece.range.len()));
+        }
+        Ok(whole)
+    }
+
+    /// Queues the upload of this rank's own part of a whole velocity.
+    pub fn set_velocity(&self, stream: &dyn Stream, whole: &[f32]) {
+        for piece in &self.pieces {
+            let kept = self.velocity.slice(piece.kept.clone());
+            stream.upload(&whole[piece.own.clone()], &kept);
         }
     }
 }
@@ -142,18 +204,5 @@ fn add_share(context: &Context, [place, count]: [u32; 2], t: &Tensor) {
     context.stream.launch(|on| {
         let count = 1 + complete as u32;
         launch::sum_parts(count, on.read(&parts), on.write(&sum), on.target())
-    });
-}
-
-/// A step down the gradient of one tensor.
-fn step(context: &Context, sgd: Sgd, t: &Tensor) {
-    let numbers = [sgd.rate, sgd.momentum, sgd.decay].map(|n| n as f32);
-    context.stream.launch(|on| {
-        let (g, v, w) = (
-            on.read(&t.gradient),
-            on.write(&t.velocity),
-            on.write(&t.value),
-        );
-        launch::sgd_update(numbers, g, v, w, on.target())
     });
 }

@@ -55,6 +55,12 @@ impl Shares {
         start * self.images(batch)..end * self.images(batch)
     }
 
+    /// This rank's number, and how many ranks have shares of the batch.
+    pub(super) fn rank(&self) -> [usize; 2] {
+        let each = self.own.len();
+        [self.own.start as usize / each, self.of as usize / each]
+    }
+
     /// Sums of gradients that are kept while they pass: one for each level of their tree.
     pub(super) fn sums(&self) -> usize {
         self.own.len().ilog2() as usize
@@ -72,6 +78,7 @@ mod tests {
         assert_eq!((own(1).images(256), own(1).places(256)), (32, 128..256));
         assert_eq!(Shares::new(1, 128, [0, 1]).unwrap(), Shares::WHOLE);
         assert_eq!([own(0).sums(), Shares::WHOLE.sums()], [2, 0]);
+        assert_eq!([own(1).rank(), Shares::WHOLE.rank()], [[1, 2], [0, 1]]);
     }
 
     #[test]

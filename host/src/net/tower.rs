@@ -9,6 +9,7 @@ use super::layer::softmax::Loss;
 use super::layer::{Backward, Layer, Site};
 use super::rates::Rates;
 use super::shapes::{self, GRANULE, Net};
+use super::shares::Shares;
 use crate::device::{Buffer, Device, Stream};
 
 /// A tower, ready for batches of fixed size.
@@ -27,11 +28,11 @@ pub struct Tower {
 
 /// How large a tower is beside its network.
 #[derive(Clone, Copy)]
-pub(super) struct Size {
+pub(super) struct Size<'a> {
     /// Images that pass at a time.
     pub batch: usize,
-    /// Sums of gradients that are kept while a batch passes in shares.
-    pub sums: usize,
+    /// What of a batch passes here.
+    pub shares: &'a Shares,
     /// Whether the gradient to the images is wanted, too.
     pub image_gradient: bool,
 }
@@ -81,7 +82,7 @@ impl Tower {
     ) -> Result<Tower> {
         let Size {
             batch,
-            sums,
+            shares,
             image_gradient,
         } = size;
         let builder = Builder {
@@ -90,7 +91,7 @@ impl Tower {
             device,
             batch,
             image_gradient,
-            sums,
+            shares,
         };
         let image = builder.floats(net.input.channels * net.input.crop * net.input.crop)?;
         let steps = builder.steps(&image)?;
@@ -157,12 +158,16 @@ impl Tower {
         }
     }
 
-    /// Queues the addition of a share's gradients to those of the shares before it.
-    pub(super) fn add_share(&self, context: &Context, place: [u32; 2], wanted: &[[bool; 2]]) {
-        for (step, wanted) in self.steps.iter().zip(wanted) {
-            if let Some(parameters) = step.layer.parameters() {
-                parameters.add_share(context, place, *wanted);
-            }
+    /// Queues the addition of a share's gradients, of layer `i`, to those of the shares before it.
+    pub(super) fn add_share(
+        &self,
+        i: usize,
+        context: &Context,
+        place: [u32; 2],
+        wanted: [bool; 2],
+    ) {
+        if let Some(parameters) = self.parameters_of(i) {
+            parameters.add_share(context, place, wanted);
         }
     }
 
@@ -196,7 +201,7 @@ struct Builder<'a> {
     device: &'a Arc<dyn Device>,
     batch: usize,
     image_gradient: bool,
-    sums: usize,
+    shares: &'a Shares,
 }
 
 impl Builder<'_> {
@@ -242,7 +247,7 @@ impl Builder<'_> {
                 images: self.batch,
                 id,
                 image_gradient: self.image_gradient,
-                sums: self.sums,
+                shares: self.shares,
             };
             steps.push(Step {
                 name: layer.name.clone(),

@@ -30,22 +30,41 @@ pub trait Communicator {
     /// How many ranks there are.
     fn size(&self) -> u32;
 
-    /// Sends each rank its part of `from`, all of equal length, in the order of the ranks; `to` gets what the ranks sent
-    /// to this one, in the same order.
-    fn all_to_all(&self, from: &[f32], to: &mut [f32]);
+    /// Begins to send each rank its part of `from`, all of equal length, in the order of the ranks; `to` gets what the
+    /// ranks send to this one, in the same order.
+    fn all_to_all(&self, from: Vec<f32>, to: Vec<f32>) -> Box<dyn Transfer>;
 
-    /// Gives every rank what all ranks have, in their order.
-    fn all_gather(&self, from: &[f32], to: &mut [f32]);
+    /// Begins to give every rank what all ranks have, in their order.
+    fn all_gather(&self, from: Vec<f32>, to: Vec<f32>) -> Box<dyn Transfer>;
 
-    /// The same of bytes, as many as each rank likes.
+    /// Gives the first rank what all ranks have, in their order; the others get nothing.
+    fn gather_at_first(&self, own: Vec<f32>) -> Vec<f32>;
+
+    /// Gives every rank the bytes that all ranks have, as many as each likes.
     fn all_gather_bytes(&self, own: &[u8]) -> Vec<Vec<u8>>;
 
     /// Ends all ranks, this one too.
     fn abort(&self) -> !;
 }
 
+/// Numbers on their way between ranks.
+pub trait Transfer {
+    /// Waits until all have arrived; gives back what was sent and what has come. It leaves the processor to others
+    /// meanwhile.
+    fn finish(self: Box<Self>) -> [Vec<f32>; 2];
+}
+
 /// The only rank.
 struct Alone;
+
+/// What has arrived already.
+struct Arrived([Vec<f32>; 2]);
+
+impl Transfer for Arrived {
+    fn finish(self: Box<Self>) -> [Vec<f32>; 2] {
+        self.0
+    }
+}
 
 impl Communicator for Alone {
     fn describe(&self) -> String {
@@ -60,12 +79,17 @@ impl Communicator for Alone {
         1
     }
 
-    fn all_to_all(&self, from: &[f32], to: &mut [f32]) {
-        to.copy_from_slice(from);
+    fn all_to_all(&self, from: Vec<f32>, to: Vec<f32>) -> Box<dyn Transfer> {
+        self.all_gather(from, to)
     }
 
-    fn all_gather(&self, from: &[f32], to: &mut [f32]) {
-        to.copy_from_slice(from);
+    fn all_gather(&self, from: Vec<f32>, mut to: Vec<f32>) -> Box<dyn Transfer> {
+        to.copy_from_slice(&from);
+        Box::new(Arrived([from, to]))
+    }
+
+    fn gather_at_first(&self, own: Vec<f32>) -> Vec<f32> {
+        own
     }
 
     fn all_gather_bytes(&self, own: &[u8]) -> Vec<Vec<u8>> {
@@ -91,7 +115,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub struct Ranks {
     communicator: Box<dyn Communicator>,
     host: String,
-    /// Bytes of gradients that this rank has sent to others.
+    /// Bytes of gradients and weights that this rank has sent to others.
     sent: Cell<u64>,
 }
 
@@ -154,21 +178,26 @@ impl Ranks {
         &self.host
     }
 
-    /// Bytes of gradients that this rank has sent to others so far.
+    /// Bytes of gradients and weights that this rank has sent to others in steps so far.
     pub fn sent(&self) -> u64 {
         self.sent.get()
     }
 
     /// See [`Communicator::all_to_all`].
-    pub fn all_to_all(&self, from: &[f32], to: &mut [f32]) {
-        self.count(size_of_val(from) / self.size() as usize);
-        self.communicator.all_to_all(from, to);
+    pub fn all_to_all(&self, from: Vec<f32>, to: Vec<f32>) -> Box<dyn Transfer> {
+        self.count(size_of_val(&from[..]) / self.size() as usize);
+        self.communicator.all_to_all(from, to)
     }
 
     /// See [`Communicator::all_gather`].
-    pub fn all_gather(&self, from: &[f32], to: &mut [f32]) {
-        self.count(size_of_val(from));
-        self.communicator.all_gather(from, to);
+    pub fn all_gather(&self, from: Vec<f32>, to: Vec<f32>) -> Box<dyn Transfer> {
+        self.count(size_of_val(&from[..]));
+        self.communicator.all_gather(from, to)
+    }
+
+    /// See [`Communicator::gather_at_first`].
+    pub fn gather_at_first(&self, own: Vec<f32>) -> Vec<f32> {
+        self.communicator.gather_at_first(own)
     }
 
     /// So many bytes go to each of the others.
@@ -279,9 +308,9 @@ mod tests {
     fn alone_everything_is_its_own() {
         let ranks = Ranks::alone();
         assert!(ranks.is_first() && ranks.is_alone());
-        let mut to = [0.0; 2];
-        ranks.all_to_all(&[1.0, 2.0], &mut to);
-        assert_eq!((to, ranks.sent()), ([1.0, 2.0], 0));
+        let [_, to] = ranks.all_to_all(vec![1.0, 2.0], vec![0.0; 2]).finish();
+        assert_eq!((&to[..], ranks.sent()), (&[1.0, 2.0][..], 0));
+        assert_eq!(ranks.gather_at_first(vec![1.0, 2.0]), [1.0, 2.0]);
         assert_eq!(ranks.gather(vec![3u32, 4]), [3, 4]);
         assert!(ranks.any(true) && !ranks.any(false));
         assert!(ranks.agree::<()>(Err(anyhow!("bad"))).is_err());

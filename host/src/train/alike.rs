@@ -48,8 +48,8 @@ pub fn check_weights(ranks: &Ranks, state: &StateDict) -> Result<()> {
     }
     let digest = || {
         let mut hash = XxHash3_64::with_seed(0);
-        for info in state.infos() {
-            hash.write(bytemuck::cast_slice(&state.fetch(&info)?));
+        for info in state.common() {
+            hash.write(bytemuck::cast_slice(&state.fetch(info)?));
         }
         Ok(format!("{:016x}", hash.finish()))
     };

@@ -48,7 +48,7 @@ impl Report {
 pub struct RanksReport {
     /// How many.
     pub ranks: u32,
-    /// Bytes of gradients that a rank sent to others in a step.
+    /// Bytes of gradients and weights that a rank sent to others in a step.
     pub bytes_sent_a_step: u64,
 }
 
@@ -93,7 +93,7 @@ impl fmt::Display for Report {
             let megabytes = bytes_sent_a_step as f64 / 1e6;
             writeln!(
                 f,
-                "ranks        {ranks}, each sent {megabytes:.2} MB of gradients a step"
+                "ranks        {ranks}, each sent {megabytes:.2} MB a step"
             )?;
         }
         let out = &self.out;

@@ -82,7 +82,7 @@ struct Run<'a> {
     sets: Sets,
     shares: Shares,
     network: Network,
-    /// What gradients are added with over ranks; nothing, where there is one.
+    /// What the ranks take steps with together; nothing, where there is one.
     collective: Option<Collective<'a>>,
     mean: Vec<f32>,
     /// Of the rank that writes.
@@ -299,7 +299,7 @@ impl<'a> Run<'a> {
         self.ranks.agree(self.check_loss(line.loss))?;
         let norms_every = self.options.norms_every;
         if norms_every.is_some_and(|every| self.training.step.is_multiple_of(every)) {
-            line.layers = norms(&self.network)?;
+            line.layers = norms(&self.network, self.ranks)?;
             let learn = rates.names(self.network.net());
             line.layers
                 .retain(|layer, _| learn.contains(&layer.as_str()));
@@ -330,18 +330,20 @@ impl<'a> Run<'a> {
                 None => loader.next()?,
             };
             self.network.load(&prepared.batch);
-            self.network.pass(step, place, rates);
+            let added = self.network.pass(step, place, rates);
             let is_last = place + 1 == count;
             if is_last {
-                if let Some(collective) = &mut self.collective {
-                    self.network.add_ranks(collective, rates)?;
-                }
-                self.network.update(rates);
                 self.training.step += 1;
                 self.training.cursor = prepared.cursor;
             }
             if !(is_last && self.is_done()) {
                 self.upload_ahead(loader);
+            }
+            if is_last {
+                match &mut self.collective {
+                    Some(collective) => self.network.step(collective, &added, rates)?,
+                    None => self.network.update(rates),
+                }
             }
             scores.add(self.network.scores()?);
         }
@@ -426,10 +428,10 @@ impl<'a> Run<'a> {
             return Ok(());
         }
         self.last_saved = now;
-        let Some(folder) = &self.folder else {
-            return Ok(());
-        };
         let state = self.state();
+        let Some(folder) = &self.folder else {
+            return state.give();
+        };
         let fetch = |info: &_| Ok(bytemuck::cast_slice(&state.fetch(info)?).to_vec().into());
         let path = folder.save(&self.training, &state.infos(), fetch)?;
         self.observers.tell(Event::Checkpoint {
@@ -440,7 +442,7 @@ impl<'a> Run<'a> {
     }
 
     fn state(&self) -> StateDict<'_> {
-        StateDict::of(&self.network, &self.mean)
+        StateDict::of(&self.network, &self.mean, self.ranks)
     }
 
     /// Leaves the checkpoints that `--keep` asks for.

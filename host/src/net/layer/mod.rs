@@ -21,6 +21,7 @@ use toml::Value;
 use super::context::Context;
 use super::parameters::Parameters;
 use super::shapes::{self, Dims, ParameterSpec, Shaping};
+use super::shares::Shares;
 use super::spec::{Reads, from_value};
 use crate::check::Cases;
 use crate::device::{Buffer, Device};
@@ -128,8 +129,8 @@ pub struct Site<'a> {
     pub id: u32,
     /// Whether the gradient to the images is wanted, too.
     pub image_gradient: bool,
-    /// Sums of gradients that are kept while a batch passes in shares.
-    pub sums: usize,
+    /// What of a batch passes here.
+    pub shares: &'a Shares,
 }
 
 impl Site<'_> {
