@@ -35,10 +35,9 @@ fn import(net: &str, from: &Path, out: &Path) -> Import {
     Import {
         from: from.into(),
         network: NetworkChoice {
-            recipe: None,
             net: Some(net.into()),
-            width: None,
             set: sizes.chain(units).chain(input).collect(),
+            ..NetworkChoice::default()
         },
         data: None,
         mean: None,
