@@ -5,6 +5,7 @@
 #![allow(clippy::print_stderr)]
 
 mod common;
+mod cuda_common;
 
 use std::fs;
 use std::path::Path;
@@ -16,6 +17,8 @@ use std::time::{Duration, Instant};
 use safetensors::SafeTensors;
 
 use common::{Done, Folder, Running, bytes, checkpoint, host, metrics, path, run, train_tiny};
+use cuda_common::order::examine;
+use cuda_common::{read, stand_in};
 
 /// No run that fails may take longer to end.
 const SOON: Duration = Duration::from_secs(30);
@@ -418,5 +421,34 @@ fn a_rank_that_is_killed_ends_all() {
         kill("KILL", &ranks[rank]);
         assert_ne!(ended(&mut child.0), Some(0));
         goes_on(out);
+    }
+}
+
+/// On GPUs that only record what is asked of them: the exchange has streams of its own, and neither they nor the towers'
+/// touch what the others have not finished with.
+#[test]
+fn streams_of_the_exchange_and_of_the_passes_wait_for_each_other() {
+    if !has_ranks() {
+        return;
+    }
+    let ranks = [0, 1].map(|rank| {
+        let log = path(DATA.path(), &format!("ordered-{rank}.log"));
+        let train = train(DATA.path(), "ordered", &["--steps", "4", "--gpus", "0,1"]);
+        let mut command = Command::new("env");
+        command.arg(format!("ALEXNET_LIBCUDA={}", stand_in().display()));
+        let settings = "terminated=yes execute=no devices=2";
+        command.arg(format!("CUDA_STAND_IN={settings} log={log}"));
+        command.arg(train.get_program()).args(train.get_args());
+        (command, log)
+    });
+    let jobs = ranks.each_ref().map(|(command, _)| (1, command));
+    run(&mut mpirun(&jobs)).ok();
+    for (_, log) in ranks {
+        let report = examine(&read(Path::new(&log)));
+        assert!(
+            report.races.is_empty() && report.hasty.is_empty(),
+            "{report:?}"
+        );
+        assert!(report.work > 100 && report.ordered > 50, "{report:?}");
     }
 }
