@@ -152,9 +152,8 @@ fn streams_do_not_block_and_events_tell_no_time() {
     assert!(all("cuStreamCreate", "non_blocking", true));
     assert!(all("cuEventCreate", "timing", false));
     assert!(all("cuMemHostAlloc", "portable", true));
-    // Images go up from pinned memory, or the host would wait for them, and what comes down comes as fast.
+    // Images go up from pinned memory, or the host would wait for them.
     assert!(all("cuMemcpyHtoDAsync_v2", "pinned", true));
-    assert!(all("cuMemcpyDtoHAsync_v2", "pinned", true));
 }
 
 #[test]

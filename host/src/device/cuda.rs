@@ -10,7 +10,7 @@
 //! | `raw` | a stream of the driver |
 //! | `stream` | launches and copies |
 //! | `event` | what one stream waits for in another |
-//! | `pinned` | host memory for uploads and downloads |
+//! | `pinned` | host memory for uploads |
 //! | `relay` | copies between GPUs that cannot reach each other |
 
 pub mod driver;

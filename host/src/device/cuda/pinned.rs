@@ -54,7 +54,7 @@ impl Drop for Pinned {
     }
 }
 
-/// The longest piece of an upload or a download.
+/// The longest piece of an upload.
 pub(super) const PIECE: usize = 32 << 20;
 
 /// Two buffers by turns: one is filled while the GPU still copies from the other.
@@ -102,38 +102,6 @@ impl Uploads {
                 .copy_from_nonoverlapping(bytes.as_ptr(), bytes.len())
         };
         half.done = Some(copy(memory)?);
-        Ok(())
-    }
-}
-
-/// The buffer of downloads, as long as the longest so far.
-#[derive(Default)]
-pub(super) struct Downloads(Option<Pinned>);
-
-impl Downloads {
-    /// Fills up to [`PIECE`] bytes from pinned memory, to which `copy` copies and waits.
-    pub fn stage(
-        &mut self,
-        device: &Arc<CudaDevice>,
-        bytes: &mut [u8],
-        copy: impl FnOnce(*mut c_void) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        if self
-            .0
-            .as_ref()
-            .is_none_or(|memory| memory.len() < bytes.len())
-        {
-            self.0 = None;
-            self.0 = Some(Pinned::new(device, bytes.len())?);
-        }
-        let Some(memory) = &self.0 else { return Ok(()) };
-        copy(memory.as_ptr())?;
-        // SAFETY: it is long enough, and nothing copies to it any more.
-        unsafe {
-            bytes
-                .as_mut_ptr()
-                .copy_from_nonoverlapping(memory.as_ptr().cast(), bytes.len())
-        };
         Ok(())
     }
 }

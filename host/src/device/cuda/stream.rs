@@ -14,7 +14,7 @@ use super::CudaDevice;
 use super::driver::check;
 use super::event::CudaEvent;
 use super::kernels::with_pointers;
-use super::pinned::{Downloads, PIECE, Uploads};
+use super::pinned::{PIECE, Uploads};
 use super::raw::Raw;
 use super::relay::Relay;
 use crate::device::buffer::Allocation;
@@ -25,7 +25,6 @@ pub(super) struct CudaStream {
     // Before what its work uses: waited for first.
     raw: Raw,
     uploads: RefCell<Uploads>,
-    downloads: RefCell<Downloads>,
     relays: RefCell<Vec<Relay>>,
     /// The memory of what was queued since the stream was last waited for, by its address.
     memory: RefCell<HashMap<usize, Arc<Allocation>>>,
@@ -37,7 +36,6 @@ impl CudaStream {
         Ok(CudaStream {
             raw: Raw::new(device)?,
             uploads: RefCell::default(),
-            downloads: RefCell::default(),
             relays: RefCell::default(),
             memory: RefCell::default(),
         })
@@ -96,19 +94,6 @@ impl CudaStream {
                 // SAFETY: `to` is as long as `from` and kept; the pinned memory stays until `done`.
                 check(unsafe { sys::cuMemcpyHtoDAsync_v2(address, memory, piece.len(), stream) })?;
                 CudaEvent::record(device, stream)
-            })?;
-        }
-        Ok(())
-    }
-
-    fn download(&self, from: u64, to: &mut [u8]) -> Result<()> {
-        let (device, stream) = (&self.raw.device, self.raw.stream);
-        for (i, piece) in to.chunks_mut(PIECE).enumerate() {
-            let (address, len) = (from + (i * PIECE) as u64, piece.len());
-            self.downloads.borrow_mut().stage(device, piece, |memory| {
-                // SAFETY: `from` is as long as `to` and kept; the pinned memory is there until the copy was waited for.
-                check(unsafe { sys::cuMemcpyDtoHAsync_v2(memory, address, len, stream) })?;
-                self.raw.synchronize()
             })?;
         }
         Ok(())
@@ -181,13 +166,14 @@ impl Stream for CudaStream {
     }
 
     unsafe fn download_bytes(&self, from: &Buffer<u8>, to: &mut [u8]) -> Result<()> {
-        self.synchronize()?;
-        let (address, bytes) = (from.address().addr() as u64, to.len());
         self.queue(|stream| {
-            let what = || format!("a download of {bytes} bytes");
-            stream.download(address, to).with_context(what)
+            let (address, stream) = (from.address().addr() as u64, stream.raw.stream);
+            let (memory, len) = (to.as_mut_ptr().cast(), to.len());
+            // SAFETY: both are as long, as the caller promises, and borrowed until the copy was waited for, below.
+            check(unsafe { sys::cuMemcpyDtoHAsync_v2(memory, address, len, stream) })
+                .with_context(|| format!("a download of {len} bytes"))
         });
-        self.result()
+        self.synchronize()
     }
 
     fn record(&self) -> Event {
