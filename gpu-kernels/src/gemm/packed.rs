@@ -8,9 +8,6 @@ use crate::device::*;
 /// Columns of a panel.
 pub const PANEL: u32 = 32;
 
-/// Rows of a panel that a CPU multiplies at a time, at most: with what it takes of A they stay in its first-level cache.
-const BLOCK: u32 = 256;
-
 /// An operand packed in panels of [`PANEL`] columns, each row by row of k:
 /// `data[i / 32 · 32 · depth + k · 32 + i % 32]`. The last panel is as large as the others.
 #[derive(Clone, Copy)]
@@ -80,8 +77,6 @@ impl Sums {
 pub trait Rows {
     /// From one k to the next.
     const STEP: usize;
-    /// Extent of k.
-    fn depth(&self) -> u32;
     /// The address of row `i`, or where it would be.
     fn place(&self, i: u32) -> *const f32;
 }
@@ -97,11 +92,6 @@ impl Rows for Panels {
     const STEP: usize = PANEL as usize;
 
     #[inline(always)]
-    fn depth(&self) -> u32 {
-        self.depth
-    }
-
-    #[inline(always)]
     fn place(&self, i: u32) -> *const f32 {
         self.data.wrapping_add(Panels::at(self.depth, 0, i))
     }
@@ -109,11 +99,6 @@ impl Rows for Panels {
 
 impl Rows for Matrix<true> {
     const STEP: usize = 1;
-
-    #[inline(always)]
-    fn depth(&self) -> u32 {
-        self.depth
-    }
 
     #[inline(always)]
     fn place(&self, i: u32) -> *const f32 {
@@ -155,31 +140,15 @@ impl<
         }
         // Bit by bit, at each step.
         let mut next = Ahead { at: next, step: 0 };
-        let blocks = a.depth().div_ceil(BLOCK);
-        let step = a.depth().div_ceil(blocks);
-        let mut begin = 0;
-        while begin < a.depth() {
-            let end = if a.depth() - begin < step {
-                a.depth()
+        let mut col = 0;
+        while col < cols {
+            let at = At { rows, cols, col };
+            if V::REGISTERS > MR * NR {
+                Self::rows_times_panel::<V, A, MR, NR>(a, b, at, &mut next, sums);
             } else {
-                begin + step
-            };
-            let mut col = 0;
-            while col < cols {
-                let at = At {
-                    k: [begin, end],
-                    rows,
-                    cols,
-                    col,
-                };
-                if V::REGISTERS > MR * NR {
-                    Self::rows_times_panel::<V, A, MR, NR>(a, b, at, &mut next, sums);
-                } else {
-                    Self::rows_times_panel::<V, A, NARROW, 1>(a, b, at, &mut next, sums);
-                }
-                col += PANEL;
+                Self::rows_times_panel::<V, A, NARROW, 1>(a, b, at, &mut next, sums);
             }
-            begin = end;
+            col += PANEL;
         }
     }
 
@@ -210,8 +179,8 @@ impl<
         }
     }
 
-    /// Rows times a part of a panel, `M` of them by `N` vectors at a time. A last group with fewer rows computes its last
-    /// one several times.
+    /// Rows times a panel, `M` of them by `N` vectors at a time. A last group with fewer rows computes its last one
+    /// several times.
     ///
     /// # Safety
     /// As of [`product_of_packed`](Self::product_of_packed).
@@ -219,16 +188,11 @@ impl<
     unsafe fn rows_times_panel<V: Vector, A: Rows, const M: usize, const N: usize>(
         a: A,
         b: Panels,
-        At {
-            k: [begin, end],
-            rows,
-            cols,
-            col,
-        }: At,
+        At { rows, cols, col }: At,
         next: &mut Ahead,
         sums: Sums,
     ) {
-        let depth = (end - begin) as usize;
+        let depth = b.depth as usize;
         next.step = (M * N * V::LANES) / cols as usize;
         let mut row = rows[0];
         while row < rows[1] {
@@ -241,21 +205,14 @@ impl<
                 } else {
                     rows[1] - 1
                 };
-                from[n] = a.place(row).wrapping_add(begin as usize * A::STEP);
+                from[n] = a.place(row);
                 to[n] = sums.at(row - rows[0], col);
                 n += 1;
             }
             let mut j = 0;
             while j < PANEL as usize {
-                let panel = b.data.add(Panels::at(b.depth, begin, col) + j);
-                let mut acc = [[V::splat(0.0); N]; M];
-                if begin > 0 {
-                    acc = Self::load_sums(to, j);
-                }
-                Self::dots::<V, A, M, N>(from, panel, depth, *next, &mut acc);
-                if end == b.depth && !end.is_multiple_of(K_STEP) {
-                    Self::add_zeros(&mut acc);
-                }
+                let panel = b.data.add(Panels::at(b.depth, 0, col) + j);
+                let acc = Self::dots::<V, A, M, N>(from, panel, depth, *next);
                 next.at = next.at.wrapping_add(depth * next.step);
                 let mut n = 0;
                 while n < M {
@@ -275,46 +232,30 @@ impl<
     /// # Safety
     /// As of [`product_of_packed`](Self::product_of_packed).
     #[inline(always)]
-    unsafe fn load_sums<V: Vector, const M: usize, const N: usize>(
-        rows: [*mut f32; M],
-        first: usize,
-    ) -> [[V; N]; M] {
-        let mut sums = [[V::splat(0.0); N]; M];
-        let mut n = 0;
-        while n < M {
-            let mut l = 0;
-            while l < N {
-                sums[n][l] = rows[n].load_vector(first + l * V::LANES);
-                l += 1;
-            }
-            n += 1;
-        }
-        sums
-    }
-
-    /// # Safety
-    /// As of [`product_of_packed`](Self::product_of_packed).
-    #[inline(always)]
     unsafe fn dots<V: Vector, A: Rows, const M: usize, const N: usize>(
         from: [*const f32; M],
         panel: *const f32,
         depth: usize,
         next: Ahead,
-        acc: &mut [[V; N]; M],
-    ) {
+    ) -> [[V; N]; M] {
+        let mut acc = [[V::splat(0.0); N]; M];
         let mut k = 0;
         while k + 4 <= depth {
             prefetch(next.at.wrapping_add(k * next.step));
-            Self::step::<V, A, M, N>(from, panel, k, acc);
-            Self::step::<V, A, M, N>(from, panel, k + 1, acc);
-            Self::step::<V, A, M, N>(from, panel, k + 2, acc);
-            Self::step::<V, A, M, N>(from, panel, k + 3, acc);
+            Self::step::<V, A, M, N>(from, panel, k, &mut acc);
+            Self::step::<V, A, M, N>(from, panel, k + 1, &mut acc);
+            Self::step::<V, A, M, N>(from, panel, k + 2, &mut acc);
+            Self::step::<V, A, M, N>(from, panel, k + 3, &mut acc);
             k += 4;
         }
         while k < depth {
-            Self::step::<V, A, M, N>(from, panel, k, acc);
+            Self::step::<V, A, M, N>(from, panel, k, &mut acc);
             k += 1;
         }
+        if !depth.is_multiple_of(K_STEP as usize) {
+            Self::add_zeros(&mut acc);
+        }
+        acc
     }
 
     /// # Safety
@@ -363,10 +304,9 @@ impl<
     }
 }
 
-/// A part of a product on a CPU: rows of a panel, rows of C, and the panel's first column.
+/// A part of a product on a CPU: rows of C, how many columns it has, and the panel's first column.
 #[derive(Clone, Copy)]
 struct At {
-    k: [u32; 2],
     rows: [u32; 2],
     cols: u32,
     col: u32,
