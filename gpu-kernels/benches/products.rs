@@ -124,7 +124,7 @@ fn convolution(pool: &Pool, s: Shape) -> [f64; 3] {
     }
 }
 
-/// The weights' transform is not counted.
+/// The time of the weights' transform is not counted, but that of their gradient is.
 fn by_winograd(pool: &Pool, winograd: Winograd) -> [f64; 3] {
     let s = winograd.shape();
     let (mut x, mut y) = (floats(s.input_len() as u32), floats(s.output_len() as u32));
@@ -160,7 +160,18 @@ fn by_winograd(pool: &Pool, winograd: Winograd) -> [f64; 3] {
             winograd, dy, weights, out, scratch, Cpu,
         ));
     });
-    [forward, dx, NOT_TRAINED]
+    let mut parts = floats(winograd.parts_len() as u32);
+    let mut dw = floats(s.weights_len() as u32);
+    let by_weights = median(operations(s), || {
+        let (x, dy) = (In::from(slice(&x)), In::from(slice(&y)));
+        let (out, none) = (Out::from(slice_mut(&mut parts)), Out::from(&mut [][..]));
+        run(launch::winograd_weight_gradient(
+            winograd, x, dy, out, none, Cpu,
+        ));
+        let (parts, out) = (In::from(slice(&parts)), Out::from(slice_mut(&mut dw)));
+        run(launch::winograd_weight_transform(winograd, parts, out, Cpu));
+    });
+    [forward, dx, by_weights]
 }
 
 fn fully_connected(pool: &Pool, [inputs, outputs]: [u32; 2]) -> [f64; 3] {

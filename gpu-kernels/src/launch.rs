@@ -70,6 +70,7 @@ pub use crate::average_pool::launch::*;
 pub use crate::convolution::launch::*;
 pub use crate::convolution::local::launch::*;
 pub use crate::convolution::winograd::launch::*;
+pub use crate::convolution::winograd::weight_gradient::launch::*;
 pub use crate::dropout::launch::*;
 pub use crate::fill::launch::*;
 pub use crate::fully_connected::launch::*;

@@ -2,15 +2,18 @@
 mod common;
 
 use common::{Buffer, here, random, relative_error, run};
+use gpu_kernels::convolution::winograd::weight_gradient::{
+    winograd_weight_gradient, winograd_weight_transform,
+};
 use gpu_kernels::convolution::winograd::{
-    Direction, Winograd, winograd_forward, winograd_input_gradient, winograd_weights,
+    Direction, SUM_COLUMNS, Winograd, winograd_forward, winograd_input_gradient, winograd_weights,
 };
 use gpu_kernels::convolution::{Shape, Sizes, convolution_forward};
 use gpu_kernels::launch::{self, In, Out};
 use proptest::prelude::*;
 use simt_executor::{Arguments, Kernel, Launch};
 
-/// The largest errors of y and dx relative to their norms: by the direct kernels, and by these, whose tiles have the
+/// The largest errors of y, dx and dw relative to their norms: by the direct kernels, and by these, whose tiles have the
 /// same points for both windows.
 const DIRECT: f64 = 1e-6;
 const TILES_4X4_OF_3X3: f64 = 8e-6;
@@ -24,12 +27,16 @@ fn bound(s: &Sizes) -> f64 {
     }
 }
 
-/// y (without bias) and dx, each from its own formula.
-fn formulas(s: &Sizes, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f64>; 2] {
+/// y (without bias), dx and dw, each from its own formula.
+fn formulas(s: &Sizes, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f64>; 3] {
     let [n, c, m, k] = [s.images, s.channels, s.filters, s.kernel].map(|x| x as usize);
     let [[h, wide], [oh, ow]] = [s.input, s.output].map(|side| side.map(|x| x as usize));
     let pad = s.pad as usize;
-    let mut sums = [vec![0.0; m * oh * ow * n], vec![0.0; x.len()]];
+    let mut sums = [
+        vec![0.0; m * oh * ow * n],
+        vec![0.0; x.len()],
+        vec![0.0; w.len()],
+    ];
     for at in 0..oh * ow * k * k {
         let (i, j, r, q) = (at / k / k / ow, at / k / k % ow, at / k % k, at % k);
         let (Some(row), Some(column)) = ((i + r).checked_sub(pad), (j + q).checked_sub(pad)) else {
@@ -46,6 +53,7 @@ fn formulas(s: &Sizes, x: &[f32], w: &[f32], dy: &[f32]) -> [Vec<f64>; 2] {
                 let [x, w, dy] = [x[from], w[weight], dy[to]].map(f64::from);
                 sums[0][to] += w * x;
                 sums[1][from] += w * dy;
+                sums[2][weight] += x * dy;
             }
         }
     }
@@ -74,6 +82,7 @@ fn write(buffer: &mut Buffer<f32>) -> Out<'static, f32> {
 struct Results {
     y: Buffer<f32>,
     dx: Buffer<f32>,
+    dw: Buffer<f32>,
 }
 
 fn by_winograd(
@@ -90,6 +99,7 @@ fn by_winograd(
     let mut results = Results {
         y: Buffer::unwritten(shape.output_len()),
         dx: Buffer::unwritten(shape.input_len()),
+        dw: Buffer::unwritten(shape.weights_len()),
     };
     let mut u = Buffer::unwritten(winograd.weights_len());
     let mut scratch = Buffer::unwritten(winograd.forward_scratch(on));
@@ -109,6 +119,23 @@ fn by_winograd(
     let (dx, memory) = (results.dx.mut_ptr(), scratch.mut_ptr());
     let arguments = (backward, dy.ptr(), u.ptr(), dx, memory);
     queue(&winograd_input_gradient, call.unwrap().launch(), arguments);
+
+    let mut parts = Buffer::unwritten(winograd.parts_len());
+    let mut scratch = Buffer::unwritten(winograd.weight_gradient_scratch(on));
+    let (out, memory) = (write(&mut parts), write(&mut scratch));
+    let call = launch::winograd_weight_gradient(winograd, read(x), read(dy), out, memory, on);
+    let (out, memory) = (parts.mut_ptr(), scratch.mut_ptr());
+    let arguments = (forward, x.ptr(), dy.ptr(), out, memory);
+    queue(&winograd_weight_gradient, call.unwrap().launch(), arguments);
+    let out = write(&mut results.dw);
+    let call = launch::winograd_weight_transform(winograd, read(&parts), out, on);
+    let out = results.dw.mut_ptr();
+    let arguments = (shape, winograd.parts(), parts.ptr(), out);
+    queue(
+        &winograd_weight_transform,
+        call.unwrap().launch(),
+        arguments,
+    );
     results
 }
 
@@ -123,7 +150,7 @@ fn check(s: Sizes, seed: u32) {
     let mut seeds = seed..;
     let [x, w, b, dy] = lengths.map(|len| Buffer::new(&random(seeds.next().unwrap(), len)));
     let found = by_winograd(s, &x, &w, &b, &dy);
-    let [mut y, dx] = formulas(&s, &x, &w, &dy);
+    let [mut y, dx, dw] = formulas(&s, &x, &w, &dy);
     let columns = shape.out_columns() as usize;
     for (at, y) in y.iter_mut().enumerate() {
         *y += f64::from(b[at / columns]);
@@ -132,7 +159,11 @@ fn check(s: Sizes, seed: u32) {
     let arguments = (shape, x.ptr(), w.ptr(), b.ptr(), direct.mut_ptr());
     queue(&convolution_forward, shape.forward(here()), arguments);
     assert!(relative_error(&direct, &y) <= DIRECT);
-    let pairs = [("y", &found.y, &y), ("dx", &found.dx, &dx)];
+    let pairs = [
+        ("y", &found.y, &y),
+        ("dx", &found.dx, &dx),
+        ("dw", &found.dw, &dw),
+    ];
     for (what, found, wanted) in pairs {
         let error = relative_error(found, wanted);
         println!("{what}: {error:.1e}");
@@ -204,7 +235,7 @@ fn more_channels_and_filters_than_a_block() {
     }
 }
 
-/// More columns than all blocks take at once.
+/// More columns than all blocks take at once, and than a part of the weights' gradient.
 #[test]
 fn blocks_take_several_groups() {
     let sizes = Sizes {
@@ -214,7 +245,32 @@ fn blocks_take_several_groups() {
         output: [13, 13],
         ..SIZES
     };
+    let winograd = Winograd::try_new(Shape::new(sizes)).unwrap();
+    assert!(winograd.parts() > 1 && 49 * 32 % SUM_COLUMNS > 0);
     check(sizes, 2);
+}
+
+/// More terms of the weights' gradient than the parts have at least; more filters than a CPU's block.
+#[test]
+fn long_parts() {
+    let sizes = Sizes {
+        channels: 2,
+        filters: 16,
+        input: [33, 33],
+        kernel: 5,
+        pad: 2,
+        output: [33, 33],
+        ..SIZES
+    };
+    check(sizes, 3);
+    let sizes = Sizes {
+        channels: 2,
+        filters: 272,
+        input: [3, 3],
+        output: [3, 3],
+        ..SIZES
+    };
+    check(sizes, 4);
 }
 
 #[test]

@@ -5,10 +5,9 @@
 //!                                               2 × 2 for 5 × 5
 //! ```
 //!
-//! and dx is the convolution of dy with the windows turned round, channels and filters exchanged. dw is left to
-//! [`convolution_weight_gradient`](super::convolution_weight_gradient): this way it was no faster. The sums are those of
-//! a [`convolution`](super), whose layouts these kernels take, with other roundings, so other bits and larger errors
-//! (`docs/winograd.md`). The transforms are in [`transforms`].
+//! dx is the convolution of dy with the windows turned round, channels and filters exchanged, and dw is in
+//! [`weight_gradient`]. The sums are those of a [`convolution`](super), whose layouts these kernels take, with other
+//! roundings, so other bits and larger errors (`docs/winograd.md`). The transforms are in [`transforms`].
 //!
 //! Everything is element by element over images, but the sums over channels: 36 matrix products, one for each place of
 //! a tile. A block takes a group of columns (tile, image) from images to images:
@@ -65,11 +64,14 @@ use crate::gemm::{Matrix, NativeTile, Panels, Rows, Source, Sums};
 use super::Shape;
 
 mod shape;
+mod tiles;
 pub mod transforms;
+pub mod weight_gradient;
 
-use shape::{Cut, Maps};
-pub use shape::{PLANES, Pass, Winograd};
-use transforms::{Input, Output2, Output4, Transform, Weights3, Weights5};
+use shape::{Cut, least};
+pub use shape::{PLANES, Pass, SUM_COLUMNS, Winograd};
+use tiles::{Part, Tile, VECTORS, Way, block_memory, transform_tiles};
+use transforms::{Input, Output2, Output4, POINTS, Transform, Weights3, Weights5};
 
 /// Which convolution weights are transformed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,231 +80,6 @@ pub enum Direction {
     Forward,
     /// From dy to dx.
     Backward,
-}
-
-/// Images of a tile that are neighbouring columns.
-const IMAGES: u32 = 32;
-/// Vectors of a tile that a thread takes at a time: a CPU's, whose memory likes to give two lines, all of them.
-const VECTORS: u32 = if cfg!(target_arch = "nvptx64") {
-    1
-} else {
-    IMAGES / V::LANES as u32
-};
-
-/// A tile's row and column among the tiles, and an image.
-#[derive(Clone, Copy)]
-struct Column {
-    down: u32,
-    across: u32,
-    image: u32,
-}
-
-impl Pass {
-    #[inline(always)]
-    fn column(&self, column: u32) -> Column {
-        // Tiles side by side share pixels, so they are neighbours.
-        let (images, tile) = self.tiles.div_rem(column / IMAGES);
-        let image = images * IMAGES + column % IMAGES;
-        let (down, across) = self.across.div_rem(tile);
-        Column {
-            down,
-            across,
-            image,
-        }
-    }
-}
-
-/// Where a tile of N × N pixels lies in each map.
-#[derive(Clone, Copy)]
-struct Tile<const N: usize> {
-    /// Its first pixel in the first map, in floats; wraps where that lies outside.
-    first: u32,
-    /// From row to row, from pixel to pixel, and from map to map.
-    steps: [u32; 3],
-    /// Which rows lie in the image, a bit each, and from bit 8 on which columns.
-    inside: u32,
-}
-
-impl<const N: usize> Tile<N> {
-    /// The tile whose first pixel is at `top` and `left`, which wrap above and left of the image.
-    #[inline(always)]
-    fn new(maps: Maps, images: u32, [top, left]: [u32; 2], image: u32) -> Tile<N> {
-        let mut inside = 0;
-        let mut n = 0;
-        while n < N {
-            let (y, x) = (top.wrapping_add(n as u32), left.wrapping_add(n as u32));
-            inside |= ((y < maps.height) as u32) << n | ((x < maps.width) as u32) << (8 + n);
-            n += 1;
-        }
-        let row = maps.width * images;
-        let first = top
-            .wrapping_mul(row)
-            .wrapping_add(left.wrapping_mul(images));
-        Tile {
-            first: first.wrapping_add(image),
-            steps: [row, images, maps.height * row],
-            inside,
-        }
-    }
-
-    /// Whether row `r` and column `q` are in the image.
-    #[inline(always)]
-    fn has(&self, r: usize, q: usize) -> bool {
-        let bits = 1 << r | 1 << (8 + q);
-        self.inside & bits == bits
-    }
-
-    /// Its first pixel in a map.
-    #[inline(always)]
-    fn corner(&self, map: *const f32) -> *const f32 {
-        map.wrapping_offset(self.first as i32 as isize)
-    }
-}
-
-/// A way over places of two indices, the inner one running fastest, each place from the one before: the offsets of all
-/// of them would take a GPU's registers.
-struct Way {
-    first: *const f32,
-    line: *const f32,
-    at: *const f32,
-    /// Floats from one inner index to the next, and from one outer index to the next.
-    steps: [usize; 2],
-}
-
-impl Way {
-    #[inline(always)]
-    fn new(first: *const f32, steps: [usize; 2]) -> Way {
-        Way {
-            first,
-            line: first,
-            at: first,
-            steps,
-        }
-    }
-
-    /// The place of these indices. They come in order, which begins anew at the first.
-    #[inline(always)]
-    fn place(&mut self, inner: usize, outer: usize) -> *const f32 {
-        if inner > 0 {
-            self.at = self.at.wrapping_add(self.steps[0]);
-            return self.at;
-        }
-        self.line = match outer {
-            0 => self.first,
-            _ => self.line.wrapping_add(self.steps[1]),
-        };
-        self.at = self.line;
-        self.at
-    }
-}
-
-impl Pass {
-    /// The tile of the input that `column` is made of.
-    #[inline(always)]
-    fn input_tile(&self, column: u32) -> Tile<6> {
-        let at = self.column(column);
-        let corner = [at.down, at.across].map(|n| (n * self.side()).wrapping_sub(self.pad));
-        Tile::new(self.from, self.images, corner, at.image)
-    }
-
-    /// The tile of the output that `column` is, of `N` = [`side`](Self::side) pixels.
-    #[inline(always)]
-    fn output_tile<const N: usize>(&self, column: u32) -> Tile<N> {
-        let at = self.column(column);
-        let corner = [at.down * N as u32, at.across * N as u32];
-        Tile::new(self.to, self.images, corner, at.image)
-    }
-}
-
-/// This thread's share of rows × columns of numbers, of which it takes vectors: from `first` on in steps of `steps`.
-struct Part {
-    first: [u32; 2],
-    steps: [u32; 2],
-}
-
-impl Part {
-    /// A CPU's one thread has all columns; of a GPU's, neighbours have neighbouring ones.
-    #[inline(always)]
-    fn of_thread(lanes: u32) -> Part {
-        let (thread, threads) = (
-            thread::thread_idx_x(),
-            NativeTile::threads(lanes as usize) as u32,
-        );
-        let across = Cut::HERE.columns / lanes;
-        if threads == 1 {
-            return Part {
-                first: [0, 0],
-                steps: [1, IMAGES],
-            };
-        }
-        Part {
-            first: [thread / across, thread % across * lanes],
-            steps: [threads / across, Cut::HERE.columns],
-        }
-    }
-}
-
-/// Bᵀ x B of all channels at `columns` columns from `first` on, as [`Panels`] of each plane.
-///
-/// # Safety
-/// `x` is valid for the pass, `to` for the planes, and no other block uses them.
-#[inline(always)]
-unsafe fn transform_inputs<V: Vector>(
-    pass: &Pass,
-    x: *const f32,
-    [first, columns]: [u32; 2],
-    (to, plane): (*mut f32, usize),
-) {
-    let channels = pass.from.channels;
-    let part = Part::of_thread(V::LANES as u32);
-    let mut column = part.first[1];
-    while column < columns {
-        let tile = pass.input_tile(first + column);
-        let map = tile.steps[2] as usize;
-        let mut channel = part.first[0];
-        while channel < channels {
-            let from = tile.corner(x.add(channel as usize * map));
-            let to = to.add(Panels::at(channels, channel, column));
-            let mut lane = 0;
-            while lane < VECTORS as usize * V::LANES {
-                transform_input::<V>(&tile, from.wrapping_add(lane), to.add(lane), plane);
-                lane += V::LANES;
-            }
-            channel += part.steps[0];
-        }
-        column += part.steps[1];
-    }
-}
-
-/// Bᵀ x B of a vector of tiles, the first pixel of which would be at `from`.
-///
-/// # Safety
-/// As of [`transform_inputs`].
-#[inline(always)]
-unsafe fn transform_input<V: Vector>(
-    tile: &Tile<6>,
-    from: *const f32,
-    mut to: *mut f32,
-    plane: usize,
-) {
-    let [row, pixel, map] = tile.steps.map(|step| step as usize);
-    let mut way = Way::new(from, [row, pixel]);
-    transforms::both::<V, Input, 6, 6>(
-        |r, q| {
-            let place = way.place(r, q);
-            if !tile.has(r, q) {
-                return V::splat(0.0);
-            }
-            // The same of the map after the next comes into a CPU's cache.
-            prefetch_l1(place.wrapping_add(2 * map));
-            place.load_vector(0)
-        },
-        |_, number| {
-            // From plane to plane, as they come: 36 offsets would take a GPU's registers.
-            to.store_vector(0, number);
-            to = to.wrapping_add(plane);
-        },
-    );
 }
 
 /// Aᵀ z A of this block's `rows` × `columns` products, in tiles of N × N to y.
@@ -322,11 +99,10 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
     let mut column = part.first[1];
     while column < columns {
         let tile: Tile<N> = pass.output_tile(first + column);
-        let map = tile.steps[2] as usize;
         let mut filter = rows[0] + part.first[0];
         while filter < rows[1] {
             let from = products.add(((filter - rows[0]) * Cut::HERE.columns + column) as usize);
-            let to = tile.corner(y.add(filter as usize * map));
+            let to = tile.corner(y.add(filter as usize * tile.map()));
             let mut lane = 0;
             while lane < VECTORS as usize * V::LANES {
                 let (from, to) = ((from.add(lane), plane), to.wrapping_add(lane));
@@ -350,7 +126,7 @@ unsafe fn transform_output<V: Vector, T: Transform<6, N>, const N: usize>(
     finish: impl Fn(V) -> V,
     to: *const f32,
 ) {
-    let mut from = Way::new(products, [transforms::POINTS * plane, plane]);
+    let mut from = Way::new(products, [POINTS * plane, plane]);
     let [row, pixel, _] = tile.steps.map(|step| step as usize);
     let mut to = Way::new(to, [pixel, row]);
     transforms::both::<V, T, 6, N>(
@@ -362,21 +138,6 @@ unsafe fn transform_output<V: Vector, T: Transform<6, N>, const N: usize>(
             }
         },
     );
-}
-
-/// `len` floats that the block has to itself: a part of `scratch`, as shared memory does not hold so much.
-#[cfg(target_arch = "nvptx64")]
-#[inline(always)]
-unsafe fn block_memory(scratch: *mut f32, len: usize) -> *mut f32 {
-    let block = thread::block_idx_x() + thread::block_idx_y() * thread::grid_dim_x();
-    scratch.add(block as usize * len)
-}
-
-/// The floats that the block has to itself: a CPU's shared memory, which stays in the cache from block to block.
-#[cfg(not(target_arch = "nvptx64"))]
-#[inline(always)]
-unsafe fn block_memory(_: *mut f32, _: usize) -> *mut f32 {
-    Shared::dynamic().as_mut_ptr()
 }
 
 /// The convolution of `x`: for each group of columns, its tiles transformed, multiplied and transformed back;
@@ -405,7 +166,14 @@ unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
     while first < end {
         let columns = least(cut.columns, end - first);
         let group = [first, columns];
-        transform_inputs::<V>(pass, x, group, (inputs, plane));
+        transform_tiles::<V, Input, POINTS>(
+            |column| pass.input_tile(column),
+            x,
+            [0, channels],
+            group,
+            (inputs, plane),
+            |channel, column| Panels::at(channels, channel, column),
+        );
         thread::sync_threads();
         let mut begin = thread::block_idx_y() * cut.rows;
         while begin < filters {
@@ -420,6 +188,7 @@ unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
                 let sums = Sums {
                     data: products.add(i as usize * products_plane),
                     stride: cut.columns as usize,
+                    added: false,
                 };
                 let next = match i + 1 {
                     PLANES => operand(0).place(begin + thread::grid_dim_y() * cut.rows),
@@ -441,11 +210,6 @@ unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
         }
         first += cut.columns;
     }
-}
-
-#[inline(always)]
-fn least(a: u32, b: u32) -> u32 {
-    if a < b { a } else { b }
 }
 
 launch_bounds!("winograd_weights", 256, 1);
@@ -545,13 +309,7 @@ pub mod launch {
     //! Checked launches.
 
     use super::{Direction, Winograd};
-    use crate::launch::{Call, Check, Error, In, Launch, Out, Target, needs};
-
-    /// A thread for each vector of weights at one place of the window.
-    fn by_weights(winograd: &Winograd, target: Target) -> Launch {
-        let weights = winograd.shape.channels as usize * winograd.shape.filters() as usize;
-        Launch::cover(weights / target.lanes(), target.threads())
-    }
+    use crate::launch::{Call, Check, Error, In, Out, Target, needs};
 
     /// `transformed`, the weights as a convolution in that direction multiplies by them.
     pub fn winograd_weights<'a>(
@@ -574,7 +332,7 @@ pub mod launch {
             transformed.pointer(),
         );
         // SAFETY: sizes are valid, the buffers fit them.
-        unsafe { check.call(by_weights(&winograd, target), arguments) }
+        unsafe { check.call(winograd.by_weights(target), arguments) }
     }
 
     /// `y`, the convolution of `x` with transformed weights, and `bias` added.

@@ -63,13 +63,29 @@ pub struct Sums {
     pub data: *mut f32,
     /// From one row to the next.
     pub stride: usize,
+    /// Whether the product is added to what is there.
+    pub added: bool,
 }
 
 impl Sums {
+    /// Where the sum of `row` and `col` is.
     #[inline(always)]
-    fn at(self, row: u32, col: u32) -> *mut f32 {
+    pub fn at(self, row: u32, col: u32) -> *mut f32 {
         self.data
             .wrapping_add(row as usize * self.stride + col as usize)
+    }
+
+    /// Stores `sum`, or adds it to the vector at `to`.
+    ///
+    /// # Safety
+    /// There is one.
+    #[inline(always)]
+    pub unsafe fn store<V: Vector>(self, to: *mut f32, sum: V) {
+        if self.added {
+            to.store_vector(0, to.load_vector::<V>(0) + sum);
+        } else {
+            to.store_vector(0, sum);
+        }
     }
 }
 
@@ -170,7 +186,7 @@ impl<
             while col < cols {
                 let extent = [rows[1], cols];
                 let store = |row: u32, col: u32, sum: V| {
-                    sums.at(row - rows[0], col).store_vector(0, sum);
+                    sums.store(sums.at(row - rows[0], col), sum);
                 };
                 Self::product::<V, A, Panels>(a, b, [0, b.depth], [row, col], extent, store);
                 col += BN as u32;
@@ -212,13 +228,18 @@ impl<
             let mut j = 0;
             while j < PANEL as usize {
                 let panel = b.data.add(Panels::at(b.depth, 0, col) + j);
+                let mut n = 0;
+                while n < M && sums.added {
+                    prefetch(to[n].wrapping_add(j));
+                    n += 1;
+                }
                 let acc = Self::dots::<V, A, M, N>(from, panel, depth, *next);
                 next.at = next.at.wrapping_add(depth * next.step);
                 let mut n = 0;
                 while n < M {
                     let mut l = 0;
-                    while l < N {
-                        to[n].store_vector(j + l * V::LANES, acc[n][l]);
+                    while l < N && row + (n as u32) < rows[1] {
+                        sums.store(to[n].add(j + l * V::LANES), acc[n][l]);
                         l += 1;
                     }
                     n += 1;

@@ -147,9 +147,10 @@ pub fn winograd() -> Winograd {
     Winograd::try_new(Shape::new(sizes)).unwrap()
 }
 
-/// Its y and transformed weights.
+/// Its y, transformed weights and parts of the gradient.
 const WY: usize = 48 * 9 * 10 * 32;
 const U: usize = 36 * (3 * 64 + 16);
+const PARTS: usize = 2 * 36 * 3 * 64;
 
 /// Every kernel: its name, its pointers in the order of its parameters, and a call.
 pub const CASES: &[Case] = &[
@@ -347,6 +348,18 @@ pub const CASES: &[Case] = &[
             launch::winograd_input_gradient(winograd(), dy, u, m.write(2, X), scratch, m.target)
         },
     ),
+    (
+        "winograd_weight_gradient",
+        &["x", "dy", "parts", "scratch"],
+        |m| {
+            let (x, dy, parts) = (m.read(0, X), m.read(1, WY), m.write(2, PARTS));
+            let scratch = m.write(3, winograd().weight_gradient_scratch(m.target));
+            launch::winograd_weight_gradient(winograd(), x, dy, parts, scratch, m.target)
+        },
+    ),
+    ("winograd_weight_transform", &["parts", "dw"], |m| {
+        launch::winograd_weight_transform(winograd(), m.read(0, PARTS), m.write(1, W), m.target)
+    }),
     ("winograd_weights", &["weights", "transformed"], |m| {
         let (w, u) = (m.read(0, W), m.write(1, U));
         launch::winograd_weights(winograd(), Direction::Forward, w, u, m.target)

@@ -46,4 +46,19 @@ pub fn cases(winograd: Winograd, backward: bool, text: &str, all: &mut Cases) {
             launch::winograd_input_gradient(winograd, dy, w, dx, memory, at.target())
         });
     }
+    let tensors = [
+        random(1, x, 1.0),
+        random(2, y, 1.0),
+        unwritten(winograd.parts_len()),
+        most(&|target| winograd.weight_gradient_scratch(target)),
+    ];
+    all.add("winograd_weight_gradient", text, tensors, move |at| {
+        let memory = at.scratch(3, winograd.weight_gradient_scratch(at.target()));
+        let (x, dy, parts) = (at.read(0), at.read(1), at.write(2));
+        launch::winograd_weight_gradient(winograd, x, dy, parts, memory, at.target())
+    });
+    let tensors = [random(1, winograd.parts_len(), 1.0), unwritten(w)];
+    all.add("winograd_weight_transform", text, tensors, move |at| {
+        launch::winograd_weight_transform(winograd, at.read(0), at.write(1), at.target())
+    });
 }

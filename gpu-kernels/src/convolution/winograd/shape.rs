@@ -2,14 +2,23 @@
 
 use crate::convolution::Shape;
 use crate::divisor::Divisor;
-use crate::gemm::Panels;
+use crate::gemm::{PANEL, Panels};
 use crate::sizes::{BadSize, keep};
 
 /// Numbers of a transformed tile.
 pub const PLANES: u32 = 36;
 
+/// Columns (tile, image) whose products make one term of a part of the weights' gradient. Part of the result's bits.
+pub const SUM_COLUMNS: u32 = 128;
+/// Terms of a part at least, and parts at most: each is as large as the transformed weights.
+const PART_TERMS: u32 = 4;
+const PARTS: u32 = 16;
+
 /// Floats between the end of one plane and the next one, so that planes do not all begin in the same lines of a cache.
 pub(super) const GAP: usize = 16;
+
+/// Floats of a plane of a strip: a vector of images of a vector of filters.
+const STRIP: usize = 16 * 16;
 
 /// Channels of images and the size of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +49,8 @@ pub(super) struct Cut {
     pub columns: u32,
     /// Filters, and channels, that are multiplied at a time.
     pub rows: u32,
+    /// Channels, and filters, that a block of the weights' gradient multiplies.
+    pub gradient: [u32; 2],
     /// Blocks at most, each of which takes some groups of columns, one behind the other.
     pub blocks: u32,
 }
@@ -49,12 +60,14 @@ impl Cut {
     pub const CPU: Cut = Cut {
         columns: 32,
         rows: 64,
+        gradient: [128, 256],
         blocks: 128,
     };
     /// The tile of the product. Each block has a part of global memory to itself.
     pub const GPU: Cut = Cut {
         columns: 128,
         rows: 128,
+        gradient: [128, 128],
         blocks: 64,
     };
     /// Of the device this is compiled for.
@@ -63,6 +76,11 @@ impl Cut {
     } else {
         Cut::CPU
     };
+}
+
+#[inline(always)]
+pub(super) const fn least(a: u32, b: u32) -> u32 {
+    if a < b { a } else { b }
 }
 
 impl Pass {
@@ -107,6 +125,46 @@ impl Pass {
     pub(super) const fn block_len(&self, cut: Cut) -> usize {
         let [inputs, products] = self.planes(cut);
         PLANES as usize * (inputs + products)
+    }
+
+    /// Columns of a part of the weights' gradient.
+    #[inline(always)]
+    pub(super) const fn part_columns(&self) -> u32 {
+        let terms = self.columns().div_ceil(SUM_COLUMNS);
+        let least = if terms < PART_TERMS * PARTS {
+            PART_TERMS
+        } else {
+            terms.div_ceil(PARTS)
+        };
+        least * SUM_COLUMNS
+    }
+
+    /// Floats from one filter's sums of products to those of the next channel, and of a plane of them.
+    #[inline(always)]
+    pub(super) const fn sums_plane(&self) -> [usize; 2] {
+        let stride = self.to.channels.next_multiple_of(PANEL) as usize;
+        [stride, stride * self.from.channels as usize]
+    }
+
+    /// Floats of a plane of transformed inputs, and of one of gradients, in a block of the weights' gradient.
+    #[inline(always)]
+    pub(super) const fn gradient_planes(&self, cut: Cut) -> [usize; 2] {
+        let [channels, filters] = [
+            least(cut.gradient[0], self.from.channels),
+            least(cut.gradient[1], self.to.channels.next_multiple_of(PANEL)),
+        ];
+        let columns = SUM_COLUMNS as usize;
+        [
+            channels as usize * columns + GAP,
+            filters as usize * columns + GAP,
+        ]
+    }
+
+    /// Floats that a block of the weights' gradient has to itself: its planes, and a CPU's strip of gradients.
+    #[inline(always)]
+    pub(super) const fn gradient_len(&self, cut: Cut) -> usize {
+        let [inputs, gradients] = self.gradient_planes(cut);
+        PLANES as usize * (inputs + gradients + STRIP)
     }
 
     /// Floats of a plane of transformed weights: in panels forward, in rows of filters backward.
@@ -188,6 +246,21 @@ impl Winograd {
         let plane = Pass::weights_plane(self.shape.channels, self.shape.filters.get());
         PLANES as usize * plane
     }
+
+    /// Parts of the sum of the weights' gradient.
+    pub const fn parts(&self) -> u32 {
+        self.forward.columns().div_ceil(self.forward.part_columns())
+    }
+
+    /// Floats of one of them.
+    pub const fn part_len(&self) -> usize {
+        PLANES as usize * self.forward.sums_plane()[1]
+    }
+
+    /// Floats of all parts.
+    pub const fn parts_len(&self) -> usize {
+        self.part_len().saturating_mul(self.parts() as usize)
+    }
 }
 
 #[cfg(not(target_arch = "nvptx64"))]
@@ -233,6 +306,27 @@ mod launch {
             }
         }
 
+        /// The launch of the weights' gradient: parts × blocks of channels × blocks of filters.
+        pub(in super::super) const fn gradient_launch(&self, target: Target) -> Launch {
+            let cut = Cut::on(target);
+            let (threads, shared) = match target {
+                Target::Cpu => (
+                    CpuTile::threads(16),
+                    size_of::<f32>() * self.gradient_len(cut),
+                ),
+                Target::Gpu => (GpuTile::threads(4), GpuTile::SHARED),
+            };
+            Launch {
+                grid: [
+                    self.columns().div_ceil(self.part_columns()),
+                    self.from.channels.div_ceil(cut.gradient[0]),
+                    self.to.channels.div_ceil(cut.gradient[1]),
+                ],
+                block: [threads as u32, 1, 1],
+                shared: shared as u32,
+            }
+        }
+
         const fn scratch(&self, target: Target) -> usize {
             match target {
                 Target::Cpu => 0,
@@ -242,6 +336,12 @@ mod launch {
     }
 
     impl Winograd {
+        /// A thread for each vector of weights at one place of the window.
+        pub(in super::super) fn by_weights(&self, target: Target) -> Launch {
+            let weights = self.shape.channels as usize * self.shape.filters() as usize;
+            Launch::cover(weights / target.lanes(), target.threads())
+        }
+
         /// Floats of global memory that [`winograd_forward`](super::super::winograd_forward) works in.
         pub const fn forward_scratch(&self, target: Target) -> usize {
             self.forward.scratch(target)
@@ -250,6 +350,17 @@ mod launch {
         /// The same for [`winograd_input_gradient`](super::super::winograd_input_gradient).
         pub const fn input_gradient_scratch(&self, target: Target) -> usize {
             self.backward.scratch(target)
+        }
+
+        /// The same for [`winograd_weight_gradient`](super::super::weight_gradient::winograd_weight_gradient).
+        pub const fn weight_gradient_scratch(&self, target: Target) -> usize {
+            match target {
+                Target::Cpu => 0,
+                Target::Gpu => {
+                    let blocks = product(&self.forward.gradient_launch(target).grid);
+                    self.forward.gradient_len(Cut::GPU) * blocks
+                }
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ pub unsafe fn both<V: Vector, T: Transform<N, M>, const N: usize, const M: usize
     mut load: impl FnMut(usize, usize) -> V,
     mut store: impl FnMut(usize, V),
 ) {
-    if cfg!(not(target_arch = "nvptx64")) {
+    if cfg!(not(target_arch = "nvptx64")) || N * M < POINTS * POINTS {
         rows::<V, T, N, M>([0, M], &mut load, &mut store);
         return;
     }
@@ -151,6 +151,42 @@ impl Transform<6, 2> for Output2 {
     }
 }
 
+/// `A y` of four: of a gradient's tile.
+pub struct Gradient4;
+
+impl Transform<4, 6> for Gradient4 {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(y: [V; 4]) -> [V; 6] {
+        let (even, odd) = (y[0] + y[2], y[1] + y[3]);
+        let (even2, odd2) = (add(y[2], 4.0, y[0]), times(add(y[3], 4.0, y[1]), 2.0));
+        [
+            y[0],
+            even + odd,
+            even - odd,
+            even2 + odd2,
+            even2 - odd2,
+            y[3],
+        ]
+    }
+}
+
+/// `A y` of two.
+pub struct Gradient2;
+
+impl Transform<2, 6> for Gradient2 {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(y: [V; 2]) -> [V; 6] {
+        [
+            y[0],
+            y[0] + y[1],
+            y[0] - y[1],
+            add(y[1], 2.0, y[0]),
+            add(y[1], -2.0, y[0]),
+            y[1],
+        ]
+    }
+}
+
 /// `G g` of a filter of three.
 pub struct Weights3;
 
@@ -190,6 +226,40 @@ impl Transform<5, 6> for Weights5 {
             even2 + odd2,
             even2 - odd2,
             g[4],
+        ]
+    }
+}
+
+/// `Gᵀ p` of a filter of three: to its gradient.
+pub struct WeightsGradient3;
+
+impl Transform<6, 3> for WeightsGradient3 {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(p: [V; 6]) -> [V; 3] {
+        let (sum, difference) = (p[1] + p[2], p[1] - p[2]);
+        let (sum2, difference2) = (p[3] + p[4], p[3] - p[4]);
+        [
+            add(p[0], 0.25, add(sum, -1.0 / 6.0, times(sum2, 1.0 / 24.0))),
+            add(difference, -1.0 / 6.0, times(difference2, 1.0 / 12.0)),
+            add(sum2 - sum, 1.0 / 6.0, p[5]),
+        ]
+    }
+}
+
+/// `Gᵀ p` of a filter of five.
+pub struct WeightsGradient5;
+
+impl Transform<6, 5> for WeightsGradient5 {
+    #[inline(always)]
+    unsafe fn apply<V: Vector>(p: [V; 6]) -> [V; 5] {
+        let (sum, difference) = (p[1] + p[2], p[1] - p[2]);
+        let (sum2, difference2) = (p[3] + p[4], p[3] - p[4]);
+        [
+            add(p[0], 0.25, add(sum, -1.0 / 6.0, times(sum2, 1.0 / 24.0))),
+            add(difference, -1.0 / 6.0, times(difference2, 1.0 / 12.0)),
+            times(sum2 - sum, 1.0 / 6.0),
+            add(difference, -1.0 / 6.0, times(difference2, 1.0 / 3.0)),
+            add(sum, -1.0 / 6.0, add(sum2, 2.0 / 3.0, p[5])),
         ]
     }
 }

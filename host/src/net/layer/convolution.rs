@@ -147,6 +147,14 @@ impl Convolution {
             });
             case.flops = flops;
         }
+        let dw = unwritten(w * shape.splits() as usize);
+        let tensors = [random(1, x, 1.0), random(2, y, 1.0), dw];
+        let case = all.add("convolution_weight_gradient", &text, tensors, move |at| {
+            let (x, dy) = (at.read(0), at.read(1));
+            launch::convolution_weight_gradient(shape, x, dy, at.write(2), at.target())
+        });
+        case.flops = flops;
+        sums::parts(all, w, shape.splits());
     }
 
     /// In words, for `check-kernels`.
@@ -226,9 +234,7 @@ impl Keys for Convolution {
             return;
         };
         let shape = Shape::new(sizes);
-        let (x, y, w) = (shape.input_len(), shape.output_len(), shape.weights_len());
         let filters = sizes.filters as usize;
-        let flops = 2.0 * f64::from(shape.depth()) * y as f64;
         let text = Self::text(&sizes);
         sums::channels(all, filters * self.groups, shape.out_columns());
         sums::parameters(all, &parameters);
@@ -240,14 +246,6 @@ impl Keys for Convolution {
                 }
             }
         }
-        let dw = unwritten(w * shape.splits() as usize);
-        let tensors = [random(1, x, 1.0), random(2, y, 1.0), dw];
-        let case = all.add("convolution_weight_gradient", &text, tensors, move |at| {
-            let (x, dy) = (at.read(0), at.read(1));
-            launch::convolution_weight_gradient(shape, x, dy, at.write(2), at.target())
-        });
-        case.flops = flops;
-        sums::parts(all, w, shape.splits());
     }
 }
 
@@ -312,13 +310,15 @@ impl Layer for Convolves {
             &self.parameters.biases,
         );
         let [weights, biases] = at.wanted;
-        let parts = context
-            .scratch
-            .slice(0..shape.weights_len() * shape.splits() as usize);
         for group in (0..self.groups).filter(|_| weights) {
             let x = part(at.x, group, shape.input_len());
             let dy = part(at.dy, group, shape.output_len());
             let dw = part(&w.gradient, group, shape.weights_len());
+            if let Some(transformed) = &self.transformed {
+                transformed.weight_gradient(context, [&x, &dy], &dw);
+                continue;
+            }
+            let parts = context.scratch.slice(0..self.scratch());
             context.stream.launch(|on| {
                 let (x, dy) = (on.read(&x), on.read(&dy));
                 launch::convolution_weight_gradient(shape, x, dy, on.write(&parts), on.target())
@@ -337,9 +337,10 @@ impl Layer for Convolves {
     }
 
     fn scratch(&self) -> usize {
-        let parts = self.shape.weights_len() * self.shape.splits() as usize;
-        let transformed = self.transformed.as_ref();
-        parts.max(transformed.map_or(0, Transformed::scratch))
+        match &self.transformed {
+            Some(transformed) => transformed.scratch(),
+            None => self.shape.weights_len() * self.shape.splits() as usize,
+        }
     }
 
     fn parameters(&self) -> Option<&Parameters> {

@@ -1,4 +1,4 @@
-//! Convolution by Winograd's algorithm: the output, and the gradient to the input.
+//! Convolution by Winograd's algorithm.
 
 use anyhow::Result;
 use gpu_kernels::convolution::Shape;
@@ -51,6 +51,27 @@ impl Transformed {
         });
     }
 
+    /// `dw` of x and dy.
+    pub(super) fn weight_gradient(
+        &self,
+        context: &Context,
+        [x, dy]: [&Buffer<f32>; 2],
+        dw: &Buffer<f32>,
+    ) {
+        let winograd = self.winograd;
+        let len = winograd.weight_gradient_scratch(self.target);
+        let [parts, memory] = self.memory(context, winograd.parts_len(), len);
+        context.stream.launch(|on| {
+            let (x, dy) = (on.read(x), on.read(dy));
+            let (parts, memory) = (on.write(&parts), on.write(&memory));
+            launch::winograd_weight_gradient(winograd, x, dy, parts, memory, on.target())
+        });
+        context.stream.launch(|on| {
+            let (parts, dw) = (on.read(&parts), on.write(dw));
+            launch::winograd_weight_transform(winograd, parts, dw, on.target())
+        });
+    }
+
     fn transform(
         &self,
         context: &Context,
@@ -79,6 +100,7 @@ impl Transformed {
         let convolution = winograd
             .forward_scratch(target)
             .max(winograd.input_gradient_scratch(target));
-        winograd.weights_len() + convolution
+        let gradient = winograd.parts_len() + winograd.weight_gradient_scratch(target);
+        gradient.max(winograd.weights_len() + convolution)
     }
 }
