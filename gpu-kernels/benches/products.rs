@@ -12,6 +12,7 @@ use gpu_kernels::fully_connected::{
     self, fully_connected_forward, fully_connected_input_gradient, fully_connected_weight_gradient,
 };
 use gpu_kernels::launch::{self, Call, In, Out};
+use gpu_kernels::sum::{sum_parts, sum_parts_launch};
 use gpu_kernels::target::Target::Cpu;
 use memmap2::MmapMut;
 use simt_executor::{Arguments, Kernel, Launch, Pool};
@@ -168,8 +169,15 @@ fn by_winograd(pool: &Pool, winograd: Winograd) -> [f64; 3] {
         run(launch::winograd_weight_gradient(
             winograd, x, dy, out, none, Cpu,
         ));
-        let (parts, out) = (In::from(slice(&parts)), Out::from(slice_mut(&mut dw)));
-        run(launch::winograd_weight_transform(winograd, parts, out, Cpu));
+        let (len, count) = (winograd.part_len() as u32, winograd.parts());
+        let sum = at_mut(&mut parts);
+        let launch = sum_parts_launch(len, Cpu);
+        // SAFETY: the buffers are of the shape's sizes.
+        unsafe { pool.run(&sum_parts, launch, (len, count, sum.cast_const(), sum)) }
+            .expect("a launch");
+        let sum = In::from(&slice(&parts)[..winograd.part_len()]);
+        let out = Out::from(slice_mut(&mut dw));
+        run(launch::winograd_weight_transform(winograd, sum, out, Cpu));
     });
     [forward, dx, by_weights]
 }

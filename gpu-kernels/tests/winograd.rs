@@ -10,6 +10,7 @@ use gpu_kernels::convolution::winograd::{
 };
 use gpu_kernels::convolution::{Shape, Sizes, convolution_forward};
 use gpu_kernels::launch::{self, In, Out};
+use gpu_kernels::sum::{sum_parts, sum_parts_launch};
 use proptest::prelude::*;
 use simt_executor::{Arguments, Kernel, Launch};
 
@@ -127,10 +128,15 @@ fn by_winograd(
     let (out, memory) = (parts.mut_ptr(), scratch.mut_ptr());
     let arguments = (forward, x.ptr(), dy.ptr(), out, memory);
     queue(&winograd_weight_gradient, call.unwrap().launch(), arguments);
-    let out = write(&mut results.dw);
-    let call = launch::winograd_weight_transform(winograd, read(&parts), out, on);
+    let (len, from, to) = (winograd.part_len() as u32, parts.ptr(), parts.mut_ptr());
+    let arguments = (len, winograd.parts(), from, to);
+    queue(&sum_parts, sum_parts_launch(len, on), arguments);
+    let sum = parts.ptr().expose_provenance() as u64;
+    // SAFETY: as of `read`.
+    let sum = unsafe { In::from_raw(sum, winograd.part_len()) };
+    let call = launch::winograd_weight_transform(winograd, sum, write(&mut results.dw), on);
     let out = results.dw.mut_ptr();
-    let arguments = (shape, winograd.parts(), parts.ptr(), out);
+    let arguments = (shape, parts.ptr(), out);
     queue(
         &winograd_weight_transform,
         call.unwrap().launch(),

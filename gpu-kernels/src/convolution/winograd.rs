@@ -101,7 +101,7 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
         let tile: Tile<N> = pass.output_tile(first + column);
         let mut filter = rows[0] + part.first[0];
         while filter < rows[1] {
-            let from = products.add(((filter - rows[0]) * Cut::HERE.columns + column) as usize);
+            let from = products.add(Panels::at(Cut::HERE.rows, filter - rows[0], column));
             let to = tile.corner(y.add(filter as usize * tile.map()));
             let mut lane = 0;
             while lane < VECTORS as usize * V::LANES {
@@ -187,7 +187,7 @@ unsafe fn convolve<V: Vector, A: Source<V> + Rows + Copy>(
                 };
                 let sums = Sums {
                     data: products.add(i as usize * products_plane),
-                    stride: cut.columns as usize,
+                    depth: cut.rows,
                     added: false,
                 };
                 let next = match i + 1 {

@@ -29,7 +29,9 @@ impl Panels {
     /// Where element (k, i) lies.
     #[inline(always)]
     pub const fn at(depth: u32, k: u32, i: u32) -> usize {
-        (i / PANEL * PANEL * depth + k * PANEL + i % PANEL) as usize
+        // Terms of k's and i's own: a GPU adds those that are constants to an address for nothing.
+        let panel = (i / PANEL * PANEL) as usize * depth as usize;
+        panel + (i % PANEL) as usize + k as usize * PANEL as usize
     }
 }
 
@@ -56,13 +58,13 @@ unsafe impl<V: Vector> Source<V> for Panels {
     }
 }
 
-/// The memory of a product's sums.
+/// The memory of a product's sums, row and column laid out as k and i of [`Panels`].
 #[derive(Clone, Copy)]
 pub struct Sums {
     /// The first one.
     pub data: *mut f32,
-    /// From one row to the next.
-    pub stride: usize,
+    /// Rows of a panel.
+    pub depth: u32,
     /// Whether the product is added to what is there.
     pub added: bool,
 }
@@ -71,8 +73,7 @@ impl Sums {
     /// Where the sum of `row` and `col` is.
     #[inline(always)]
     pub fn at(self, row: u32, col: u32) -> *mut f32 {
-        self.data
-            .wrapping_add(row as usize * self.stride + col as usize)
+        self.data.wrapping_add(Panels::at(self.depth, row, col))
     }
 
     /// Stores `sum`, or adds it to the vector at `to`.

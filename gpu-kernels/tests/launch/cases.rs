@@ -147,10 +147,10 @@ pub fn winograd() -> Winograd {
     Winograd::try_new(Shape::new(sizes)).unwrap()
 }
 
-/// Its y, transformed weights and parts of the gradient.
+/// Its y, transformed weights and a part of the gradient.
 const WY: usize = 48 * 9 * 10 * 32;
 const U: usize = 36 * (3 * 64 + 16);
-const PARTS: usize = 2 * 36 * 3 * 64;
+const PART: usize = 36 * 3 * 64;
 
 /// Every kernel: its name, its pointers in the order of its parameters, and a call.
 pub const CASES: &[Case] = &[
@@ -352,13 +352,13 @@ pub const CASES: &[Case] = &[
         "winograd_weight_gradient",
         &["x", "dy", "parts", "scratch"],
         |m| {
-            let (x, dy, parts) = (m.read(0, X), m.read(1, WY), m.write(2, PARTS));
+            let (x, dy, parts) = (m.read(0, X), m.read(1, WY), m.write(2, 2 * PART));
             let scratch = m.write(3, winograd().weight_gradient_scratch(m.target));
             launch::winograd_weight_gradient(winograd(), x, dy, parts, scratch, m.target)
         },
     ),
-    ("winograd_weight_transform", &["parts", "dw"], |m| {
-        launch::winograd_weight_transform(winograd(), m.read(0, PARTS), m.write(1, W), m.target)
+    ("winograd_weight_transform", &["sum", "dw"], |m| {
+        launch::winograd_weight_transform(winograd(), m.read(0, PART), m.write(1, W), m.target)
     }),
     ("winograd_weights", &["weights", "transformed"], |m| {
         let (w, u) = (m.read(0, W), m.write(1, U));

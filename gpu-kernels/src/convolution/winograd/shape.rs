@@ -51,6 +51,9 @@ pub(super) struct Cut {
     pub rows: u32,
     /// Channels, and filters, that a block of the weights' gradient multiplies.
     pub gradient: [u32; 2],
+    /// Whether the planes of that gradient have room for so many even where there are fewer: their distances, if they
+    /// are known to the compiler, take no registers.
+    pub fixed: bool,
     /// Blocks at most, each of which takes some groups of columns, one behind the other.
     pub blocks: u32,
 }
@@ -61,6 +64,7 @@ impl Cut {
         columns: 32,
         rows: 64,
         gradient: [128, 256],
+        fixed: false,
         blocks: 128,
     };
     /// The tile of the product. Each block has a part of global memory to itself.
@@ -68,6 +72,7 @@ impl Cut {
         columns: 128,
         rows: 128,
         gradient: [128, 128],
+        fixed: true,
         blocks: 64,
     };
     /// Of the device this is compiled for.
@@ -139,20 +144,20 @@ impl Pass {
         least * SUM_COLUMNS
     }
 
-    /// Floats from one filter's sums of products to those of the next channel, and of a plane of them.
+    /// Floats of a plane of a part's sums, which lie in panels of filters.
     #[inline(always)]
-    pub(super) const fn sums_plane(&self) -> [usize; 2] {
-        let stride = self.to.channels.next_multiple_of(PANEL) as usize;
-        [stride, stride * self.from.channels as usize]
+    pub(super) const fn sums_plane(&self) -> usize {
+        Panels::len(self.from.channels, self.to.channels)
     }
 
     /// Floats of a plane of transformed inputs, and of one of gradients, in a block of the weights' gradient.
     #[inline(always)]
     pub(super) const fn gradient_planes(&self, cut: Cut) -> [usize; 2] {
-        let [channels, filters] = [
-            least(cut.gradient[0], self.from.channels),
-            least(cut.gradient[1], self.to.channels.next_multiple_of(PANEL)),
-        ];
+        let [mut channels, mut filters] = cut.gradient;
+        if !cut.fixed {
+            channels = least(channels, self.from.channels);
+            filters = least(filters, self.to.channels.next_multiple_of(PANEL));
+        }
         let columns = SUM_COLUMNS as usize;
         [
             channels as usize * columns + GAP,
@@ -254,7 +259,7 @@ impl Winograd {
 
     /// Floats of one of them.
     pub const fn part_len(&self) -> usize {
-        PLANES as usize * self.forward.sums_plane()[1]
+        PLANES as usize * self.forward.sums_plane()
     }
 
     /// Floats of all parts.

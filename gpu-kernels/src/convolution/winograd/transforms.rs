@@ -42,15 +42,11 @@ pub unsafe fn both<V: Vector, T: Transform<N, M>, const N: usize, const M: usize
         rows::<V, T, N, M>([0, M], &mut load, &mut store);
         return;
     }
-    // A GPU's registers do not hold a whole tile: two of its rows, each time from the columns anew. No loop: numbered
+    // A GPU's registers do not hold the largest: two of its rows, each time from the columns anew. No loop: numbered
     // by one, they would not be registers.
     rows::<V, T, N, M>([0, 2], &mut load, &mut store);
-    if M > 2 {
-        rows::<V, T, N, M>([2, 4], &mut load, &mut store);
-    }
-    if M > 4 {
-        rows::<V, T, N, M>([4, 6], &mut load, &mut store);
-    }
+    rows::<V, T, N, M>([2, 4], &mut load, &mut store);
+    rows::<V, T, N, M>([4, 6], &mut load, &mut store);
 }
 
 /// Some of the results' rows.

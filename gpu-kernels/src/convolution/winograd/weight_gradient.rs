@@ -9,14 +9,14 @@
 //!
 //! ```text
 //!  x ──Bᵀ·B──► 36 × channels × columns ──┐
-//!                                        ├──products──► + parts ──Σ──Gᵀ·G──► dw
+//!                                        ├──products──► + parts ──Σ──► 36 × channels × filters ──Gᵀ·G──► dw
 //! dy ──A·Aᵀ──► 36 × columns × filters ───┘
 //! ```
 //!
 //! | kernel | |
 //! |---|---|
 //! | [`winograd_weight_gradient`] | x and dy → sums of products in parts |
-//! | [`winograd_weight_transform`] | these → dw |
+//! | [`winograd_weight_transform`] | these, added by [`sum_parts`](crate::sum::sum_parts) → dw |
 
 use super::shape::{Cut, PLANES, Pass, SUM_COLUMNS, least};
 use super::tiles::{IMAGES, block_memory, transform_tile, transform_tiles};
@@ -26,7 +26,6 @@ use super::transforms::{
 use crate::convolution::Shape;
 use crate::device::*;
 use crate::gemm::{Matrix, NativeTile, PANEL, Panels, Sums};
-use crate::sum::sum_at;
 
 launch_bounds!("winograd_weight_gradient", 256, 1);
 /// `parts`: sums of (Bᵀ x B) ⊙ (A dy Aᵀ) from `x` and `dy`.
@@ -59,15 +58,16 @@ pub unsafe fn winograd_weight_gradient(
     let [inputs_plane, gradients_plane] = pass.gradient_planes(cut);
     let inputs = block_memory(scratch, pass.gradient_len(cut));
     let gradients = inputs.add(PLANES as usize * inputs_plane);
-    let [stride, sums_plane] = pass.sums_plane();
+    let sums_plane = pass.sums_plane();
     let first = part as usize * PLANES as usize * sums_plane;
-    let sums = parts.add(first + channel as usize * stride + filter as usize);
+    let sums = parts.add(first + Panels::at(pass.from.channels, channel, filter));
 
     let begin = part * pass.part_columns();
-    let end = least(begin + pass.part_columns(), pass.columns());
-    let mut first = begin;
-    while first < end {
-        let columns = least(SUM_COLUMNS, end - first);
+    let left = least(pass.part_columns(), pass.columns() - begin);
+    let mut term = 0;
+    while term * SUM_COLUMNS < left {
+        let first = begin + term * SUM_COLUMNS;
+        let columns = least(SUM_COLUMNS, left - term * SUM_COLUMNS);
         let group = [first, columns];
         transform_tiles::<V, Input, POINTS>(
             |column| pass.input_tile(column),
@@ -92,14 +92,14 @@ pub unsafe fn winograd_weight_gradient(
             ];
             let sums = Sums {
                 data: sums.add(i * sums_plane),
-                stride,
-                added: first > begin,
+                depth: pass.from.channels,
+                added: term > 0,
             };
             extent.multiply::<V>(a, b, columns, inputs_plane, sums);
             i += 1;
         }
         thread::sync_threads();
-        first += SUM_COLUMNS;
+        term += 1;
     }
 }
 
@@ -226,28 +226,20 @@ impl Extent {
 }
 
 launch_bounds!("winograd_weight_transform", 256, 1);
-/// `dw`, Gᵀ p G of the sum of so many `parts`.
+/// `dw`, Gᵀ p G of the `sum` of all parts.
 ///
 /// # Safety
-/// The pointers are valid for the pass and the parts, and do not overlap; launched with a thread for each vector of
-/// (channel, filter).
+/// The pointers are valid for the shape, `sum` for one part, and do not overlap; launched with a thread for each vector
+/// of (channel, filter).
 #[kernel]
-pub unsafe fn winograd_weight_transform(shape: Shape, count: u32, parts: *const f32, dw: *mut f32) {
+pub unsafe fn winograd_weight_transform(shape: Shape, sum: *const f32, dw: *mut f32) {
     let (channels, filters, kernel) = (shape.channels, shape.filters.get(), shape.kernel.get());
     let i = thread::index_1d() * V::LANES as u32;
     if i < channels * filters {
         let (channel, filter) = shape.filters.div_rem(i);
-        let stride = filters.next_multiple_of(PANEL);
-        let plane = channels as usize * stride as usize;
-        let from = parts.add((channel * stride + filter) as usize);
-        let load = |i: usize, j: usize| {
-            sum_at::<V>(
-                (i * POINTS + j) * plane,
-                PLANES as usize * plane,
-                count,
-                from,
-            )
-        };
+        let plane = Panels::len(channels, filters);
+        let from = sum.add(Panels::at(channels, channel, filter));
+        let load = |i: usize, j: usize| from.load_vector::<V>((i * POINTS + j) * plane);
         let to = dw.add((channel * shape.depth_of_channel() + filter) as usize);
         let store = |at: usize, number: V| to.store_vector(at * filters as usize, number);
         if kernel == 3 {
@@ -292,24 +284,19 @@ pub mod launch {
         unsafe { check.call(winograd.forward.gradient_launch(target), arguments) }
     }
 
-    /// `dw`, the gradient to the weights, from these sums.
+    /// `dw`, the gradient to the weights, from the sum of these parts.
     pub fn winograd_weight_transform<'a>(
         winograd: Winograd,
-        parts: In<'a, f32>,
+        sum: In<'a, f32>,
         dw: Out<'a, f32>,
         target: Target,
     ) -> Result<Call<'a>, Error> {
         let check = Check::new(&super::winograd_weight_transform, target);
         check.buffers(&needs![
-            parts: winograd.parts_len(),
+            sum: winograd.part_len(),
             dw: winograd.shape.weights_len(),
         ])?;
-        let arguments = (
-            winograd.shape,
-            winograd.parts(),
-            parts.pointer(),
-            dw.pointer(),
-        );
+        let arguments = (winograd.shape, sum.pointer(), dw.pointer());
         // SAFETY: sizes are valid, the buffers fit them.
         unsafe { check.call(winograd.by_weights(target), arguments) }
     }

@@ -66,9 +66,14 @@ impl Transformed {
             let (parts, memory) = (on.write(&parts), on.write(&memory));
             launch::winograd_weight_gradient(winograd, x, dy, parts, memory, on.target())
         });
+        let sum = parts.slice(0..winograd.part_len());
         context.stream.launch(|on| {
-            let (parts, dw) = (on.read(&parts), on.write(dw));
-            launch::winograd_weight_transform(winograd, parts, dw, on.target())
+            let (parts, sum) = (on.read(&parts), on.write(&sum));
+            launch::sum_parts(winograd.parts(), parts, sum, on.target())
+        });
+        context.stream.launch(|on| {
+            let (sum, dw) = (on.read(&sum), on.write(dw));
+            launch::winograd_weight_transform(winograd, sum, dw, on.target())
         });
     }
 
