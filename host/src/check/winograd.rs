@@ -57,7 +57,6 @@ pub fn cases(winograd: Winograd, backward: bool, text: &str, all: &mut Cases) {
         let (x, dy, parts) = (at.read(0), at.read(1), at.write(2));
         launch::winograd_weight_gradient(winograd, x, dy, parts, memory, at.target())
     });
-    sums::parts(all, winograd.part_len(), winograd.parts());
     let tensors = [random(1, winograd.part_len(), 1.0), unwritten(w)];
     all.add("winograd_weight_transform", text, tensors, move |at| {
         launch::winograd_weight_transform(winograd, at.read(0), at.write(1), at.target())

@@ -248,7 +248,8 @@ pub(super) unsafe fn transform_tile<V: Vector, T: Transform<N, POINTS>, const N:
 #[cfg(target_arch = "nvptx64")]
 #[inline(always)]
 pub(super) unsafe fn block_memory(scratch: *mut f32, len: usize) -> *mut f32 {
-    let block = thread::block_idx_x() + thread::block_idx_y() * thread::grid_dim_x();
+    let row = thread::block_idx_z() * thread::grid_dim_y() + thread::block_idx_y();
+    let block = row * thread::grid_dim_x() + thread::block_idx_x();
     scratch.add(block as usize * len)
 }
 

@@ -197,6 +197,7 @@ impl Extent {
         sums: Sums,
     ) {
         let [channels, filters] = [self.channels, self.filters].map(|range| range[1] - range[0]);
+        let width = filters.next_multiple_of(PANEL);
         let a = Matrix::<true> {
             data: inputs,
             stride: SUM_COLUMNS,
@@ -210,11 +211,9 @@ impl Extent {
                 ..a
             };
             let store = |row: u32, col: u32, sum: V| sums.store(sums.at(row, col), sum);
-            let extent = [channels, filters];
-            NativeTile::product::<V, _, _>(a, b, [0, columns], [0, 0], extent, store);
+            NativeTile::product::<V, _, _>(a, b, [0, columns], [0, 0], [channels, width], store);
             return;
         }
-        let width = filters.next_multiple_of(PANEL);
         let b = Panels {
             data: gradients,
             depth: columns,

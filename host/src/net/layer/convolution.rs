@@ -149,7 +149,7 @@ impl Convolution {
         }
         let dw = unwritten(w * shape.splits() as usize);
         let tensors = [random(1, x, 1.0), random(2, y, 1.0), dw];
-        let case = all.add("convolution_weight_gradient", &text, tensors, move |at| {
+        let case = all.add("convolution_weight_gradient", text, tensors, move |at| {
             let (x, dy) = (at.read(0), at.read(1));
             launch::convolution_weight_gradient(shape, x, dy, at.write(2), at.target())
         });
@@ -243,6 +243,7 @@ impl Keys for Convolution {
             Algorithm::Winograd => {
                 if let Ok(winograd) = Winograd::try_new(shape) {
                     check::winograd::cases(winograd, site.passes_gradient(), &text, all);
+                    sums::parts(all, winograd.part_len(), winograd.parts());
                 }
             }
         }
