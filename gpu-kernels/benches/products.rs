@@ -38,7 +38,7 @@ fn main() {
     ];
     for (name, layer) in layers.iter().filter(|(name, _)| name.contains(&wanted)) {
         let shape = shape(*layer);
-        report(name, convolution(&pool, shape));
+        report(name, convolution(&pool, shape, *name == "conv1"));
         if let Ok(winograd) = Winograd::try_new(shape) {
             report("  winograd", by_winograd(&pool, winograd));
         }
@@ -74,7 +74,7 @@ fn operations(s: Shape) -> f64 {
     2.0 * s.weights_len() as f64 * s.out_columns() as f64
 }
 
-fn convolution(pool: &Pool, s: Shape) -> [f64; 3] {
+fn convolution(pool: &Pool, s: Shape, first: bool) -> [f64; 3] {
     let filters = s.filters();
     let weights = s.depth() * filters;
     let x = floats(s.input_len() as u32);
@@ -103,7 +103,7 @@ fn convolution(pool: &Pool, s: Shape) -> [f64; 3] {
                 s.forward(Cpu),
                 (s, x, w, bias, y),
             ),
-            if s.input_len() == s.in_columns() as usize * 3 {
+            if first {
                 NOT_TRAINED
             } else {
                 rate(
