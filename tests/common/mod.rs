@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output};
 use std::sync::Mutex;
@@ -21,6 +22,14 @@ pub fn program(name: &str) -> Command {
         .unwrap_or_else(|| panic!("{file} is not built; run `cargo test --workspace`"));
     let mut command = Command::new(path);
     command.env_remove("ALEXNET_CPU");
+    // What the tests' own caller ignores, as `nohup` and a script's `&` do, the program would leave ignored.
+    // SAFETY: `signal` may be called between fork and exec.
+    unsafe {
+        command.pre_exec(|| {
+            [libc::SIGHUP, libc::SIGINT].map(|signal| libc::signal(signal, libc::SIG_DFL));
+            Ok(())
+        })
+    };
     command
 }
 
