@@ -26,7 +26,9 @@ pub fn program(name: &str) -> Command {
     // SAFETY: `signal` may be called between fork and exec.
     unsafe {
         command.pre_exec(|| {
-            [libc::SIGHUP, libc::SIGINT].map(|signal| libc::signal(signal, libc::SIG_DFL));
+            for signal in [libc::SIGHUP, libc::SIGINT] {
+                libc::signal(signal, libc::SIG_DFL);
+            }
             Ok(())
         })
     };
