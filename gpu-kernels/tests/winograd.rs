@@ -69,9 +69,14 @@ fn queue<A: Arguments + 'static>(kernel: &Kernel<A>, launch: Launch, arguments: 
 
 /// A buffer as a checked launch takes it, wherever the kernel is to run.
 fn read(buffer: &Buffer<f32>) -> In<'static, f32> {
+    first(buffer, buffer.len())
+}
+
+/// Its first `len` floats.
+fn first(buffer: &Buffer<f32>, len: usize) -> In<'static, f32> {
     let address = buffer.ptr().expose_provenance() as u64;
     // SAFETY: these launches are looked at, not run.
-    unsafe { In::from_raw(address, buffer.len()) }
+    unsafe { In::from_raw(address, len) }
 }
 
 fn write(buffer: &mut Buffer<f32>) -> Out<'static, f32> {
@@ -131,9 +136,7 @@ fn by_winograd(
     let (len, from, to) = (winograd.part_len() as u32, parts.ptr(), parts.mut_ptr());
     let arguments = (len, winograd.parts(), from, to);
     queue(&sum_parts, sum_parts_launch(len, on), arguments);
-    let sum = parts.ptr().expose_provenance() as u64;
-    // SAFETY: as of `read`.
-    let sum = unsafe { In::from_raw(sum, winograd.part_len()) };
+    let sum = first(&parts, winograd.part_len());
     let call = launch::winograd_weight_transform(winograd, sum, write(&mut results.dw), on);
     let out = results.dw.mut_ptr();
     let arguments = (shape, parts.ptr(), out);

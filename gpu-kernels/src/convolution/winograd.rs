@@ -70,7 +70,7 @@ pub mod weight_gradient;
 
 use shape::{Cut, least};
 pub use shape::{PLANES, Pass, SUM_COLUMNS, Winograd};
-use tiles::{Part, Tile, VECTORS, Way, block_memory, transform_tiles};
+use tiles::{Share, Tile, VECTORS, Way, block_memory, transform_tiles};
 use transforms::{Input, Output2, Output4, POINTS, Transform, Weights3, Weights5};
 
 /// Which convolution weights are transformed for.
@@ -95,11 +95,11 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
     finish: impl Fn(u32, V) -> V,
     y: *mut f32,
 ) {
-    let part = Part::of_thread(V::LANES as u32);
-    let mut column = part.first[1];
+    let share = Share::of_thread(V::LANES as u32);
+    let mut column = share.first[1];
     while column < columns {
         let tile: Tile<N> = pass.output_tile(first + column);
-        let mut filter = rows[0] + part.first[0];
+        let mut filter = rows[0] + share.first[0];
         while filter < rows[1] {
             let from = products.add(Panels::at(Cut::HERE.rows, filter - rows[0], column));
             let to = tile.corner(y.add(filter as usize * tile.map()));
@@ -109,9 +109,9 @@ unsafe fn transform_outputs<V: Vector, T: Transform<6, N>, const N: usize>(
                 transform_output::<V, T, N>(&tile, from, |sum| finish(filter, sum), to);
                 lane += V::LANES;
             }
-            filter += part.steps[0];
+            filter += share.steps[0];
         }
-        column += part.steps[1];
+        column += share.steps[1];
     }
 }
 

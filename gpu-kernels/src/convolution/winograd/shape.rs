@@ -135,13 +135,19 @@ impl Pass {
     /// Columns of a part of the weights' gradient.
     #[inline(always)]
     pub(super) const fn part_columns(&self) -> u32 {
-        let terms = self.columns().div_ceil(SUM_COLUMNS);
-        let least = if terms < PART_TERMS * PARTS {
-            PART_TERMS
-        } else {
-            terms.div_ceil(PARTS)
-        };
-        least * SUM_COLUMNS
+        let terms = self.columns().div_ceil(SUM_COLUMNS).div_ceil(PARTS);
+        SUM_COLUMNS
+            * if terms < PART_TERMS {
+                PART_TERMS
+            } else {
+                terms
+            }
+    }
+
+    /// Parts of the sum of the weights' gradient.
+    #[inline(always)]
+    pub(super) const fn parts(&self) -> u32 {
+        self.columns().div_ceil(self.part_columns())
     }
 
     /// Floats of a plane of a part's sums, which lie in panels of filters.
@@ -254,7 +260,7 @@ impl Winograd {
 
     /// Parts of the sum of the weights' gradient.
     pub const fn parts(&self) -> u32 {
-        self.forward.columns().div_ceil(self.forward.part_columns())
+        self.forward.parts()
     }
 
     /// Floats of one of them.
@@ -290,53 +296,55 @@ mod launch {
         pub(in super::super) const fn launch(&self, target: Target) -> Launch {
             let cut = Cut::on(target);
             // A GPU's many blocks share the filters, too.
-            let (rows, threads, shared) = match target {
-                Target::Cpu => (
-                    1,
-                    CpuTile::threads(16),
-                    size_of::<f32>() * self.block_len(cut),
-                ),
-                Target::Gpu => (
-                    self.to.channels.div_ceil(cut.rows),
-                    GpuTile::threads(4),
-                    GpuTile::SHARED,
-                ),
+            let rows = match target {
+                Target::Cpu => 1,
+                Target::Gpu => self.to.channels.div_ceil(cut.rows),
             };
             let groups = self.columns().div_ceil(cut.columns);
             let each = groups.div_ceil(cut.blocks.div_ceil(rows));
-            Launch {
-                grid: [groups.div_ceil(each), rows, 1],
-                block: [threads as u32, 1, 1],
-                shared: shared as u32,
-            }
+            launch(
+                [groups.div_ceil(each), rows, 1],
+                self.block_len(cut),
+                target,
+            )
         }
 
         /// The launch of the weights' gradient: parts × blocks of channels × blocks of filters.
         pub(in super::super) const fn gradient_launch(&self, target: Target) -> Launch {
             let cut = Cut::on(target);
-            let (threads, shared) = match target {
-                Target::Cpu => (
-                    CpuTile::threads(16),
-                    size_of::<f32>() * self.gradient_len(cut),
-                ),
-                Target::Gpu => (GpuTile::threads(4), GpuTile::SHARED),
-            };
-            Launch {
-                grid: [
-                    self.columns().div_ceil(self.part_columns()),
-                    self.from.channels.div_ceil(cut.gradient[0]),
-                    self.to.channels.div_ceil(cut.gradient[1]),
-                ],
-                block: [threads as u32, 1, 1],
-                shared: shared as u32,
-            }
+            let [channels, filters] = cut.gradient;
+            let grid = [
+                self.parts(),
+                self.from.channels.div_ceil(channels),
+                self.to.channels.div_ceil(filters),
+            ];
+            launch(grid, self.gradient_len(cut), target)
         }
 
         const fn scratch(&self, target: Target) -> usize {
-            match target {
-                Target::Cpu => 0,
-                Target::Gpu => self.block_len(Cut::GPU) * product(&self.launch(target).grid),
-            }
+            scratch(self.launch(target), self.block_len(Cut::GPU), target)
+        }
+    }
+
+    /// A launch of blocks that have `own` floats each to themselves: a CPU's in shared memory, a GPU's in
+    /// [`scratch`].
+    const fn launch(grid: [u32; 3], own: usize, target: Target) -> Launch {
+        let (threads, shared) = match target {
+            Target::Cpu => (CpuTile::threads(16), size_of::<f32>() * own),
+            Target::Gpu => (GpuTile::threads(4), GpuTile::SHARED),
+        };
+        Launch {
+            grid,
+            block: [threads as u32, 1, 1],
+            shared: shared as u32,
+        }
+    }
+
+    /// Floats of global memory for blocks that have `own` each.
+    const fn scratch(launch: Launch, own: usize, target: Target) -> usize {
+        match target {
+            Target::Cpu => 0,
+            Target::Gpu => own * product(&launch.grid),
         }
     }
 
@@ -359,13 +367,8 @@ mod launch {
 
         /// The same for [`winograd_weight_gradient`](super::super::weight_gradient::winograd_weight_gradient).
         pub const fn weight_gradient_scratch(&self, target: Target) -> usize {
-            match target {
-                Target::Cpu => 0,
-                Target::Gpu => {
-                    let blocks = product(&self.forward.gradient_launch(target).grid);
-                    self.forward.gradient_len(Cut::GPU) * blocks
-                }
-            }
+            let launch = self.forward.gradient_launch(target);
+            scratch(launch, self.forward.gradient_len(Cut::GPU), target)
         }
     }
 }

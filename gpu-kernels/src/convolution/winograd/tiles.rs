@@ -152,27 +152,27 @@ impl Pass {
 }
 
 /// This thread's share of rows × columns of numbers, of which it takes vectors: from `first` on in steps of `steps`.
-pub(super) struct Part {
+pub(super) struct Share {
     pub first: [u32; 2],
     pub steps: [u32; 2],
 }
 
-impl Part {
+impl Share {
     /// A CPU's one thread has all columns; of a GPU's, neighbours have neighbouring ones.
     #[inline(always)]
-    pub fn of_thread(lanes: u32) -> Part {
+    pub fn of_thread(lanes: u32) -> Share {
         let (thread, threads) = (
             thread::thread_idx_x(),
             NativeTile::threads(lanes as usize) as u32,
         );
         let across = Cut::HERE.columns / lanes;
         if threads == 1 {
-            return Part {
+            return Share {
                 first: [0, 0],
                 steps: [1, IMAGES],
             };
         }
-        Part {
+        Share {
             first: [thread / across, thread % across * lanes],
             steps: [threads / across, Cut::HERE.columns],
         }
@@ -193,11 +193,11 @@ pub(super) unsafe fn transform_tiles<V: Vector, T: Transform<N, POINTS>, const N
     (to, plane): (*mut f32, usize),
     place: impl Fn(u32, u32) -> usize,
 ) {
-    let part = Part::of_thread(V::LANES as u32);
-    let mut column = part.first[1];
+    let share = Share::of_thread(V::LANES as u32);
+    let mut column = share.first[1];
     while column < columns {
         let tile = tile(first + column);
-        let mut map = maps[0] + part.first[0];
+        let mut map = maps[0] + share.first[0];
         while map < maps[1] {
             let from = tile.corner(from.add(map as usize * tile.map()));
             let to = to.add(place(map - maps[0], column));
@@ -206,9 +206,9 @@ pub(super) unsafe fn transform_tiles<V: Vector, T: Transform<N, POINTS>, const N
                 transform_tile::<V, T, N>(&tile, from.wrapping_add(lane), to.add(lane), plane);
                 lane += V::LANES;
             }
-            map += part.steps[0];
+            map += share.steps[0];
         }
-        column += part.steps[1];
+        column += share.steps[1];
     }
 }
 
