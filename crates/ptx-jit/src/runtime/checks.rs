@@ -15,30 +15,50 @@ pub enum Access {
 /// What is known about a byte of shared memory.
 #[derive(Clone, Copy, Default)]
 pub struct Shadow {
-    written: bool,
-    writer: Option<Mark>,
-    /// Two readers since the last barrier are enough: one of them is not the next writer.
-    readers: [Option<Mark>; 2],
+    writer: Mark,
+    /// Two readers since the last barrier are enough, of two warps where there are such: one of them is not of the next
+    /// writer's warp.
+    readers: [Mark; 2],
 }
 
 /// Who accessed a byte, and when.
 #[derive(Clone, Copy)]
 struct Mark {
-    thread: u32,
+    thread: u16,
+    atomic: bool,
     /// Barriers of the block, and meetings of the thread's warp, before that.
     barriers: u32,
     meetings: u32,
     line: u32,
-    atomic: bool,
+}
+
+/// Of nobody, at no time.
+impl Default for Mark {
+    fn default() -> Mark {
+        Mark {
+            thread: u16::MAX,
+            atomic: false,
+            barriers: u32::MAX,
+            meetings: 0,
+            line: 0,
+        }
+    }
 }
 
 impl Mark {
+    fn is_somebodys(&self) -> bool {
+        self.thread != u16::MAX
+    }
+
+    fn warp(&self) -> u16 {
+        self.thread / 32
+    }
+
     /// Whether nothing orders the two.
     fn races_with(&self, other: &Mark) -> bool {
-        let ordered_by_warp =
-            self.thread / 32 == other.thread / 32 && self.meetings != other.meetings;
-        self.thread != other.thread
-            && self.barriers == other.barriers
+        let ordered_by_warp = self.warp() == other.warp() && self.meetings != other.meetings;
+        self.barriers == other.barriers
+            && self.thread != other.thread
             && !ordered_by_warp
             && !(self.atomic && other.atomic)
     }
@@ -108,11 +128,12 @@ fn shared(thread: &Thread, offset: usize, bytes: usize, kind: u32, line: u32) ->
         return ENDED;
     }
     let mark = Mark {
-        thread: thread.number,
+        // A block has 1024 threads at most.
+        thread: thread.number as u16,
+        atomic: kind == Access::Atomic as u32,
         barriers: block.completed,
         meetings: block.meetings[thread.warp as usize],
         line,
-        atomic: kind == Access::Atomic as u32,
     };
     for (i, shadow) in block.shadow[offset..offset + bytes].iter_mut().enumerate() {
         if let Some(cause) = shadow.touch(kind, mark) {
@@ -128,11 +149,16 @@ impl Shadow {
     fn touch(&mut self, kind: u32, mark: Mark) -> Option<String> {
         let reads = kind != Access::Write as u32;
         let writes = kind != Access::Read as u32;
-        if reads && !self.written {
+        if reads && !self.writer.is_somebodys() {
             return Some("read before anything was written there".to_owned());
         }
-        let others = self.readers.iter().filter(|_| writes).chain([&self.writer]);
-        let racing = others.flatten().find(|other| other.races_with(&mark));
+        let racing = if self.writer.races_with(&mark) {
+            Some(self.writer)
+        } else if writes {
+            self.readers.into_iter().find(|one| one.races_with(&mark))
+        } else {
+            None
+        };
         if let Some(other) = racing {
             return Some(format!(
                 "a race: thread {} of line {} and thread {} of this line, with nothing between them",
@@ -140,16 +166,21 @@ impl Shadow {
             ));
         }
         if writes {
-            (self.written, self.writer) = (true, Some(mark));
-            self.readers = [None; 2];
-        } else if self.readers[0]
-            .is_none_or(|one| one.thread == mark.thread || one.barriers != mark.barriers)
-        {
-            self.readers[0] = Some(mark);
+            self.writer = mark;
+            self.readers = Default::default();
         } else {
-            self.readers[1] = Some(mark);
+            self.note_reader(mark);
         }
         None
+    }
+
+    fn note_reader(&mut self, mark: Mark) {
+        let [one, another] = &mut self.readers;
+        if one.barriers != mark.barriers || one.thread == mark.thread {
+            *one = mark;
+        } else if another.barriers != mark.barriers || one.warp() == another.warp() {
+            *another = mark;
+        }
     }
 }
 
@@ -160,4 +191,37 @@ pub extern "C" fn local(thread: &mut Thread, begin: u64, bytes: u32) {
         [0, 0] => [begin, end],
         [low, high] => [low.min(begin), high.max(end)],
     };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An access by a thread, after one barrier and that many meetings of its warp.
+    fn mark(thread: u16, meetings: u32) -> Mark {
+        Mark {
+            thread,
+            atomic: false,
+            barriers: 1,
+            meetings,
+            line: 7,
+        }
+    }
+
+    #[test]
+    fn a_reader_of_another_warp_is_not_forgotten_for_later_ones() {
+        let [read, write] = [Access::Read, Access::Write].map(|kind| kind as u32);
+        let mut byte = Shadow::default();
+        let before = Mark {
+            barriers: 0,
+            ..mark(0, 0)
+        };
+        assert_eq!(byte.touch(write, before), None);
+        for reader in [0, 32, 1] {
+            assert_eq!(byte.touch(read, mark(reader, 0)), None);
+        }
+        // Its own warp has met since; the other one may still read.
+        let race = byte.touch(write, mark(2, 1)).expect("a race");
+        assert!(race.contains("thread 32 of line 7"), "{race}");
+    }
 }
