@@ -147,12 +147,6 @@ impl Shape {
         self.channels * self.window.get()
     }
 
-    /// Weights of all filters that read one channel.
-    #[inline(always)]
-    pub(super) const fn depth_of_channel(&self) -> u32 {
-        self.window.get() * self.filters.get()
-    }
-
     /// Numbers in one channel of the input.
     #[inline(always)]
     pub const fn in_columns(&self) -> u32 {

@@ -417,17 +417,20 @@ fn convolutions(all: &mut Cases) {
 
 /// Tiles that hang over every edge, several blocks of channels, filters and columns, parts of a sum.
 fn winograds(all: &mut Cases) {
-    for (channels, input, filters, kernel, pad, output) in [
-        (3, [6, 7], 16, 3, 1, [6, 7]),
-        (2, [5, 3], 48, 5, 2, [5, 3]),
-        (5, [2, 2], 144, 3, 0, [1, 2]),
-        (10, [3, 15], 144, 3, 0, [1, 13]),
-        (133, [1, 2], 16, 3, 1, [1, 2]),
-        (27, [1, 13], 16, 3, 1, [1, 13]),
-        (72, [1, 13], 16, 3, 1, [1, 13]),
-        (68, [1, 9], 80, 5, 2, [1, 9]),
-        (20, [1, 1], 16, 5, 4, [3, 2]),
-        (1, [13, 13], 16, 5, 2, [13, 13]),
+    for (channels, input, filters, [kernel, stride, pad], output) in [
+        (3, [6, 7], 16, [3, 1, 1], [6, 7]),
+        (2, [5, 3], 48, [5, 1, 2], [5, 3]),
+        (5, [2, 2], 144, [3, 1, 0], [1, 2]),
+        (10, [3, 15], 144, [3, 1, 0], [1, 13]),
+        (133, [1, 2], 16, [3, 1, 1], [1, 2]),
+        (27, [1, 13], 16, [3, 1, 1], [1, 13]),
+        (72, [1, 13], 16, [3, 1, 1], [1, 13]),
+        (68, [1, 9], 80, [5, 1, 2], [1, 9]),
+        (20, [1, 1], 16, [5, 1, 4], [3, 2]),
+        (1, [13, 13], 16, [5, 1, 2], [13, 13]),
+        (3, [13, 11], 16, [11, 4, 2], [3, 2]),
+        (5, [5, 4], 16, [9, 2, 3], [2, 3]),
+        (35, [2, 3], 16, [5, 2, 4], [3, 3]),
     ] {
         let sizes = Sizes {
             images: IMAGES as u32,
@@ -435,12 +438,13 @@ fn winograds(all: &mut Cases) {
             input,
             filters,
             kernel,
-            stride: 1,
+            stride,
             pad,
             output,
         };
-        let text =
-            format!("{channels}x{input:?} to {filters}x{output:?}, window {kernel}, pad {pad}");
+        let text = format!(
+            "{channels}x{input:?} to {filters}x{output:?}, window {kernel}, stride {stride}, pad {pad}"
+        );
         if let Ok(winograd) = Winograd::try_new(convolution::Shape::new(sizes)) {
             winograd::cases(winograd, true, &text, all);
         }

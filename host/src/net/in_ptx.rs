@@ -33,10 +33,10 @@ const MAY_BE_MISSED: &[(&str, usize, &str)] = &[
     ("local_", 1, "a product of no terms"),
     (
         "winograd_",
-        3,
-        "a block's second columns, which large layers have, and second filters, which have a block of their own",
+        5,
+        "a block's second columns, which large layers have, second filters, which have a block of their own, and the second \
+         phase of y, for both windows, which has one",
     ),
-    ("winograd_", 1, "a product of no terms"),
     (
         "softmax",
         ALL,

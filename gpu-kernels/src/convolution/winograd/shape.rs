@@ -20,13 +20,56 @@ pub(super) const GAP: usize = 16;
 /// Floats of a plane of a strip: a vector of images of a vector of filters.
 const STRIP: usize = 16 * 16;
 
-/// Channels of images and the size of one.
+/// Channels of images, as maps of pixels that lie `stride` apart: stride² maps a channel, the *phases* of its rows and
+/// columns (space to depth). Between them windows that far apart are windows one pixel apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(C)]
 pub(super) struct Maps {
-    pub channels: u32,
+    pub channels: Divisor,
     pub height: u32,
     pub width: u32,
+    pub stride: Divisor,
+    /// Rows and columns of zeros above and left of the image.
+    pub pad: u32,
+    /// Floats from one channel to the next.
+    pub channel: u32,
+    /// Floats from one row of a map to the next, and from one pixel to the next.
+    pub steps: [u32; 2],
+}
+
+impl Maps {
+    const fn new(
+        channels: Divisor,
+        [height, width]: [u32; 2],
+        stride: Divisor,
+        pad: u32,
+        images: u32,
+    ) -> Maps {
+        Maps {
+            channels,
+            height,
+            width,
+            stride,
+            pad,
+            channel: height * width * images,
+            // The row after the last may lie anywhere.
+            steps: [
+                (width * images).wrapping_mul(stride.get()),
+                images * stride.get(),
+            ],
+        }
+    }
+
+    /// Channels of every phase.
+    #[inline(always)]
+    pub const fn count(&self) -> u32 {
+        self.channels.get() * self.stride.get() * self.stride.get()
+    }
+
+    /// Pixels that the largest map has of so many.
+    const fn extent(&self, pixels: u32) -> u32 {
+        (pixels + self.pad).div_ceil(self.stride.get())
+    }
 }
 
 /// A convolution from one set of maps to another, cut into tiles of its output.
@@ -36,10 +79,64 @@ pub struct Pass {
     pub(super) images: u32,
     pub(super) across: Divisor,
     pub(super) tiles: Divisor,
+    /// Of the windows between maps: 3 or 5.
     pub(super) kernel: u32,
-    pub(super) pad: u32,
     pub(super) from: Maps,
     pub(super) to: Maps,
+}
+
+/// A convolution's weights, as windows between the maps of x and y.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C)]
+pub struct Windows {
+    /// Those of x.
+    pub(super) maps: Maps,
+    pub(super) filters: Divisor,
+    /// Rows and columns of a window between channels, and between maps: 3 or 5.
+    pub(super) kernel: u32,
+    pub(super) between: u32,
+}
+
+/// The weights between one map and some filters.
+#[derive(Clone, Copy)]
+pub(super) struct Window {
+    first: usize,
+    /// Row and column of the first.
+    offset: [u32; 2],
+    stride: u32,
+    kernel: u32,
+    filters: u32,
+}
+
+impl Windows {
+    /// From `map` to the filters from `filter` on.
+    #[inline(always)]
+    pub(super) fn window(&self, map: u32, filter: u32) -> Window {
+        let phase = self.maps.phase(map);
+        let (filters, kernel) = (self.filters.get(), self.kernel);
+        let channel = map - phase.first;
+        let first = channel * kernel * kernel * filters + filter;
+        Window {
+            first: first as usize,
+            offset: phase.offset,
+            stride: self.maps.stride.get(),
+            kernel,
+            filters,
+        }
+    }
+}
+
+impl Window {
+    /// Where row `r` and column `q` of these weights are; of the last ones some phases have none.
+    #[inline(always)]
+    pub(super) fn at(&self, r: usize, q: usize) -> Option<usize> {
+        let [r, q] = [
+            self.offset[0] + r as u32 * self.stride,
+            self.offset[1] + q as u32 * self.stride,
+        ];
+        (r < self.kernel && q < self.kernel)
+            .then(|| self.first + ((r * self.kernel + q) * self.filters) as usize)
+    }
 }
 
 /// How much a block does at a time, which differs by device.
@@ -101,15 +198,15 @@ impl Pass {
         self.tiles.get() * self.images
     }
 
-    const fn of(shape: &Shape, pad: u32, from: Maps, to: Maps) -> Pass {
-        let side = 7 - shape.kernel.get();
-        let across = to.width.div_ceil(side);
+    const fn of(images: u32, kernel: u32, from: Maps, to: Maps) -> Pass {
+        let side = 7 - kernel;
+        let across = to.extent(to.width).div_ceil(side);
+        let down = to.extent(to.height).div_ceil(side);
         Pass {
-            images: shape.images.get(),
+            images,
             across: Divisor::new(across),
-            tiles: Divisor::new(across * to.height.div_ceil(side)),
-            kernel: shape.kernel.get(),
-            pad,
+            tiles: Divisor::new(across * down),
+            kernel,
             from,
             to,
         }
@@ -120,7 +217,7 @@ impl Pass {
     pub(super) const fn planes(&self, cut: Cut) -> [usize; 2] {
         let columns = cut.columns as usize;
         [
-            self.from.channels as usize * columns + GAP,
+            self.from.count() as usize * columns + GAP,
             cut.rows as usize * columns + GAP,
         ]
     }
@@ -153,7 +250,7 @@ impl Pass {
     /// Floats of a plane of a part's sums, which lie in panels of filters.
     #[inline(always)]
     pub(super) const fn sums_plane(&self) -> usize {
-        Panels::len(self.from.channels, self.to.channels)
+        Panels::len(self.from.count(), self.to.count())
     }
 
     /// Floats of a plane of transformed inputs, and of one of gradients, in a block of the weights' gradient.
@@ -161,8 +258,8 @@ impl Pass {
     pub(super) const fn gradient_planes(&self, cut: Cut) -> [usize; 2] {
         let [mut channels, mut filters] = cut.gradient;
         if !cut.fixed {
-            channels = least(channels, self.from.channels);
-            filters = least(filters, self.to.channels.next_multiple_of(PANEL));
+            channels = least(channels, self.from.count());
+            filters = least(filters, self.to.count().next_multiple_of(PANEL));
         }
         let columns = SUM_COLUMNS as usize;
         [
@@ -178,10 +275,10 @@ impl Pass {
         PLANES as usize * (inputs + gradients + STRIP)
     }
 
-    /// Floats of a plane of transformed weights: in panels forward, in rows of filters backward.
+    /// Floats of a plane of transformed weights from `maps` to `filters`: in panels forward, in rows of filters backward.
     #[inline(always)]
-    pub(super) const fn weights_plane(channels: u32, filters: u32) -> usize {
-        Panels::len(channels, filters) + GAP
+    pub(super) const fn weights_plane(maps: u32, filters: u32) -> usize {
+        Panels::len(maps, filters) + GAP
     }
 }
 
@@ -190,6 +287,7 @@ impl Pass {
 pub struct Winograd {
     pub(super) forward: Pass,
     pub(super) backward: Pass,
+    pub(super) windows: Windows,
     pub(super) shape: Shape,
 }
 
@@ -197,24 +295,20 @@ impl Winograd {
     /// Those of `shape`.
     ///
     /// # Errors
-    /// The windows are not 3 × 3 or 5 × 5, not one pixel apart, or the padding is as large as they are.
+    /// The windows are not 3 or 5 times as wide as they are apart, or the padding is as large as they are.
     pub const fn try_new(shape: Shape) -> Result<Winograd, BadSize> {
-        let kernel = shape.kernel.get();
+        let (stride, pad) = (shape.stride.get(), shape.pad);
+        let kernel = shape.kernel.get().div_ceil(stride);
         let rules = [
             keep(
                 kernel == 3 || kernel == 5,
-                "Winograd's algorithm is for windows of 3 or 5 pixels",
+                "Winograd's algorithm is for windows of 3 or 5 strides",
                 kernel as u64,
             ),
             keep(
-                shape.stride.get() == 1,
-                "Winograd's algorithm is for windows 1 pixel apart",
-                shape.stride.get() as u64,
-            ),
-            keep(
-                shape.pad < kernel,
+                pad < shape.kernel.get(),
                 "rows of zeros must be fewer than those of a window",
-                shape.pad as u64,
+                pad as u64,
             ),
         ];
         let mut i = 0;
@@ -224,20 +318,37 @@ impl Winograd {
             }
             i += 1;
         }
-        let from = Maps {
-            channels: shape.channels,
-            height: shape.height,
-            width: shape.width.get(),
+        let images = shape.images.get();
+        let channels = Divisor::new(shape.channels);
+        let x = Maps::new(
+            channels,
+            [shape.height, shape.width.get()],
+            shape.stride,
+            pad,
+            images,
+        );
+        let extent = [shape.out_height, shape.out_width.get()];
+        let y = Maps::new(shape.filters, extent, Divisor::new(1), 0, images);
+        // On the way back only pixels of the image count: strides of nothing but padding are left out. A window that is
+        // turned round reaches as far the other way.
+        let left_out = pad / stride;
+        let dx = Maps {
+            pad: pad - left_out * stride,
+            ..x
         };
-        let to = Maps {
-            channels: shape.filters.get(),
-            height: shape.out_height,
-            width: shape.out_width.get(),
+        let dy = Maps {
+            pad: kernel - 1 - left_out,
+            ..y
         };
         Ok(Winograd {
-            forward: Pass::of(&shape, shape.pad, from, to),
-            // A window that is turned round reaches as far the other way.
-            backward: Pass::of(&shape, kernel - 1 - shape.pad, to, from),
+            forward: Pass::of(images, kernel, x, y),
+            backward: Pass::of(images, kernel, dy, dx),
+            windows: Windows {
+                maps: x,
+                filters: shape.filters,
+                kernel: shape.kernel.get(),
+                between: kernel,
+            },
             shape,
         })
     }
@@ -247,6 +358,11 @@ impl Winograd {
         [self.forward, self.backward]
     }
 
+    /// The same of the weights.
+    pub const fn windows(&self) -> Windows {
+        self.windows
+    }
+
     /// The convolution's own sizes.
     pub const fn shape(&self) -> Shape {
         self.shape
@@ -254,7 +370,7 @@ impl Winograd {
 
     /// Floats of the transformed weights, of either direction.
     pub const fn weights_len(&self) -> usize {
-        let plane = Pass::weights_plane(self.shape.channels, self.shape.filters.get());
+        let plane = Pass::weights_plane(self.forward.from.count(), self.shape.filters());
         PLANES as usize * plane
     }
 
@@ -298,7 +414,7 @@ mod launch {
             // A GPU's many blocks share the filters, too.
             let rows = match target {
                 Target::Cpu => 1,
-                Target::Gpu => self.to.channels.div_ceil(cut.rows),
+                Target::Gpu => self.to.count().div_ceil(cut.rows),
             };
             let groups = self.columns().div_ceil(cut.columns);
             let each = groups.div_ceil(cut.blocks.div_ceil(rows));
@@ -315,8 +431,8 @@ mod launch {
             let [channels, filters] = cut.gradient;
             let grid = [
                 self.parts(),
-                self.from.channels.div_ceil(channels),
-                self.to.channels.div_ceil(filters),
+                self.from.count().div_ceil(channels),
+                self.to.count().div_ceil(filters),
             ];
             launch(grid, self.gradient_len(cut), target)
         }
@@ -349,9 +465,9 @@ mod launch {
     }
 
     impl Winograd {
-        /// A thread for each vector of weights at one place of the window.
+        /// A thread for each vector of filters of a map.
         pub(in super::super) fn by_weights(&self, target: Target) -> Launch {
-            let weights = self.shape.channels as usize * self.shape.filters() as usize;
+            let weights = self.forward.from.count() as usize * self.shape.filters() as usize;
             Launch::cover(weights / target.lanes(), target.threads())
         }
 

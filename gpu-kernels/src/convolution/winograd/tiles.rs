@@ -1,6 +1,6 @@
 //! Where the tiles of a column (tile, image) lie in images, and how a block's threads walk over them.
 
-use super::shape::{Cut, Maps, Pass};
+use super::shape::{Cut, Maps, Pass, least};
 use super::transforms::{self, POINTS, Transform};
 use crate::device::*;
 use crate::gemm::NativeTile;
@@ -14,48 +14,79 @@ pub(super) const VECTORS: u32 = if cfg!(target_arch = "nvptx64") {
     IMAGES / V::LANES as u32
 };
 
-/// A tile's row and column among the tiles, and an image.
+/// Where the tiles of a column lie in every map: the first pixel, and an image.
 #[derive(Clone, Copy)]
-struct Column {
-    down: u32,
-    across: u32,
+pub(super) struct Corner {
+    top: u32,
+    left: u32,
     image: u32,
 }
 
 impl Pass {
+    /// The corner of `column`'s tiles, of the input and of the output.
     #[inline(always)]
-    fn column(&self, column: u32) -> Column {
+    pub(super) fn corner(&self, column: u32) -> Corner {
         // Tiles side by side share pixels, so they are neighbours.
         let (images, tile) = self.tiles.div_rem(column / IMAGES);
         let image = images * IMAGES + column % IMAGES;
         let (down, across) = self.across.div_rem(tile);
-        Column {
-            down,
-            across,
+        Corner {
+            top: down * self.side(),
+            left: across * self.side(),
             image,
         }
     }
 }
 
-/// Where a tile of N × N pixels lies in each map.
+/// The maps of one phase.
+#[derive(Clone, Copy)]
+pub(super) struct Phase {
+    /// That of the first channel, and that at which the next phase begins.
+    pub first: u32,
+    pub end: u32,
+    /// The first row and column that belong to it.
+    pub offset: [u32; 2],
+}
+
+impl Maps {
+    /// The phase of `map`.
+    #[inline(always)]
+    pub(super) fn phase(&self, map: u32) -> Phase {
+        let (phase, channel) = self.channels.div_rem(map);
+        let (down, across) = self.stride.div_rem(phase);
+        Phase {
+            first: map - channel,
+            end: map - channel + self.channels.get(),
+            offset: [down, across],
+        }
+    }
+}
+
+/// Where a tile of N × N pixels lies in each map of a phase.
 #[derive(Clone, Copy)]
 pub(super) struct Tile<const N: usize> {
-    /// Its first pixel in the first map, in floats; wraps where that lies outside.
+    /// Its first pixel in the first channel, in floats; wraps where that lies outside.
     first: u32,
-    /// From row to row, from pixel to pixel, and from map to map.
-    pub steps: [u32; 3],
+    /// From row to row, and from pixel to pixel.
+    pub steps: [u32; 2],
+    /// To what a CPU will want soon.
+    ahead: u32,
     /// Which rows lie in the image, a bit each, and from bit 8 on which columns.
     inside: u32,
 }
 
 impl<const N: usize> Tile<N> {
-    /// The tile whose first pixel is at `top` and `left`, which wrap above and left of the image.
+    /// The tile that begins at `corner` in maps of that phase.
     #[inline(always)]
-    fn new(maps: Maps, images: u32, [top, left]: [u32; 2], image: u32) -> Tile<N> {
+    pub fn new(maps: &Maps, images: u32, corner: Corner, [down, across]: [u32; 2]) -> Tile<N> {
+        let stride = maps.stride.get();
+        let top = (corner.top * stride + down).wrapping_sub(maps.pad);
+        let left = (corner.left * stride + across).wrapping_sub(maps.pad);
         let mut inside = 0;
         let mut n = 0;
         while n < N {
-            let (y, x) = (top.wrapping_add(n as u32), left.wrapping_add(n as u32));
+            let away = n as u32 * stride;
+            let (y, x) = (top.wrapping_add(away), left.wrapping_add(away));
             inside |= ((y < maps.height) as u32) << n | ((x < maps.width) as u32) << (8 + n);
             n += 1;
         }
@@ -63,9 +94,18 @@ impl<const N: usize> Tile<N> {
         let first = top
             .wrapping_mul(row)
             .wrapping_add(left.wrapping_mul(images));
+        // Two channels on, or of a few colours the next phase.
+        let ahead = if stride == 1 || maps.channels.get() > 4 {
+            maps.channel.wrapping_mul(2)
+        } else if across + 1 < stride {
+            images
+        } else {
+            row.wrapping_sub(across * images)
+        };
         Tile {
-            first: first.wrapping_add(image),
-            steps: [row, images, maps.height * row],
+            first: first.wrapping_add(corner.image),
+            steps: maps.steps,
+            ahead,
             inside,
         }
     }
@@ -77,22 +117,10 @@ impl<const N: usize> Tile<N> {
         self.inside & bits == bits
     }
 
-    /// Outside the image as a whole: zeros.
+    /// Its first pixel in a channel.
     #[inline(always)]
-    pub fn outside(self) -> Tile<N> {
-        Tile { inside: 0, ..self }
-    }
-
-    /// From one map to the next.
-    #[inline(always)]
-    pub fn map(&self) -> usize {
-        self.steps[2] as usize
-    }
-
-    /// Its first pixel in a map.
-    #[inline(always)]
-    pub fn corner(&self, map: *const f32) -> *const f32 {
-        map.wrapping_offset(self.first as i32 as isize)
+    pub fn corner(&self, channel: *const f32) -> *const f32 {
+        channel.wrapping_offset(self.first as i32 as isize)
     }
 }
 
@@ -133,24 +161,6 @@ impl Way {
     }
 }
 
-impl Pass {
-    /// The tile of the input that `column` is made of.
-    #[inline(always)]
-    pub(super) fn input_tile(&self, column: u32) -> Tile<6> {
-        let at = self.column(column);
-        let corner = [at.down, at.across].map(|n| (n * self.side()).wrapping_sub(self.pad));
-        Tile::new(self.from, self.images, corner, at.image)
-    }
-
-    /// The tile of the output that `column` is, of `N` = [`side`](Self::side) pixels.
-    #[inline(always)]
-    pub(super) fn output_tile<const N: usize>(&self, column: u32) -> Tile<N> {
-        let at = self.column(column);
-        let corner = [at.down * N as u32, at.across * N as u32];
-        Tile::new(self.to, self.images, corner, at.image)
-    }
-}
-
 /// This thread's share of rows × columns of numbers, of which it takes vectors: from `first` on in steps of `steps`.
 pub(super) struct Share {
     pub first: [u32; 2],
@@ -179,16 +189,16 @@ impl Share {
     }
 }
 
-/// `T` of both dimensions of tiles: those at `columns` columns from `first` on in maps `maps[0]..maps[1]`, to planes in
-/// which map and column are at `place(map, column)`, both counted from the first.
+/// `T` of both dimensions of tiles of `from`: those at `columns` columns from `first` on in maps `range[0]..range[1]`, to
+/// planes in which map and column are at `place(map, column)`, both counted from the first.
 ///
 /// # Safety
-/// `from` is valid for the tiles, `to` for the planes, and no other block uses them.
+/// `from` is valid for the `maps` of the pass, `to` for the planes, and no other block uses them.
 #[inline(always)]
 pub(super) unsafe fn transform_tiles<V: Vector, T: Transform<N, POINTS>, const N: usize>(
-    tile: impl Fn(u32) -> Tile<N>,
-    from: *const f32,
-    maps: [u32; 2],
+    pass: &Pass,
+    (maps, from): (&Maps, *const f32),
+    range: [u32; 2],
     [first, columns]: [u32; 2],
     (to, plane): (*mut f32, usize),
     place: impl Fn(u32, u32) -> usize,
@@ -196,17 +206,23 @@ pub(super) unsafe fn transform_tiles<V: Vector, T: Transform<N, POINTS>, const N
     let share = Share::of_thread(V::LANES as u32);
     let mut column = share.first[1];
     while column < columns {
-        let tile = tile(first + column);
-        let mut map = maps[0] + share.first[0];
-        while map < maps[1] {
-            let from = tile.corner(from.add(map as usize * tile.map()));
-            let to = to.add(place(map - maps[0], column));
-            let mut lane = 0;
-            while lane < VECTORS as usize * V::LANES {
-                transform_tile::<V, T, N>(&tile, from.wrapping_add(lane), to.add(lane), plane);
-                lane += V::LANES;
+        let corner = pass.corner(first + column);
+        let mut map = range[0] + share.first[0];
+        while map < range[1] {
+            let phase = maps.phase(map);
+            let tile = Tile::<N>::new(maps, pass.images, corner, phase.offset);
+            let end = least(phase.end, range[1]);
+            while map < end {
+                let channel = (map - phase.first) * maps.channel;
+                let from = tile.corner(from.add(channel as usize));
+                let to = to.add(place(map - range[0], column));
+                let mut lane = 0;
+                while lane < VECTORS as usize * V::LANES {
+                    transform_tile::<V, T, N>(&tile, from.wrapping_add(lane), to.add(lane), plane);
+                    lane += V::LANES;
+                }
+                map += share.steps[0];
             }
-            map += share.steps[0];
         }
         column += share.steps[1];
     }
@@ -224,16 +240,14 @@ pub(super) unsafe fn transform_tile<V: Vector, T: Transform<N, POINTS>, const N:
     mut to: *mut f32,
     step: usize,
 ) {
-    let [row, pixel, map] = tile.steps.map(|step| step as usize);
-    let mut way = Way::new(from, [row, pixel]);
+    let mut way = Way::new(from, tile.steps.map(|step| step as usize));
     transforms::both::<V, T, N, POINTS>(
         |r, q| {
             let place = way.place(r, q);
             if !tile.has(r, q) {
                 return V::splat(0.0);
             }
-            // The same of the map after the next comes into a CPU's cache.
-            prefetch_l1(place.wrapping_add(2 * map));
+            prefetch_l1(place.wrapping_add(tile.ahead as usize));
             place.load_vector(0)
         },
         |_, number| {

@@ -18,12 +18,11 @@
 //! | [`winograd_weight_gradient`] | x and dy → sums of products in parts |
 //! | [`winograd_weight_transform`] | these, added by [`sum_parts`](crate::sum::sum_parts) → dw |
 
-use super::shape::{Cut, PLANES, Pass, SUM_COLUMNS, least};
-use super::tiles::{IMAGES, block_memory, transform_tile, transform_tiles};
+use super::shape::{Cut, PLANES, Pass, SUM_COLUMNS, Window, Windows, least};
+use super::tiles::{IMAGES, Tile, block_memory, transform_tile, transform_tiles};
 use super::transforms::{
     self, Gradient2, Gradient4, Input, POINTS, Transform, WeightsGradient3, WeightsGradient5,
 };
-use crate::convolution::Shape;
 use crate::device::*;
 use crate::gemm::{Matrix, NativeTile, PANEL, Panels, Sums};
 
@@ -49,18 +48,15 @@ pub unsafe fn winograd_weight_gradient(
     ];
     let (channel, filter) = (row * cut.gradient[0], col * cut.gradient[1]);
     let extent = Extent {
-        channels: [
-            channel,
-            least(channel + cut.gradient[0], pass.from.channels),
-        ],
-        filters: [filter, least(filter + cut.gradient[1], pass.to.channels)],
+        channels: [channel, least(channel + cut.gradient[0], pass.from.count())],
+        filters: [filter, least(filter + cut.gradient[1], pass.to.count())],
     };
     let [inputs_plane, gradients_plane] = pass.gradient_planes(cut);
     let inputs = block_memory(scratch, pass.gradient_len(cut));
     let gradients = inputs.add(PLANES as usize * inputs_plane);
     let sums_plane = pass.sums_plane();
     let first = part as usize * PLANES as usize * sums_plane;
-    let sums = parts.add(first + Panels::at(pass.from.channels, channel, filter));
+    let sums = parts.add(first + Panels::at(pass.from.count(), channel, filter));
 
     let begin = part * pass.part_columns();
     let left = least(pass.part_columns(), pass.columns() - begin);
@@ -70,8 +66,8 @@ pub unsafe fn winograd_weight_gradient(
         let columns = least(SUM_COLUMNS, left - term * SUM_COLUMNS);
         let group = [first, columns];
         transform_tiles::<V, Input, POINTS>(
-            |column| pass.input_tile(column),
-            x,
+            &pass,
+            (&pass.from, x),
             extent.channels,
             group,
             (inputs, inputs_plane),
@@ -92,7 +88,7 @@ pub unsafe fn winograd_weight_gradient(
             ];
             let sums = Sums {
                 data: sums.add(i * sums_plane),
-                depth: pass.from.channels,
+                depth: pass.from.count(),
                 added: term > 0,
             };
             extent.multiply::<V>(a, b, columns, inputs_plane, sums);
@@ -123,48 +119,50 @@ unsafe fn transform_gradients<V: Vector, T: Transform<N, POINTS>, const N: usize
     (to, plane): (*mut f32, usize),
 ) {
     if cfg!(target_arch = "nvptx64") {
-        let tile = |column| pass.output_tile::<N>(column);
-        transform_tiles::<V, T, N>(tile, dy, filters, [first, columns], (to, plane), in_rows);
+        let (from, group) = ((&pass.to, dy), [first, columns]);
+        transform_tiles::<V, T, N>(pass, from, filters, group, (to, plane), in_rows);
         return;
     }
     let lanes = V::LANES as u32;
     let strip = to.add(PLANES as usize * plane);
     let mut column = 0;
     while column < columns {
-        let tile = pass.output_tile::<N>(first + column / IMAGES * IMAGES);
-        let mut filter = filters[0];
-        while filter < filters[0] + (filters[1] - filters[0]).next_multiple_of(PANEL) {
+        let corner = pass.corner(first + column / IMAGES * IMAGES);
+        let tile = Tile::<N>::new(&pass.to, pass.images, corner, [0, 0]);
+        let mut filter = 0;
+        while filter < (filters[1] - filters[0]).next_multiple_of(PANEL) {
+            let to = to.add(Panels::at(columns, column, filter));
             let mut row = 0;
-            while row < lanes {
-                let tile = if filter + row < filters[1] {
-                    tile
-                } else {
-                    tile.outside()
-                };
-                let map = dy.wrapping_add((filter + row) as usize * tile.map());
-                let from = tile.corner(map).wrapping_add((column % IMAGES) as usize);
+            while row < lanes && filters[0] + filter < filters[1] {
+                let map = (filters[0] + filter + row) * pass.to.channel;
+                let from = tile
+                    .corner(dy.add(map as usize))
+                    .wrapping_add((column % IMAGES) as usize);
                 let to = strip.add((row * PLANES * lanes) as usize);
                 transform_tile::<V, T, N>(&tile, from, to, V::LANES);
                 row += 1;
             }
-            let to = to.add(Panels::at(columns, column, filter - filters[0]));
-            pack::<V>(strip, to, plane);
+            pack::<V>((row > 0).then_some(strip.cast_const()), to, plane);
             filter += lanes;
         }
         column += lanes;
     }
 }
 
-/// A strip, transposed: a row of filters for each of its columns.
+/// A strip, transposed: a row of filters for each of its columns; zeros where there is none.
 ///
 /// # Safety
 /// As of [`transform_gradients`].
 #[inline(always)]
-unsafe fn pack<V: Vector>(strip: *const f32, to: *mut f32, plane: usize) {
+unsafe fn pack<V: Vector>(strip: Option<*const f32>, to: *mut f32, plane: usize) {
     let mut i = 0;
     while i < PLANES as usize {
-        let square = V::square(|row| strip.load_vector((row * PLANES as usize + i) * V::LANES));
-        let columns = V::transpose(square);
+        let columns = match strip {
+            Some(strip) => V::transpose(V::square(|row| {
+                strip.load_vector((row * PLANES as usize + i) * V::LANES)
+            })),
+            None => V::square(|_| V::splat(0.0)),
+        };
         let mut column = 0;
         while column < V::LANES {
             let filters = *columns.as_ref().as_ptr().add(column);
@@ -228,25 +226,43 @@ launch_bounds!("winograd_weight_transform", 256, 1);
 /// `dw`, Gᵀ p G of the `sum` of all parts.
 ///
 /// # Safety
-/// The pointers are valid for the shape, `sum` for one part, and do not overlap; launched with a thread for each vector
-/// of (channel, filter).
+/// The pointers are valid for the sizes, `sum` for one part, and do not overlap; launched with a thread for each vector
+/// of (map, filter).
 #[kernel]
-pub unsafe fn winograd_weight_transform(shape: Shape, sum: *const f32, dw: *mut f32) {
-    let (channels, filters, kernel) = (shape.channels, shape.filters.get(), shape.kernel.get());
+pub unsafe fn winograd_weight_transform(windows: Windows, sum: *const f32, dw: *mut f32) {
+    let maps = windows.maps.count();
     let i = thread::index_1d() * V::LANES as u32;
-    if i < channels * filters {
-        let (channel, filter) = shape.filters.div_rem(i);
-        let plane = Panels::len(channels, filters);
-        let from = sum.add(Panels::at(channels, channel, filter));
-        let load = |i: usize, j: usize| from.load_vector::<V>((i * POINTS + j) * plane);
-        let to = dw.add((channel * shape.depth_of_channel() + filter) as usize);
-        let store = |at: usize, number: V| to.store_vector(at * filters as usize, number);
-        if kernel == 3 {
-            transforms::both::<V, WeightsGradient3, POINTS, 3>(load, store);
+    if i < maps * windows.filters.get() {
+        let (map, filter) = windows.filters.div_rem(i);
+        let from = sum.add(Panels::at(maps, map, filter));
+        let from = (from, Panels::len(maps, windows.filters.get()));
+        let window = windows.window(map, filter);
+        if windows.between == 3 {
+            transform_weights::<V, WeightsGradient3, 3>(from, window, dw);
         } else {
-            transforms::both::<V, WeightsGradient5, POINTS, 5>(load, store);
+            transform_weights::<V, WeightsGradient5, 5>(from, window, dw);
         }
     }
+}
+
+/// Gᵀ p G of a vector of sums, the first of which is at `from` and the others `plane` floats apart, to a window of `dw`.
+///
+/// # Safety
+/// As of [`winograd_weight_transform`].
+#[inline(always)]
+unsafe fn transform_weights<V: Vector, T: Transform<POINTS, N>, const N: usize>(
+    (from, plane): (*const f32, usize),
+    window: Window,
+    dw: *mut f32,
+) {
+    transforms::both::<V, T, POINTS, N>(
+        |i, j| from.load_vector((i * POINTS + j) * plane),
+        |at, number| {
+            if let Some(at) = window.at(at / N, at % N) {
+                dw.store_vector(at, number);
+            }
+        },
+    );
 }
 
 #[cfg(all(not(target_arch = "nvptx64"), not(feature = "rust-cuda")))]
@@ -295,7 +311,7 @@ pub mod launch {
             sum: winograd.part_len(),
             dw: winograd.shape.weights_len(),
         ])?;
-        let arguments = (winograd.shape, sum.pointer(), dw.pointer());
+        let arguments = (winograd.windows, sum.pointer(), dw.pointer());
         // SAFETY: sizes are valid, the buffers fit them.
         unsafe { check.call(winograd.by_weights(target), arguments) }
     }

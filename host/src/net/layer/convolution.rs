@@ -79,7 +79,7 @@ impl Convolution {
     pub fn can_be(&self, algorithm: Algorithm) -> bool {
         match algorithm {
             Algorithm::Direct => true,
-            Algorithm::Winograd => self.stride == 1 && matches!(self.kernel, 3 | 5),
+            Algorithm::Winograd => matches!(self.kernel.div_ceil(self.stride), 3 | 5),
         }
     }
 
@@ -182,7 +182,7 @@ impl Keys for Convolution {
         );
         ensure!(
             self.can_be(self.algorithm),
-            "algorithm winograd needs kernel 3 or 5 and stride 1, found kernel {} and stride {}",
+            "algorithm winograd needs a kernel 3 or 5 strides wide, found kernel {} and stride {}",
             self.kernel,
             self.stride
         );
