@@ -182,7 +182,7 @@ impl Keys for Convolution {
         );
         ensure!(
             self.can_be(self.algorithm),
-            "algorithm winograd needs a kernel 3 or 5 strides wide, found kernel {} and stride {}",
+            "algorithm winograd needs a kernel of 3 or 5 strides, rounded up; found kernel {} and stride {}",
             self.kernel,
             self.stride
         );
