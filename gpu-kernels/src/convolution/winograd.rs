@@ -1,6 +1,6 @@
 //! Convolution by Winograd's algorithm: a quarter of the products for windows of 3 × 3, a 2.8th for 5 × 5.
-//! Windows some pixels apart become windows one pixel apart between as many times more maps (space to depth): of the
-//! paper's first layer, 11 × 11 and 4 apart, 3 × 3 on 16 maps a colour, and 3.4 times fewer products.
+//! Windows s pixels apart become windows one pixel apart on s² times as many maps (space to depth): those of the paper's
+//! first layer, 11 × 11 and 4 apart, become 3 × 3 on 16 maps a colour, with 3.4 times fewer products.
 //!
 //! ```text
 //! y = Aᵀ [ Σ_c (G w Gᵀ) ⊙ (Bᵀ x B) ] A + b     for each tile of y: 4 × 4 of 6 × 6 pixels of x for windows of 3 × 3,
