@@ -335,7 +335,7 @@ pub mod launch {
         ])?;
         let backward = u32::from(direction == Direction::Backward);
         let arguments = (
-            winograd.windows,
+            winograd.windows(),
             backward,
             weights.pointer(),
             transformed.pointer(),

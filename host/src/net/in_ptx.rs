@@ -32,10 +32,19 @@ const MAY_BE_MISSED: &[(&str, usize, &str)] = &[
     ("fully_connected_", 1, "a product of no terms"),
     ("local_", 1, "a product of no terms"),
     (
-        "winograd_",
+        "winograd_forward",
         5,
-        "a block's second columns, which large layers have, second filters, which have a block of their own, and the second \
-         phase of y, for both windows, which has one",
+        "what others of these miss, and for both windows the second phase of y, which has one",
+    ),
+    (
+        "winograd_input_gradient",
+        4,
+        "what others of these miss, and the second phase of dy, which has one",
+    ),
+    (
+        "winograd_",
+        3,
+        "a block's second columns, which large layers have, and second filters, which have a block of their own",
     ),
     (
         "softmax",

@@ -287,21 +287,25 @@ impl Pass {
 pub struct Winograd {
     pub(super) forward: Pass,
     pub(super) backward: Pass,
-    pub(super) windows: Windows,
     pub(super) shape: Shape,
 }
 
 impl Winograd {
+    /// Whether the windows, `kernel` pixels wide and `stride` apart, are 3 or 5 strides wide, rounded up.
+    pub const fn is_for(kernel: u32, stride: u32) -> bool {
+        stride > 0 && matches!(kernel.div_ceil(stride), 3 | 5)
+    }
+
     /// Those of `shape`.
     ///
     /// # Errors
-    /// The windows are not 3 or 5 times as wide as they are apart, or the padding is as large as they are.
+    /// The algorithm [is not for](Self::is_for) the windows, or the padding is as large as they are.
     pub const fn try_new(shape: Shape) -> Result<Winograd, BadSize> {
         let (stride, pad) = (shape.stride.get(), shape.pad);
         let kernel = shape.kernel.get().div_ceil(stride);
         let rules = [
             keep(
-                kernel == 3 || kernel == 5,
+                Winograd::is_for(shape.kernel.get(), stride),
                 "Winograd's algorithm is for windows of 3 or 5 strides",
                 kernel as u64,
             ),
@@ -343,12 +347,6 @@ impl Winograd {
         Ok(Winograd {
             forward: Pass::of(images, kernel, x, y),
             backward: Pass::of(images, kernel, dy, dx),
-            windows: Windows {
-                maps: x,
-                filters: shape.filters,
-                kernel: shape.kernel.get(),
-                between: kernel,
-            },
             shape,
         })
     }
@@ -360,7 +358,12 @@ impl Winograd {
 
     /// The same of the weights.
     pub const fn windows(&self) -> Windows {
-        self.windows
+        Windows {
+            maps: self.forward.from,
+            filters: self.shape.filters,
+            kernel: self.shape.kernel.get(),
+            between: self.forward.kernel,
+        }
     }
 
     /// The convolution's own sizes.

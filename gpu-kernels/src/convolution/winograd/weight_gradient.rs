@@ -311,7 +311,7 @@ pub mod launch {
             sum: winograd.part_len(),
             dw: winograd.shape.weights_len(),
         ])?;
-        let arguments = (winograd.windows, sum.pointer(), dw.pointer());
+        let arguments = (winograd.windows(), sum.pointer(), dw.pointer());
         // SAFETY: sizes are valid, the buffers fit them.
         unsafe { check.call(winograd.by_weights(target), arguments) }
     }

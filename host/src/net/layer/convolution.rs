@@ -79,7 +79,7 @@ impl Convolution {
     pub fn can_be(&self, algorithm: Algorithm) -> bool {
         match algorithm {
             Algorithm::Direct => true,
-            Algorithm::Winograd => matches!(self.kernel.div_ceil(self.stride), 3 | 5),
+            Algorithm::Winograd => Winograd::is_for(self.kernel as u32, self.stride as u32),
         }
     }
 
